@@ -1,0 +1,229 @@
+"""Parameter and Module: what a layer is made of before it computes anything.
+
+Everything that computes in this package is a `Module` and obeys one rule:
+
+    answers = module(*inputs)                        # what torch.nn returns; nothing is remembered
+    record  = module.forward(*inputs)                # the same pass, with everything it computed
+    grads   = module.backward(record, *grad_answers) # the gradients of what went in
+
+A module keeps its parameters and nothing of a pass: the record does that. Gradients of parameters
+are *added* to `Parameter.grad`, never assigned, so that a parameter used twice gets the sum.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+Array = NDArray[Any]
+Seed = int | np.random.Generator | None
+
+
+class Parameter:
+    """An array that is learned, and its gradient.
+
+    `data` is a float or complex array, shared with the caller and not copied. `grad` is `None`
+    until a backward pass adds to it; then it has the shape and dtype of `data`.
+
+    Raises RuntimeError for integers and other numbers that have no derivative, as PyTorch does.
+    """
+
+    def __init__(self, data: Array) -> None:
+        data = np.asarray(data)
+        if not np.issubdtype(data.dtype, np.inexact):
+            raise RuntimeError(
+                f"Parameter: expected floating point or complex numbers, got {describe(data)}"
+            )
+        self.data = data
+        self.grad: Array | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.data.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.data.dtype
+
+    def add_grad(self, grad: Array) -> None:
+        """Add `grad`, of the shape of `data`, to the gradient collected so far."""
+        if self.grad is None:
+            self.grad = np.array(grad, dtype=self.data.dtype)
+        else:
+            self.grad += grad
+
+    def __repr__(self) -> str:
+        return f"Parameter({self.data!r})"
+
+
+class LoadResult(NamedTuple):
+    """What `load_state_dict(strict=False)` did not find, and what it had no place for."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+
+class Module:
+    """Parameters and modules under the names of their attributes, as in `torch.nn.Module`.
+
+    Assigning a `Parameter` or a `Module` to an attribute registers it. `training` is True until
+    `eval()`.
+    """
+
+    training: bool = True
+
+    def __call__(self, *inputs: Any) -> Any:
+        raise TypeError(f"{type(self).__name__} defines no __call__")
+
+    def forward(self, *inputs: Any) -> Any:
+        raise TypeError(f"{type(self).__name__} defines no forward")
+
+    def backward(self, record: Any, *grad_answers: Any) -> Any:
+        raise TypeError(f"{type(self).__name__} defines no backward")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(vars(self).get(name), Parameter) and not isinstance(value, Parameter | None):
+            raise TypeError(
+                f"{type(self).__name__}.{name} is a Parameter: expected a Parameter or None, got "
+                f"{describe(value)}. To change its values, assign to {name}.data[...]"
+            )
+        super().__setattr__(name, value)
+
+    # Walking the tree
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """This module under the name `prefix`, then the modules below it, depth first."""
+        yield prefix, self
+        for name, value in vars(self).items():
+            if isinstance(value, Module):
+                yield from value.named_modules(f"{prefix}.{name}" if prefix else name)
+
+    def _named_slots(self) -> Iterator[tuple[str, Parameter]]:
+        """Every attribute that holds a parameter, a shared one once for each of its names."""
+        for prefix, module in self.named_modules():
+            for name, value in vars(module).items():
+                if isinstance(value, Parameter):
+                    yield f"{prefix}.{name}" if prefix else name, value
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """Names and parameters, a module's own before those of its modules, each parameter once."""
+        seen: set[int] = set()
+        for name, parameter in self._named_slots():
+            if id(parameter) not in seen:
+                seen.add(id(parameter))
+                yield name, parameter
+
+    def parameters(self) -> Iterator[Parameter]:
+        for _, parameter in self.named_parameters():
+            yield parameter
+
+    def zero_grad(self) -> None:
+        """Set every gradient to `None`."""
+        for parameter in self.parameters():
+            parameter.grad = None
+
+    # Modes
+
+    def train(self, mode: bool = True) -> Self:
+        if not isinstance(mode, bool):
+            raise ValueError(f"mode: expected True or False, got {describe(mode)}")
+        for _, module in self.named_modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Self:
+        return self.train(False)
+
+    def astype(self, dtype: DTypeLike) -> Self:
+        """A copy of the module with its parameters in `dtype`, without their gradients.
+
+        complex128 is allowed: the copy takes complex inputs, for derivatives by a complex step.
+        """
+        if not np.issubdtype(np.dtype(dtype), np.inexact):
+            raise TypeError(f"dtype: expected a float or complex type, got {np.dtype(dtype)}")
+        twin = copy.deepcopy(self)
+        for parameter in twin.parameters():
+            parameter.data = parameter.data.astype(dtype)
+            parameter.grad = None
+        return twin
+
+    # Saving and loading
+
+    def state_dict(self) -> dict[str, Array]:
+        """The parameters' arrays by name. They are the arrays themselves, not copies."""
+        return {name: parameter.data for name, parameter in self._named_slots()}
+
+    def load_state_dict(self, state_dict: Mapping[str, Array], strict: bool = True) -> LoadResult:
+        """Copy the arrays of `state_dict` into the parameters, cast to the parameters' dtype.
+
+        Raises TypeError when it is no mapping, RuntimeError when an array has another shape or
+        kind of number or, if `strict`, when names are missing or unexpected. Everything that is
+        wrong stands in one message, and then nothing has been changed.
+        """
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(f"state_dict: expected a dict of arrays, got {describe(state_dict)}")
+        slots = dict(self._named_slots())
+        arrays = {name: np.asarray(value) for name, value in state_dict.items()}
+        result = LoadResult(
+            [name for name in slots if name not in arrays],
+            [name for name in arrays if name not in slots],
+        )
+        problems = []
+        if strict:
+            problems += [f"missing: {name}, shape {slots[name].shape}" for name in result[0]]
+            problems += [f"unexpected: {name}, {describe(arrays[name])}" for name in result[1]]
+        common = [name for name in slots if name in arrays]
+        for name in common:
+            expected, got = slots[name].data, arrays[name]
+            numeric = np.issubdtype(got.dtype, np.number)
+            if expected.shape != got.shape:
+                problems.append(f"{name}: expected shape {expected.shape}, got {got.shape}")
+            elif not numeric or not np.can_cast(got.dtype, expected.dtype, "same_kind"):
+                problems.append(f"{name}: expected {expected.dtype} numbers, got {got.dtype}")
+        if problems:
+            raise RuntimeError(
+                f"state_dict does not fit {type(self).__name__}:\n  " + "\n  ".join(problems)
+            )
+        for name in common:
+            slots[name].data[...] = arrays[name]
+        return result
+
+    # Printing
+
+    def extra_repr(self) -> str:
+        """The arguments that `repr` shows between the parentheses."""
+        return ""
+
+    def __repr__(self) -> str:
+        children = [(k, v) for k, v in vars(self).items() if isinstance(v, Module)]
+        if not children:
+            return f"{type(self).__name__}({self.extra_repr()})"
+        lines = [f"({name}): {module!r}".replace("\n", "\n  ") for name, module in children]
+        return f"{type(self).__name__}(\n  " + "\n  ".join(lines) + "\n)"
+
+
+def describe(value: object) -> str:
+    """What came, for an error message: shape and dtype of an array, type and value of the rest."""
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {value.shape} and dtype {value.dtype}"
+    return f"{type(value).__name__} {value!r}" if np.isscalar(value) else type(value).__name__
+
+
+def check_array(name: str, value: object, dtype: DTypeLike | None = None) -> Array:
+    """`value` if it is an array, of `dtype` where one is given.
+
+    Raises TypeError for what is no array and ValueError for another dtype, as PyTorch's recurrent
+    layers do.
+    """
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"{name}: expected a NumPy array, got {describe(value)}")
+    if dtype is not None and value.dtype != dtype:
+        raise ValueError(
+            f"{name}: expected dtype {np.dtype(dtype)}, got {value.dtype}. Nothing is promoted: "
+            f"convert the input, or the module with .astype(...)"
+        )
+    return value
