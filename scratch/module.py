@@ -60,6 +60,24 @@ class Parameter:
         return f"Parameter({self.data!r})"
 
 
+def uniform_parameter(
+    shape: tuple[int, ...], bound: float, dtype: DTypeLike, rng: np.random.Generator
+) -> Parameter:
+    """A parameter drawn from the uniform distribution within ±`bound`, as in `torch.nn`.
+
+    It is drawn in float64 and then rounded: the same seed gives the same weights in every dtype.
+    Real and imaginary part of a complex parameter are drawn one after the other. `dtype=None` is
+    float32. Raises RuntimeError for integers, as PyTorch does.
+    """
+    dtype = np.dtype(np.float32 if dtype is None else dtype)
+    if not np.issubdtype(dtype, np.inexact):
+        raise RuntimeError(f"dtype: expected a float or complex type, got {dtype}")
+    values: Array = rng.uniform(-bound, bound, shape)
+    if np.issubdtype(dtype, np.complexfloating):
+        values = values + 1j * rng.uniform(-bound, bound, shape)
+    return Parameter(values.astype(dtype))
+
+
 class LoadResult(NamedTuple):
     """What `load_state_dict(strict=False)` did not find, and what it had no place for."""
 
