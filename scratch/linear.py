@@ -1,0 +1,154 @@
+"""Linear: y = x Wᵀ + b over the last dimension."""
+
+from __future__ import annotations
+
+import math
+import operator
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from .module import Array, Module, Parameter, Seed, check_array, describe, uniform_parameter
+
+
+class LinearRecord(NamedTuple):
+    """What `Linear.forward` computed and `Linear.backward` needs."""
+
+    input: Array  # (*, in)
+    output: Array  # (*, out)
+
+
+class Linear(Module):
+    """y = x Wᵀ + b over the last dimension of x, with any dimensions before it.
+
+    Parameters: `weight` (out_features, in_features) and, unless `bias` is false, `bias`
+    (out_features,), both drawn uniformly within ±1/√in_features. `dtype` is a float or complex
+    type, `rng` a seed or a `numpy.random.Generator`.
+
+    Raises TypeError for sizes that are no integers and RuntimeError for negative ones; warns when a
+    size is zero. Like https://docs.pytorch.org/docs/2.13/generated/torch.nn.Linear.html.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        dtype: DTypeLike = np.float32,
+        rng: Seed = None,
+    ) -> None:
+        self.in_features = _check_size("in_features", in_features)
+        self.out_features = _check_size("out_features", out_features)
+        if self.in_features == 0 or self.out_features == 0:
+            warnings.warn(
+                f"in_features, out_features: a weight of shape ({self.out_features}, "
+                f"{self.in_features}) has no elements to initialize",
+                stacklevel=2,
+            )
+        rng = np.random.default_rng(rng)
+        bound = 1 / math.sqrt(self.in_features) if self.in_features else 0.0
+        shape = self.out_features, self.in_features
+        self.weight = uniform_parameter(shape, bound, dtype, rng)
+        self.bias: Parameter | None = None
+        if bias:
+            self.bias = uniform_parameter((self.out_features,), bound, dtype, rng)
+
+    def __call__(self, x: Array) -> Array:
+        """The output, of shape (*, out_features), for `x` of shape (*, in_features).
+
+        Raises TypeError when `x` is no array, RuntimeError for another last dimension or dtype.
+        """
+        return self.forward(x).output
+
+    def forward(self, x: Array) -> LinearRecord:
+        """The same pass, with what `backward` needs."""
+        self._check_input(x)
+        order = _memory_order(x)
+        x_rows = _as_rows(x.transpose(order))  # (…, rows, in)
+        # y = x Wᵀ + b
+        y = x_rows @ self.weight.data.T  # (…, rows, out)
+        if self.bias is not None:
+            y += self.bias.data
+        return LinearRecord(x, _from_rows(y, x.shape, order))
+
+    def backward(self, record: LinearRecord, grad_output: Array | None) -> Array:
+        """Add to the gradients of `weight` and `bias`; return the gradient of the input.
+
+        `grad_output` has the shape and dtype of `record.output`; `None` means zero. Raises
+        TypeError when it is no array, RuntimeError for another shape, ValueError for another dtype.
+        """
+        x, output = record
+        if grad_output is None:
+            grad_output = np.zeros_like(output)
+        check_array("grad_output", grad_output, output.dtype)
+        if grad_output.shape != output.shape:
+            raise RuntimeError(
+                f"grad_output: expected the output's shape {output.shape}, got {grad_output.shape}"
+            )
+        order = _memory_order(x)
+        x_rows = _as_rows(x.transpose(order))  # (…, rows, in)
+        grad_y = grad_output.transpose(order).reshape(*x_rows.shape[:-1], self.out_features)
+        # y = x Wᵀ + b  ⇒  grad_W = grad_yᵀ x,  grad_b = Σ_rows grad_y,  grad_x = grad_y W
+        grad_weight = grad_y.swapaxes(-1, -2) @ x_rows  # (…, out, in)
+        if grad_weight.ndim > 2:
+            grad_weight = grad_weight.sum(axis=tuple(range(grad_weight.ndim - 2)))
+        self.weight.add_grad(grad_weight)
+        if self.bias is not None:
+            self.bias.add_grad(grad_y.sum(axis=tuple(range(grad_y.ndim - 1))))
+        return _from_rows(grad_y @ self.weight.data, x.shape, order)
+
+    def _check_input(self, x: Array) -> None:
+        check_array("input", x)
+        if x.ndim == 0 or x.shape[-1] != self.in_features:
+            raise RuntimeError(
+                f"input: expected shape (..., {self.in_features}), as in_features is "
+                f"{self.in_features}, got {x.shape}"
+            )
+        if x.dtype != self.weight.dtype:
+            raise RuntimeError(
+                f"input: expected the module's dtype {self.weight.dtype}, got {x.dtype}. Nothing "
+                f"is promoted: convert the input, or the module with .astype(...)"
+            )
+
+    def extra_repr(self) -> str:
+        return (
+            f"in_features={self.in_features}, out_features={self.out_features}, "
+            f"bias={self.bias is not None}"
+        )
+
+
+# Recurrent layers keep (T, H, N) arrays and show them as (N, T, H). To bring such an input into
+# rows of features takes ten times as long as to multiply it, so it is multiplied as it lies in
+# memory: as one matrix where that needs no copy, else as a stack of matrices.
+
+
+def _memory_order(x: Array) -> list[int]:
+    """The axes of `x`, the last one last, the others from the largest step in memory down."""
+    leading = sorted(range(x.ndim - 1), key=lambda axis: -abs(x.strides[axis]))
+    return [*leading, x.ndim - 1]
+
+
+def _as_rows(x: Array) -> Array:
+    """`x` as one matrix of rows; as it is where its rows are the columns of matrices in memory."""
+    if x.ndim > 2 and x.strides[-1] != x.itemsize and not x.flags.c_contiguous:
+        return x
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+
+
+def _from_rows(y: Array, shape: tuple[int, ...], order: list[int]) -> Array:
+    """The rows of `y` in the order and the leading dimensions of an input of `shape`."""
+    y = y.reshape(*(shape[axis] for axis in order[:-1]), y.shape[-1])
+    return y.transpose(sorted(order, key=order.__getitem__))
+
+
+def _check_size(name: str, size: int) -> int:
+    try:
+        size = operator.index(size)
+    except TypeError:
+        raise TypeError(f"{name}: expected an integer, got {describe(size)}") from None
+    if size < 0:
+        raise RuntimeError(f"{name}: expected a size of at least 0, got {size}")
+    return size
