@@ -56,16 +56,16 @@ class Linear(Module):
         if bias:
             self.bias = uniform_parameter((self.out_features,), bound, dtype, rng)
 
-    def __call__(self, x: Array) -> Array:
-        """The output, of shape (*, out_features), for `x` of shape (*, in_features).
+    def __call__(self, input: Array) -> Array:
+        """The output, of shape (*, out_features), for an input of shape (*, in_features).
 
-        Raises TypeError when `x` is no array, RuntimeError for another last dimension or dtype.
+        Raises TypeError when it is no array, RuntimeError for another last dimension or dtype.
         """
-        return self.forward(x).output
+        return self.forward(input).output
 
-    def forward(self, x: Array) -> LinearRecord:
+    def forward(self, input: Array) -> LinearRecord:
         """The same pass, with what `backward` needs."""
-        self._check_input(x)
+        x = self._check_input(input)
         order = _memory_order(x)
         x_rows = _as_rows(x.transpose(order))  # (…, rows, in)
         # y = x Wᵀ + b
@@ -100,7 +100,7 @@ class Linear(Module):
             self.bias.add_grad(grad_y.sum(axis=tuple(range(grad_y.ndim - 1))))
         return _from_rows(grad_y @ self.weight.data, x.shape, order)
 
-    def _check_input(self, x: Array) -> None:
+    def _check_input(self, x: Array) -> Array:
         check_array("input", x)
         if x.ndim == 0 or x.shape[-1] != self.in_features:
             raise RuntimeError(
@@ -112,6 +112,7 @@ class Linear(Module):
                 f"input: expected the module's dtype {self.weight.dtype}, got {x.dtype}. Nothing "
                 f"is promoted: convert the input, or the module with .astype(...)"
             )
+        return x
 
     def extra_repr(self) -> str:
         return (

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+import pytest
 
 # Relative to the largest number of the tensor. Sums over T steps, N samples and H units are taken
 # in another order on either side; over the sizes drawn here that moves the last two or three of
@@ -32,3 +35,14 @@ def assert_parity(name: str, ours, theirs, tolerance: float | None = None) -> No
         f"largest difference {difference.max():.2e}, relative {difference.max() / scale:.2e}, "
         f"allowed {tolerance:.0e}"
     )
+
+
+def assert_same_refusal(ours: Callable, theirs: Callable, *words: str) -> None:
+    """Both sides raise the same type of exception; the message of `ours` has all the `words`."""
+    with pytest.raises(Exception) as expected:  # noqa: PT011 -- whatever PyTorch raises
+        theirs()
+    with pytest.raises(expected.type) as raised:
+        ours()
+    assert raised.type is expected.type, f"{raised.type}, expected {expected.type}: {raised.value}"
+    for word in words:
+        assert word in str(raised.value), f"{word!r} is not in the message: {raised.value}"

@@ -1,0 +1,226 @@
+"""Linear against torch.nn.Linear: results, gradients, initial values, refusals."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scratch.linear import Linear
+from tests.parity import assert_parity, assert_same_refusal
+from tests.torch_samples import module_inputs, to_numpy
+
+FLOATS = st.sampled_from([np.float32, np.float64])
+
+
+def laid_out(draw, shape, rng, dtype):
+    """Numbers of `shape` that lie in memory in a drawn order of the dimensions, or with gaps."""
+    order = draw(st.permutations(range(len(shape))))
+    gaps = draw(st.sampled_from([1, 2]))
+    stored = rng.standard_normal([shape[axis] * gaps for axis in order]).astype(dtype)
+    return stored[(slice(None, None, gaps),) * len(shape)].transpose(np.argsort(order))
+
+
+def twin(linear):
+    theirs = torch.nn.Linear(
+        linear.in_features,
+        linear.out_features,
+        linear.bias is not None,
+        dtype=getattr(torch, linear.weight.dtype.name),
+    )
+    theirs.load_state_dict(
+        {name: torch.tensor(array) for name, array in linear.state_dict().items()}
+    )
+    return theirs
+
+
+def assert_same_pass(linear, x, rng):
+    theirs, x_torch = twin(linear), torch.tensor(np.array(x), requires_grad=True)
+    expected = theirs(x_torch)
+    record = linear.forward(x)
+    assert record.input is x
+    assert_parity("output", record.output, expected)
+    assert_parity("call", linear(x), expected)
+
+    grad_output = rng.standard_normal(expected.shape).astype(x.dtype)
+    before = np.array(x), grad_output.copy(), record.output.copy()
+    for times in (1, 2):  # the second time, gradients are added
+        grad_x = linear.backward(record, grad_output)
+        expected.backward(torch.tensor(grad_output), retain_graph=True)
+        assert_parity("grad_input", grad_x, x_torch.grad / times)
+        for name, parameter in linear.named_parameters():
+            assert_parity(f"{name}.grad", parameter.grad, theirs.get_parameter(name).grad)
+    for name, array, kept in zip(
+        ("input", "grad_output", "output"), (x, grad_output, record.output), before, strict=True
+    ):
+        np.testing.assert_array_equal(array, kept, err_msg=f"{name} was changed")
+
+
+@settings(deadline=None)
+@given(st.data(), st.integers(0, 2**32 - 1), FLOATS, st.booleans())
+def test_parity(data, seed, dtype, bias):
+    rng = np.random.default_rng(seed)
+    leading = data.draw(st.lists(st.integers(0, 5), max_size=3))
+    sizes = data.draw(st.tuples(st.integers(1, 8), st.integers(1, 8)))
+    linear = Linear(*sizes, bias, dtype=dtype, rng=rng)
+    assert_same_pass(linear, laid_out(data.draw, (*leading, sizes[0]), rng, dtype), rng)
+
+
+@pytest.mark.filterwarnings("ignore:.*no.*elements|Initializing zero-element:UserWarning")
+@pytest.mark.parametrize("sizes", [(0, 3), (3, 0), (0, 0)])
+def test_sizes_of_zero(sizes):
+    with pytest.warns(UserWarning, match=rf"\({sizes[1]}, {sizes[0]}\)"):
+        linear = Linear(*sizes, dtype=np.float64, rng=0)
+    rng = np.random.default_rng(0)
+    assert_same_pass(linear, rng.standard_normal((4, 2, sizes[0])), rng)
+
+
+def test_a_view_of_time_first_storage_is_not_copied_into_rows():
+    x = np.random.default_rng(0).standard_normal((50, 32, 7)).transpose(2, 0, 1)  # (N, T, H)
+    linear = Linear(32, 3, dtype=np.float64, rng=0)
+    assert_same_pass(linear, x, np.random.default_rng(1))
+
+
+def test_no_upstream_gradient_means_zero():
+    linear = Linear(3, 2, rng=0)
+    record = linear.forward(np.ones((4, 3), np.float32))
+    assert_parity("grad_input", linear.backward(record, None), np.zeros((4, 3), np.float32))
+    assert_parity("weight.grad", linear.weight.grad, np.zeros((2, 3), np.float32))
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 5), st.integers(1, 5))
+def test_gradients_by_a_complex_step(seed, n_in, n_out):
+    rng = np.random.default_rng(seed)
+    linear = Linear(n_in, n_out, dtype=np.float64, rng=rng)
+    x, grad_output = rng.standard_normal((3, n_in)), rng.standard_normal((3, n_out))
+    grad_x = linear.backward(linear.forward(x), grad_output)
+
+    other = linear.astype(np.complex128)
+    step = 1e-100
+    targets = {"input": (x + 0j, grad_x)}
+    values = targets["input"][0]
+    targets |= {name: (p.data, linear_grad(linear, name)) for name, p in other.named_parameters()}
+    for name, (array, grad) in targets.items():
+        estimate = np.empty(array.shape)
+        for index in np.ndindex(array.shape):
+            array[index] += 1j * step
+            estimate[index] = (grad_output * other(values)).sum().imag / step
+            array[index] = array[index].real
+        assert_parity(name, grad, estimate)
+
+
+def linear_grad(linear, name):
+    return dict(linear.named_parameters())[name].grad
+
+
+def test_initial_values():
+    linear = Linear(400, 300, rng=3)
+    bound = 1 / math.sqrt(400)
+    for name, parameter in linear.named_parameters():
+        assert parameter.dtype == np.float32
+        assert np.abs(parameter.data).max() <= bound * (1 + 1e-6), name
+    # A uniform distribution within ±b has the standard deviation b/√3.
+    assert abs(linear.weight.data.std() / (bound / math.sqrt(3)) - 1) < 0.01
+    assert abs(linear.weight.data.mean()) < 0.01 * bound
+    theirs = torch.nn.Linear(400, 300)
+    assert abs(linear.weight.data.std() / theirs.weight.std().item() - 1) < 0.02
+    assert abs(linear.bias.data.std() / theirs.bias.std().item() - 1) < 0.2
+
+
+def test_the_same_seed_gives_the_same_weights_in_every_dtype():
+    single, double = Linear(4, 3, rng=5), Linear(4, 3, dtype=np.float64, rng=5)
+    for (name, a), (_, b) in zip(single.named_parameters(), double.named_parameters(), strict=True):
+        np.testing.assert_array_equal(a.data, b.data.astype(np.float32), err_msg=name)
+    np.testing.assert_array_equal(
+        Linear(4, 3, rng=np.random.default_rng(5)).weight.data, single.weight.data
+    )
+    assert Linear(4, 3, dtype=np.complex128, rng=5).weight.data.imag.any()
+    assert Linear(4, 3, dtype=None).weight.dtype == np.float32
+
+
+@pytest.mark.parametrize("bias", [1, None, "yes", 0])
+def test_bias_is_taken_as_true_or_false(bias):
+    assert (Linear(2, 3, bias).bias is None) == (torch.nn.Linear(2, 3, bias).bias is None)
+    assert repr(Linear(2, 3, bias)) == repr(torch.nn.Linear(2, 3, bias))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((-1, 3), ["in_features", "at least 0", "-1"]),
+        ((3, -1), ["out_features", "at least 0", "-1"]),
+        ((2.0, 3), ["in_features", "integer", "2.0"]),
+        ((2, "3"), ["out_features", "integer", "'3'"]),
+        ((None, 3), ["in_features", "integer", "None"]),
+    ],
+)
+def test_constructor_refusals(arguments, words):
+    assert_same_refusal(lambda: Linear(*arguments), lambda: torch.nn.Linear(*arguments), *words)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "bool"])
+def test_a_dtype_without_a_derivative_is_refused_and_draws_nothing(dtype):
+    rng, other = np.random.default_rng(0), np.random.default_rng(0)
+    assert_same_refusal(
+        lambda: Linear(2, 3, dtype=dtype, rng=rng),
+        lambda: torch.nn.Linear(2, 3, dtype=getattr(torch, dtype)),
+        "dtype",
+        "float or complex",
+        dtype,
+    )
+    assert rng.random() == other.random()
+
+
+@pytest.mark.parametrize(
+    ("x", "words"),
+    [
+        (np.zeros((4, 3), np.float32), ["input", "(..., 2)", "(4, 3)"]),
+        (np.zeros(3, np.float32), ["input", "(..., 2)", "(3,)"]),
+        (np.zeros((), np.float32), ["input", "(..., 2)", "()"]),
+        (np.zeros((4, 2)), ["input", "float32", "float64"]),
+        (np.zeros((4, 2), np.int64), ["input", "float32", "int64"]),
+        (np.zeros((4, 2), np.complex64), ["input", "float32", "complex64"]),
+        ([1.0, 2.0], ["input", "array", "list"]),
+        (None, ["input", "array", "None"]),
+    ],
+)
+@pytest.mark.parametrize("bias", [True, False])
+def test_call_refusals(x, words, bias):
+    theirs = torch.tensor(x) if isinstance(x, np.ndarray) else x
+    for call in (Linear(2, 3, bias), Linear(2, 3, bias).forward):
+        assert_same_refusal(lambda: call(x), lambda: torch.nn.Linear(2, 3, bias)(theirs), *words)  # noqa: B023
+
+
+def test_backward_refusals():
+    linear, theirs = Linear(2, 3), torch.nn.Linear(2, 3)
+    record = linear.forward(np.zeros((4, 2), np.float32))
+    output = theirs(torch.zeros(4, 2))
+    for shape in [(3, 3), (3,), (1, 3), ()]:
+        assert_same_refusal(
+            lambda shape=shape: linear.backward(record, np.zeros(shape, np.float32)),
+            lambda shape=shape: output.backward(torch.zeros(shape)),
+            "grad_output",
+            "(4, 3)",
+            str(shape),
+        )
+    with pytest.raises(ValueError, match="grad_output: expected dtype float32, got float64"):
+        linear.backward(record, np.zeros((4, 3)))
+    with pytest.raises(TypeError, match="grad_output"):
+        linear.backward(record, [1.0])
+    assert linear.weight.grad is None
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_pytorchs_sample_inputs(dtype):
+    for sample in module_inputs(torch.nn.Linear, dtype):
+        arguments, inputs = sample.constructor_input, sample.forward_input
+        linear = Linear(
+            *arguments.args, **arguments.kwargs, dtype=str(dtype).removeprefix("torch."), rng=0
+        )
+        ours = linear(*to_numpy(inputs.args), **to_numpy(inputs.kwargs))
+        assert_parity(sample.desc, ours, twin(linear)(*inputs.args, **inputs.kwargs))
+        x = to_numpy([*inputs.args, *inputs.kwargs.values()])[0]
+        assert_same_pass(linear, x, np.random.default_rng(1))
