@@ -1,0 +1,371 @@
+"""One time step of an RNN and of an LSTM, forward and backward.
+
+Read `RNNStep.forward` and `.backward`, then `LSTMStep`: every equation stands above the line that
+computes it, and again, with its derivative, above the line that differentiates it. `RNNCell` and
+`LSTMCell` below are those steps with parameters; a layer is the same steps carried through time
+(`bptt.py`).
+
+Inside a step, samples lie along the last axis: a state is (H, N), the gates are (4, H, N). Each
+gate is then one contiguous block, `W @ ...` reads as in the equations, and all gates are one matrix
+product. What a step shows (`step.h`, `step.i`, ...) are the (N, H) views of these arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from .checks import check_arrays, check_dimensions, check_int, check_like
+from .memory import Memory, columns
+from .module import Array, Module, Parameter, Seed, uniform_parameter
+from .weights import CellParameters, GradWeights, Weights
+
+
+class Step:
+    """What one time step computed: everything its backward pass needs, under its name.
+
+    `names` are the arrays a step shows, each (N, features); N = 1 for unbatched input.
+    """
+
+    names: ClassVar[tuple[str, ...]] = ("x", "h_prev", "h")
+    gate_order: ClassVar[tuple[int, ...]] = (0,)  # places in a parameter
+    gate_scale: ClassVar[tuple[float, ...]] = (1.0,)  # of their rows in the forward pass
+
+    _inputs: Array  # (D+H+1, N)  [x; h_prev; 1]: all that meets a weight; without biases, no 1
+    _x: Array  # (D, N)           its first rows
+    _h_prev: Array  # (H, N)      its next rows
+    _h: Array  # (H, N)
+
+    @classmethod
+    def allocate(
+        cls, weights: Weights, hs: Sequence[Array], memory: Memory | None
+    ) -> Iterator[Self]:
+        """A step for each array of `hs`, (H, n), into which it will write its h."""
+        D, H = weights.input_size, weights.state_size
+        sizes = [h.shape[1] for h in hs]
+        blocks = columns(memory, weights.matrix.shape[1], sizes, weights.dtype)
+        for h, inputs in zip(hs, blocks, strict=True):
+            step = cls()
+            step._h, step._inputs = h, inputs
+            step._x, step._h_prev = inputs[:D], inputs[D : D + H]
+            inputs[D + H :] = 1
+            yield step
+
+    def __getattr__(self, name: str) -> Array:
+        if name in type(self).names:
+            array: Array = getattr(self, f"_{name}").T
+            return array
+        raise AttributeError(f"{type(self).__name__} has no {name!r}: it has {self.names}")
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self.names]
+
+
+class RNNStep(Step):
+    """h = tanh(W_ih x + b_ih + W_hh h_prev + b_hh)  (Elman 1990; the form of torch.nn.RNN)."""
+
+    def forward(self, weights: Weights, x: Array, h_prev: Array) -> tuple[Array]:
+        self._x[...], self._h_prev[...] = x, h_prev
+        # z = W [x; h_prev; 1]
+        # h = φ(z)
+        z = np.matmul(weights.matrix, self._inputs, out=self._h)
+        self.activate(z)
+        return (self._h,)
+
+    def backward(self, grad_weights: GradWeights, grad_h: Array) -> tuple[Array, Array]:
+        # h = φ(z):                  ∂h/∂z = φ′(z)
+        grad_z = grad_h * self.slope(self._h)
+        # z = W [x; h_prev; 1]:      ∂z/∂W = [x; h_prev; 1]ᵀ   ∂z/∂[x; h_prev; 1] = Wᵀ
+        grad_weights.add(grad_z, self._inputs)
+        return grad_weights.split(grad_weights.transposed @ grad_z)
+
+    @staticmethod
+    def activate(z: Array) -> None:
+        np.tanh(z, out=z)
+
+    @staticmethod
+    def slope(h: Array) -> Array:
+        """tanh′(z) = 1 − tanh²(z)"""
+        return 1 - h * h
+
+
+class ReLUStep(RNNStep):
+    """h = max(0, W_ih x + b_ih + W_hh h_prev + b_hh)."""
+
+    @staticmethod
+    def activate(z: Array) -> None:
+        np.maximum(z, 0, out=z)
+
+    @staticmethod
+    def slope(h: Array) -> Array:
+        return h > 0
+
+
+class LSTMStep(Step):
+    """i, f, o = σ(…), g = tanh(…), c = f ⊙ c_prev + i ⊙ g, h = o ⊙ tanh(c).
+
+    Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000; the form of
+    torch.nn.LSTM.
+    """
+
+    names: ClassVar[tuple[str, ...]] = (
+        *("x", "h_prev", "c_prev", "i", "f", "g", "o", "c", "tanh_c", "h"),
+    )
+    # Parameters hold the gates as i, f, g, o. Inside, the three σ lie side by side: i, f, o, g.
+    # σ(z) = ½ + ½ tanh(z/2), so with the rows of i, f, o halved one tanh serves all four gates;
+    # it cannot overflow, and it takes complex numbers.
+    gate_order = (0, 1, 3, 2)
+    gate_scale = (0.5, 0.5, 0.5, 1.0)
+
+    _z: Array  # (4H, N)        before and, in place, after σ and tanh
+    _gates: Array  # (4, H, N)  the same numbers by gate: i, f, o, g
+    _c_prev: Array  # (H, N)
+    _c: Array  # (H, N)
+    _tanh_c: Array  # (H, N)    kept: a tanh costs more than the memory of its result
+
+    @classmethod
+    def allocate(
+        cls, weights: Weights, hs: Sequence[Array], memory: Memory | None
+    ) -> Iterator[Self]:
+        H = weights.hidden_size
+        sizes = [h.shape[1] for h in hs]
+        zs, cs, tanh_cs = (columns(memory, m, sizes, weights.dtype) for m in (4 * H, H, H))
+        steps = super().allocate(weights, hs, memory)
+        for step, z, c, tanh_c in zip(steps, zs, cs, tanh_cs, strict=True):
+            step._z, step._gates = z, z.reshape(4, H, z.shape[1])
+            step._c, step._tanh_c = c, tanh_c
+            yield step
+
+    def forward(
+        self, weights: Weights, x: Array, h_prev: Array, c_prev: Array
+    ) -> tuple[Array, Array]:
+        self._x[...], self._h_prev[...], self._c_prev = x, h_prev, c_prev
+        i, f, o, g = gates = self._gates
+        z, c, tanh_c, h = self._z, self._c, self._tanh_c, self._h
+
+        # z = W [x; h_prev; 1]
+        np.matmul(weights.matrix, self._inputs, out=z)
+        # i, f, o = σ(z)    g = tanh(z)
+        np.tanh(z, out=z)
+        ifo = gates[:3]
+        ifo *= 0.5
+        ifo += 0.5
+        # c = f ⊙ c_prev + i ⊙ g
+        np.multiply(f, c_prev, out=c)
+        c += i * g
+        # h = o ⊙ tanh(c)
+        np.tanh(c, out=tanh_c)
+        np.multiply(o, tanh_c, out=h)
+        return h, c
+
+    def backward(
+        self, grad_weights: GradWeights, grad_h: Array, grad_c: Array
+    ) -> tuple[Array, Array, Array]:
+        i, f, o, g = gates = self._gates
+        c_prev, tanh_c, h = self._c_prev, self._tanh_c, self._h
+        grad_z = np.empty_like(self._z)
+        grad_i, grad_f, grad_o, grad_g = grad_gates = grad_z.reshape(gates.shape)
+
+        # h = o ⊙ tanh(c):           ∂h/∂o = tanh(c)   ∂h/∂c = o (1 − tanh²(c)) = o − h tanh(c)
+        np.multiply(grad_h, tanh_c, out=grad_o)
+        grad_c = grad_c + grad_h * (o - h * tanh_c)
+        # c = f ⊙ c_prev + i ⊙ g:    ∂c/∂f = c_prev   ∂c/∂c_prev = f   ∂c/∂i = g   ∂c/∂g = i
+        np.multiply(grad_c, c_prev, out=grad_f)
+        np.multiply(grad_c, g, out=grad_i)
+        np.multiply(grad_c, i, out=grad_g)
+        grad_c_prev = grad_c * f
+        # i, f, o = σ(z):            σ′ = σ (1 − σ) = σ − σ²
+        # g = tanh(z):               tanh′ = 1 − tanh²
+        ifo, grad_ifo = gates[:3], grad_gates[:3]
+        grad_ifo *= ifo - ifo * ifo
+        grad_g *= 1 - g * g
+        # z = W [x; h_prev; 1]:      ∂z/∂W = [x; h_prev; 1]ᵀ   ∂z/∂[x; h_prev; 1] = Wᵀ
+        grad_weights.add(grad_z, self._inputs)
+        grad_x, grad_h_prev = grad_weights.split(grad_weights.transposed @ grad_z)
+        return grad_x, grad_h_prev, grad_c_prev
+
+    @property
+    def _i(self) -> Array:
+        return np.asarray(self._gates[0])
+
+    @property
+    def _f(self) -> Array:
+        return np.asarray(self._gates[1])
+
+    @property
+    def _o(self) -> Array:
+        return np.asarray(self._gates[2])
+
+    @property
+    def _g(self) -> Array:
+        return np.asarray(self._gates[3])
+
+
+class Cell(Module):
+    """What RNNCell and LSTMCell share: the parameters, and one step with them."""
+
+    states: ClassVar[tuple[str, ...]]  # what is handed from step to step
+    weight_ih: Parameter
+    weight_hh: Parameter
+    bias_ih: Parameter | None = None
+    bias_hh: Parameter | None = None
+
+    def __init__(
+        self, input_size: int, hidden_size: int, bias: bool, dtype: DTypeLike, rng: Seed
+    ) -> None:
+        for name, size in (("input_size", input_size), ("hidden_size", hidden_size)):
+            check_int(name, size)
+            if size < 0:
+                raise RuntimeError(f"{name}: expected at least 0, got {size}")
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.bias = bias
+        rows = len(self._kind.gate_order) * hidden_size
+        bound = 1 / np.sqrt(hidden_size) if hidden_size else 0.0
+        generator = np.random.default_rng(rng)
+        for name, shape in cell_shapes(rows, input_size, hidden_size, bool(bias)).items():
+            setattr(self, name, uniform_parameter(shape, bound, dtype, generator))
+
+    @property
+    def _kind(self) -> type[Any]:
+        raise TypeError(f"{type(self).__name__} has no equations")
+
+    def __call__(self, x: Array, state: Any = None) -> Any:
+        """The new state: h of an RNNCell, (h, c) of an LSTMCell."""
+        step = self.forward(x, state)
+        return self._samples_first(step, [getattr(step, f"_{name}") for name in self.states])
+
+    def forward(self, x: Array, state: Any = None) -> Any:
+        """The same step with all that it computed.
+
+        x: (N, input_size) or (input_size,). state: h, or (h, c), each (N, hidden_size) or
+        (hidden_size,); zeros if it is None.
+        Raises TypeError for what is no array, ValueError for another number of dimensions,
+        RuntimeError for another size or dtype.
+        """
+        name = type(self).__name__
+        check_dimensions(f"{name}: x", x, {1: "(input_size,)", 2: "(N, input_size)"})
+        batch, dtype = x.shape[:-1], self.weight_ih.dtype
+        check_like(f"{name}: x", x, (*batch, self.input_size), dtype)
+        shape = (*batch, self.hidden_size)
+        names = [f"{name}: {array}_prev" for array in self.states]
+        state = check_arrays(names, state, [shape] * len(names), dtype)
+
+        weights = Weights(CellParameters.of(self), self._kind.gate_order, self._kind.gate_scale)
+        x, *state = (np.array(array, ndmin=2).T for array in (x, *state))  # copies, for the record
+        h = np.empty((self.hidden_size, x.shape[1]), dtype)
+        (step,) = self._kind.allocate(weights, [h], None)
+        step.weights, step.batched = weights, bool(batch)
+        step.forward(weights, x, *state)
+        return step
+
+    def backward(self, step: Any, grad_state: Any) -> tuple[Array, Any]:
+        """The gradients of x and of the state before, given that of the state after.
+
+        Adds to the gradients of the parameters, with the weights that `forward` used.
+        """
+        shape = step.h.shape if step.batched else step.h.shape[1:]
+        names = [f"{type(self).__name__}: grad_{name}" for name in self.states]
+        grads = check_arrays(names, grad_state, [shape] * len(names), step.h.dtype, optional=True)
+        grad_weights = GradWeights(step.weights)
+        grad_x, *grad_prev = step.backward(grad_weights, *(np.atleast_2d(g).T for g in grads))
+        grad_weights.finish()
+        return self._samples_first(step, [grad_x]), self._samples_first(step, grad_prev)
+
+    @staticmethod
+    def _samples_first(step: Any, arrays: list[Array]) -> Any:
+        """(H, N) → (N, H), or (H,) if the step was not batched; one array alone, or a pair."""
+        turned = tuple(array.T if step.batched else array[:, 0] for array in arrays)
+        return turned if len(turned) > 1 else turned[0]
+
+    def extra_repr(self) -> str:
+        bias = "" if self.bias is True else f", bias={self.bias}"
+        return f"{self.input_size}, {self.hidden_size}{bias}"
+
+
+class RNNCell(Cell):
+    """h = tanh(W_ih x + b_ih + W_hh h_prev + b_hh), or with ReLU; as `torch.nn.RNNCell`.
+
+    weight_ih: (H, input_size), weight_hh: (H, H), bias_ih and bias_hh: (H,), H = hidden_size,
+    drawn uniformly within ±1/√H by `rng`, a seed or a generator.
+
+        step = cell.forward(x, h_prev)                       # x, h_prev, h: (N, ...)
+        grad_x, grad_h_prev = cell.backward(step, grad_h)
+
+    Raises RuntimeError at the call for a nonlinearity other than "tanh" and "relu".
+    """
+
+    states = ("h",)
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        nonlinearity: str = "tanh",
+        *,
+        dtype: DTypeLike = np.float32,
+        rng: Seed = None,
+    ) -> None:
+        self.nonlinearity = nonlinearity
+        super().__init__(input_size, hidden_size, bias, dtype, rng)
+
+    @property
+    def _kind(self) -> type[RNNStep]:
+        return RNN_STEPS.get(self.nonlinearity, RNNStep)
+
+    def forward(self, x: Array, state: Any = None) -> Any:
+        if self.nonlinearity not in RNN_STEPS:
+            raise RuntimeError(
+                f"RNNCell: nonlinearity: expected 'tanh' or 'relu', got {self.nonlinearity!r}"
+            )
+        return super().forward(x, state)
+
+    def extra_repr(self) -> str:
+        relu = "" if self.nonlinearity == "tanh" else f", nonlinearity={self.nonlinearity}"
+        return super().extra_repr() + relu
+
+
+class LSTMCell(Cell):
+    """i, f, o = σ(…), g = tanh(…), c = f ⊙ c_prev + i ⊙ g, h = o ⊙ tanh(c); `torch.nn.LSTMCell`.
+
+    weight_ih: (4H, input_size), weight_hh: (4H, H), bias_ih and bias_hh: (4H,), H = hidden_size,
+    the gates in the order i, f, g, o; drawn uniformly within ±1/√H by `rng`, a seed or a generator.
+
+        step = cell.forward(x, (h_prev, c_prev))             # x, h_prev, c_prev, i, f, g, o, c, h
+        grad_x, (grad_h_prev, grad_c_prev) = cell.backward(step, (grad_h, grad_c))
+    """
+
+    states = ("h", "c")
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        *,
+        dtype: DTypeLike = np.float32,
+        rng: Seed = None,
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, dtype, rng)
+
+    @property
+    def _kind(self) -> type[LSTMStep]:
+        return LSTMStep
+
+
+RNN_STEPS: dict[str, type[RNNStep]] = {"tanh": RNNStep, "relu": ReLUStep}
+
+
+def cell_shapes(
+    rows: int, input_size: int, state_size: int, bias: bool
+) -> dict[str, tuple[int, ...]]:
+    """The parameters of a cell and their shapes; `rows` is H for each gate."""
+    shapes: dict[str, tuple[int, ...]] = {
+        "weight_ih": (rows, input_size),
+        "weight_hh": (rows, state_size),
+    }
+    return shapes | ({"bias_ih": (rows,), "bias_hh": (rows,)} if bias else {})

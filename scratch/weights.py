@@ -1,0 +1,117 @@
+"""The parameters of one cell as the one matrix that its equations use, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .module import Array, Module, Parameter
+
+
+class CellParameters(NamedTuple):
+    """The parameters of one cell, named as in torch.nn without the layer's number."""
+
+    weight_ih: Parameter  # (G·H, D)
+    weight_hh: Parameter  # (G·H, R), R the size of h: H, or P with a projection
+    bias_ih: Parameter | None = None  # (G·H,)
+    bias_hh: Parameter | None = None  # (G·H,)
+    weight_hr: Parameter | None = None  # (P, H)
+
+    @classmethod
+    def of(cls, module: Module, suffix: str = "") -> CellParameters:
+        """Those that `module` has under the names of the fields and `suffix`."""
+        found: list[Any] = [getattr(module, field + suffix, None) for field in cls._fields]
+        return cls(*found)
+
+
+class Weights:
+    """W = [W_ih | W_hh | b_ih + b_hh], so that W [x; h_prev; 1] is one matrix product.
+
+    Holds the values of the moment it was made, which a record's backward pass needs. `order`
+    permutes the gates (a swap, its own inverse); `scale` multiplies them in the forward pass.
+    """
+
+    def __init__(
+        self, parameters: CellParameters, order: Sequence[int], scale: Sequence[float]
+    ) -> None:
+        self.parameters = parameters
+        self.order = order
+        weight_ih, weight_hh, bias_ih, bias_hh, weight_hr = parameters
+        self.input_size = weight_ih.shape[1]  # D
+        self.state_size = weight_hh.shape[1]  # R
+        self.hidden_size = weight_ih.shape[0] // len(order)  # H
+        self.dtype = weight_ih.dtype
+        parts = [weight_ih.data, weight_hh.data]
+        if bias_ih is not None and bias_hh is not None:
+            parts.append((bias_ih.data + bias_hh.data)[:, None])
+        unscaled = self.reorder(np.concatenate(parts, axis=1))
+        self.matrix = unscaled * np.repeat(np.array(scale, self.dtype), self.hidden_size)[:, None]
+        # Contiguous: the backward pass multiplies by it at every step.
+        self.transposed = np.ascontiguousarray(unscaled[:, : self.input_size + self.state_size].T)
+        self.projection = np.empty((0, 0)) if weight_hr is None else weight_hr.data.copy()  # (P, H)
+
+    def reorder(self, rows: Array) -> Array:
+        """The blocks of rows, (G·H, ...), in the inner order of the gates; twice is as before."""
+        if len(self.order) == 1:
+            return rows
+        return rows.reshape(len(self.order), self.hidden_size, -1)[list(self.order)].reshape(
+            rows.shape
+        )
+
+
+class GradWeights:
+    """The gradient of a `Weights` in the making, over the steps of one backward pass."""
+
+    # Few columns make a slow product, and every product adds to all of W. So steps are collected
+    # until they have this many columns together, which then meet in one product.
+    COLUMNS = 512
+
+    def __init__(self, weights: Weights) -> None:
+        self.weights = weights
+        self.transposed = weights.transposed  # (D+R, G·H)
+        self._grad = np.zeros_like(weights.matrix)  # (G·H, D+R+1)
+        self._grad_projection = np.zeros_like(weights.projection)  # (P, H)
+        self._steps: list[tuple[Array, Array]] = []
+        self._columns = 0
+
+    def add(self, grad_z: Array, inputs: Array) -> None:
+        """grad_W += grad_z [x; h_prev; 1]ᵀ, now or with a later step's."""
+        self._steps.append((grad_z, inputs))
+        self._columns += inputs.shape[1]
+        if self._columns >= self.COLUMNS:
+            self._multiply()
+
+    def _multiply(self) -> None:
+        if len(self._steps) == 1:
+            ((grad_z, inputs),) = self._steps
+        else:
+            grad_z, inputs = (
+                np.concatenate(part, axis=1) for part in zip(*self._steps, strict=True)
+            )
+        self._grad += grad_z @ inputs.T
+        self._steps, self._columns = [], 0
+
+    def add_projection(self, grad_h: Array, m: Array) -> None:
+        """grad_W_hr += grad_h mᵀ"""
+        self._grad_projection += grad_h @ m.T
+
+    def split(self, grad_inputs: Array) -> tuple[Array, Array]:
+        """The rows of x and those of h_prev."""
+        return grad_inputs[: self.weights.input_size], grad_inputs[self.weights.input_size :]
+
+    def finish(self) -> None:
+        """Add what was collected to the `.grad` of the parameters."""
+        if self._steps:
+            self._multiply()
+        weight_ih, weight_hh, bias_ih, bias_hh, weight_hr = self.weights.parameters
+        grad = self.weights.reorder(self._grad)
+        grad_ih, grad_hh = self.split(grad[:, : len(self.transposed)].T)
+        weight_ih.add_grad(grad_ih.T)
+        weight_hh.add_grad(grad_hh.T)
+        if bias_ih is not None and bias_hh is not None:
+            bias_ih.add_grad(grad[:, -1])
+            bias_hh.add_grad(grad[:, -1])
+        if weight_hr is not None:
+            weight_hr.add_grad(self._grad_projection)
