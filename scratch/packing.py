@@ -1,0 +1,288 @@
+"""PackedSequence, and how a padded batch is packed and padded again.
+
+Packed, sequences of several lengths lie step by step without padding: step 0 of every sequence,
+the longest first, then step 1 of those that have one, and so on:
+
+    padded, a sequence a row      packed
+    a b c                         data         a d f b e c
+    d e ·                         batch_sizes  3     2   1
+    f · ·
+
+Both ways only move numbers, between the same places. So the backward pass of packing is padding
+with zeros, and that of padding is packing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .checks import check_bool
+from .module import Array, check_array, describe
+
+Ints = NDArray[np.int64]
+
+
+class _Fields(NamedTuple):
+    data: Array
+    batch_sizes: Ints
+    sorted_indices: Ints | None
+    unsorted_indices: Ints | None
+
+
+class PackedSequence(_Fields):
+    """N sequences without padding, step by step, the longest first. A tuple of four fields.
+
+    data: (rows, *), any numbers; rows is the sum of the lengths. First the `batch_sizes[0]` rows of
+        step 0, then the `batch_sizes[1]` rows of step 1, ...
+    batch_sizes: (T,), int64; how many sequences have a step t. They never rise.
+    sorted_indices: (N,), int64; `sorted_indices[k]` is the place in the caller's batch of the k-th
+        sequence here. None: the caller's order is the order here.
+    unsorted_indices: (N,), int64; the inverse permutation, derived when it is not given.
+
+    Raises AttributeError when `batch_sizes` is no array; for `sorted_indices`, if they are to be
+    inverted, TypeError when they are no array, IndexError when they are not 1-D, and RuntimeError
+    when they are not the int64 numbers from 0 to N − 1. The rest is checked by what uses it. Like
+    https://docs.pytorch.org/docs/2.13/generated/torch.nn.utils.rnn.PackedSequence.html.
+    """
+
+    __slots__ = ()
+
+    def __new__(
+        cls,
+        data: Array,
+        batch_sizes: Ints,
+        sorted_indices: Ints | None = None,
+        unsorted_indices: Ints | None = None,
+    ) -> Self:
+        if not isinstance(batch_sizes, np.ndarray):
+            raise AttributeError(
+                f"batch_sizes: expected an int64 array (T,), got {describe(batch_sizes)}"
+            )
+        if unsorted_indices is None and sorted_indices is not None:
+            _check_permutation("sorted_indices", sorted_indices)
+            unsorted_indices = _invert(sorted_indices)
+        return super().__new__(cls, data, batch_sizes, sorted_indices, unsorted_indices)
+
+
+def pack_padded_sequence(
+    input: Array,
+    lengths: Sequence[int] | Array,
+    batch_first: bool = False,
+    enforce_sorted: bool = True,
+) -> PackedSequence:
+    """Pack a padded batch.
+
+    input: (T, N, *), or (N, T, *) if `batch_first`; any numbers. What lies beyond the length of a
+        sequence is not looked at.
+    lengths: N integers from 1 to T; the steps of each sequence. Floats are truncated, as in
+        PyTorch.
+    enforce_sorted: the sequences come longest first; `sorted_indices` is None then. Otherwise they
+        are sorted, those of one length in the order of the caller.
+
+    Returns a PackedSequence of the dtype of `input`, with copies of the numbers.
+
+    Backward: the gradient of `input` is the padded gradient of `data`,
+    `pad_packed_sequence(packed._replace(data=grad_data), batch_first, total_length=T)[0]`.
+
+    Raises TypeError when `input` is no array of numbers, `lengths` no list, tuple or array of
+    numbers, or `batch_first` no bool; ValueError when `lengths` is ragged or has strings;
+    IndexError when `input` has fewer than two dimensions, or `lengths` more than one and is to be
+    sorted; RuntimeError when `input` is empty, `lengths` does not have N entries, or a length is
+    not positive, greater than T, or greater than the one before while `enforce_sorted`.
+
+    PyTorch accepts a length greater than T, and builds a PackedSequence that its layers refuse; and
+    too few lengths if not `enforce_sorted`, and drops the sequences that have none. Like
+    https://docs.pytorch.org/docs/2.13/generated/torch.nn.utils.rnn.pack_padded_sequence.html.
+    """
+    check_bool("batch_first", batch_first)
+    x = _check_numbers("input", input)
+    if x.ndim < 2:
+        raise IndexError(
+            f"input: expected {'(N, T, *)' if batch_first else '(T, N, *)'}, got {describe(x)}"
+        )
+    if not x.size:
+        raise RuntimeError(f"input: expected at least one number, got {describe(x)}")
+    if batch_first:
+        x = x.swapaxes(0, 1)  # (T, N, *)
+    steps, batch = x.shape[:2]
+    lengths = _check_lengths(lengths, steps, batch, bool(enforce_sorted))
+
+    order = None if enforce_sorted else np.argsort(-lengths, kind="stable")
+    # At step t are those that are longer than t: (T, 1) < (N,), T that of the longest sequence.
+    running = np.arange(lengths.max())[:, None] < lengths
+    batch_sizes = running.sum(axis=1, dtype=np.int64)
+    return PackedSequence(x[_places(batch_sizes, order)], batch_sizes, order)
+
+
+def pad_packed_sequence(
+    sequence: PackedSequence,
+    batch_first: bool = False,
+    padding_value: float = 0.0,
+    total_length: int | None = None,
+) -> tuple[Array, Ints]:
+    """Pad a packed batch: the inverse of `pack_padded_sequence`.
+
+    padding_value: what the steps beyond the end of a sequence are filled with.
+    total_length: T, at least the length of the longest sequence, which it is if None.
+
+    Returns the padded batch, (T, N, *) or (N, T, *) if `batch_first`, of the dtype of
+    `sequence.data`, and the lengths, (N,), int64; both in the order of the caller's batch.
+
+    Backward: the gradient of `sequence.data` is the packed gradient of the padded batch,
+    `pack_padded_sequence(grad_padded, lengths, batch_first, enforce_sorted).data`, where
+    `enforce_sorted` is what `sequence` was packed with.
+
+    Raises AttributeError when `sequence` is no PackedSequence; TypeError for another type of an
+    argument or of one of its fields; ValueError when `total_length` is too small; RuntimeError when
+    `padding_value` does not fit the dtype or the fields do not fit each other; IndexError for
+    `batch_sizes` without dimensions and `unsorted_indices` that are not 1-D.
+
+    PyTorch does not notice rows of data beyond the last step, nor `unsorted_indices` that name a
+    sequence twice or not at all. Like
+    https://docs.pytorch.org/docs/2.13/generated/torch.nn.utils.rnn.pad_packed_sequence.html.
+    """
+    check_packed("sequence", sequence)
+    check_bool("batch_first", batch_first)
+    data, batch_sizes, _, unsorted_indices = sequence
+    steps, batch = len(batch_sizes), int(batch_sizes[0])
+    steps = _check_total_length(total_length, steps)
+    padding = _check_padding_value(padding_value, data.dtype)
+
+    order = None if unsorted_indices is None else _invert(unsorted_indices)
+    time, place = _places(batch_sizes, order)
+    outer = (batch, steps) if batch_first else (steps, batch)
+    padded = np.full(outer + data.shape[1:], padding, data.dtype)
+    padded[(place, time) if batch_first else (time, place)] = data
+    lengths = np.bincount(place, minlength=batch).astype(np.int64)
+    return padded, lengths
+
+
+def check_packed(name: str, sequence: object) -> None:
+    """Refuse what is no PackedSequence, or one whose fields do not fit each other.
+
+    The types of the exceptions are those of `pad_packed_sequence`.
+    """
+    if not isinstance(sequence, PackedSequence):
+        raise AttributeError(f"{name}: expected a PackedSequence, got {describe(sequence)}")
+    data, sizes, _, unsorted_indices = sequence
+    _check_numbers(f"{name}.data", data)
+    if sizes.ndim != 1 or sizes.dtype != np.int64 or not len(sizes):
+        error = IndexError if sizes.ndim == 0 else RuntimeError
+        raise error(f"{name}.batch_sizes: expected an int64 array (T,), T ≥ 1, {_got(sizes)}")
+    if sizes[-1] < 0 or np.any(sizes[1:] > sizes[:-1]):
+        raise RuntimeError(
+            f"{name}.batch_sizes: expected sizes that never rise nor fall below 0, {_got(sizes)}"
+        )
+    if data.ndim == 0 or len(data) != sizes.sum():
+        raise RuntimeError(
+            f"{name}.data: expected {sizes.sum()} rows, the sum of batch_sizes, "
+            f"got {describe(data)}"
+        )
+    if unsorted_indices is not None:
+        _check_permutation(f"{name}.unsorted_indices", unsorted_indices)
+        if len(unsorted_indices) != sizes[0]:
+            raise RuntimeError(
+                f"{name}.unsorted_indices: expected {sizes[0]} of them, one for each sequence at "
+                f"step 0, {_got(unsorted_indices)}"
+            )
+
+
+def _places(batch_sizes: Ints, order: Ints | None) -> tuple[Ints, Ints]:
+    """Row r of the data is step `time[r]` of the caller's sequence `place[r]`."""
+    time, rank = np.nonzero(np.arange(batch_sizes[0]) < batch_sizes[:, None])  # (rows,), (rows,)
+    return time, rank if order is None else order[rank]
+
+
+def _invert(permutation: Ints) -> Ints:
+    inverse = np.empty_like(permutation)
+    inverse[permutation] = np.arange(len(permutation))
+    return inverse
+
+
+def _check_numbers(name: str, value: object) -> Array:
+    array = check_array(name, value)
+    if array.dtype.kind not in "biufc":
+        raise TypeError(f"{name}: expected numbers, got {describe(array)}")
+    return array
+
+
+def _check_permutation(name: str, indices: object) -> None:
+    array = check_array(name, indices)
+    if array.ndim != 1:
+        raise IndexError(f"{name}: expected an array (N,), got {describe(array)}")
+    if array.dtype != np.int64 or not np.array_equal(np.sort(array), np.arange(len(array))):
+        raise RuntimeError(
+            f"{name}: expected the int64 numbers from 0 to {len(array) - 1}, each once, "
+            f"{_got(array)}"
+        )
+
+
+def _check_lengths(lengths: object, steps: int, batch: int, enforce_sorted: bool) -> Ints:
+    """The lengths as an int64 array of their own."""
+    expected = f"lengths: expected {batch} integers from 1 to {steps}, one for each sequence"
+    if not isinstance(lengths, np.ndarray | np.number | Sequence | int | float) or isinstance(
+        lengths, str
+    ):
+        raise TypeError(f"{expected}, got {describe(lengths)}")
+    try:
+        array = np.asarray(lengths)
+    except ValueError as error:
+        raise ValueError(f"{expected}, got nested lists of several lengths") from error
+    if array.dtype.kind not in "biuf":
+        of_strings = not isinstance(lengths, np.ndarray) and array.dtype.kind in "US"
+        raise (ValueError if of_strings else TypeError)(f"{expected}, {_got(array)}")
+    if array.ndim != 1:
+        sort = array.ndim > 1 and not enforce_sorted
+        raise (IndexError if sort else RuntimeError)(f"{expected}, got {describe(array)}")
+    if len(array) != batch:
+        raise RuntimeError(f"{expected}, got {len(array)} of them")
+    # NaN is in no range; above `steps` a float is still one that int64 truncates to `steps`.
+    if not np.all((array >= 1) & (array < steps + 1)):
+        raise RuntimeError(f"{expected}, {_got(array)}")
+    array = array.astype(np.int64)
+    if enforce_sorted and np.any(array[1:] > array[:-1]):
+        raise RuntimeError(
+            f"lengths: expected the longest first, {_got(array)}. Sort the sequences, or pass "
+            f"enforce_sorted=False"
+        )
+    return array
+
+
+def _check_total_length(total_length: object, longest: int) -> int:
+    if total_length is None:
+        return longest
+    if not isinstance(total_length, int | np.integer) or isinstance(total_length, bool):
+        raise TypeError(f"total_length: expected an int or None, got {describe(total_length)}")
+    if total_length < longest:
+        raise ValueError(
+            f"total_length: expected at least {longest}, the length of the longest sequence, "
+            f"got {total_length}"
+        )
+    return int(total_length)
+
+
+def _check_padding_value(padding_value: object, dtype: np.dtype[Any]) -> Array:
+    """The number as an array () of `dtype`; a float is truncated to an integer."""
+    number = np.asarray(padding_value)
+    if number.ndim or number.dtype.kind not in "biufc":
+        error = OverflowError if isinstance(padding_value, int) else TypeError
+        raise error(f"padding_value: expected a number, got {describe(padding_value)}")
+    if dtype.kind == "b":
+        return number.astype(dtype)
+    parts = [number.real.item(), number.imag.item()]
+    if dtype.kind in "iu":
+        fits = np.iinfo(dtype).min <= parts[0] <= np.iinfo(dtype).max
+    else:
+        largest = float(np.finfo(dtype).max)
+        fits = all(abs(part) <= largest or not np.isfinite(part) for part in parts)
+    if not fits or (parts[1] and dtype.kind != "c"):
+        raise RuntimeError(f"padding_value: expected a number of {dtype}, got {padding_value!r}")
+    return (number if dtype.kind == "c" else number.real).astype(dtype)
+
+
+def _got(array: Array) -> str:
+    return f"got {array.tolist()}" if array.size <= 20 else f"got {describe(array)}"
