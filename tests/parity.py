@@ -13,8 +13,14 @@ import pytest
 TOLERANCE = {np.dtype(np.float64): 1e-12, np.dtype(np.float32): 1e-5}
 
 
-def assert_parity(name: str, ours, theirs, tolerance: float | None = None) -> None:
-    """`ours` equals `theirs` (an array or a torch tensor) up to max|a−b| / max|b| ≤ tolerance."""
+def assert_parity(
+    name: str, ours, theirs, tolerance: float | None = None, terms: float = 0.0
+) -> None:
+    """`ours` equals `theirs` (an array or a torch tensor) up to max|a−b| / max|b| ≤ tolerance.
+
+    `terms` is the size of the numbers whose difference the tensor is: where it is larger than
+    max|b|, digits cancel on both sides, and the difference is taken relative to it.
+    """
     theirs = np.asarray(theirs.detach() if hasattr(theirs, "detach") else theirs)
     ours = np.asarray(ours)
     assert ours.shape == theirs.shape, f"{name}: shape {ours.shape}, expected {theirs.shape}"
@@ -27,7 +33,7 @@ def assert_parity(name: str, ours, theirs, tolerance: float | None = None) -> No
     if not finite.any():
         return
     difference = np.abs(np.where(finite, ours, 0) - np.where(finite, theirs, 0))
-    scale = np.abs(theirs[finite]).max()
+    scale = max(np.abs(theirs[finite]).max(), terms)
     where = np.unravel_index(difference.argmax(), difference.shape)
     tolerance = TOLERANCE[theirs.dtype] if tolerance is None else tolerance
     assert difference.max() <= tolerance * scale, (

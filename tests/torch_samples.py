@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-import numpy as np
+import hypothesis
 import torch
-from torch.testing._internal.common_modules import module_db
-from torch.testing._internal.common_optimizers import optim_db
+
+# The import below registers PyTorch's own Hypothesis profiles and loads one with 10 examples.
+_settings = hypothesis.settings.default
+
+from torch.testing._internal.common_modules import module_db  # noqa: E402
+from torch.testing._internal.common_optimizers import optim_db  # noqa: E402
+
+hypothesis.settings.register_profile("before torch.testing", _settings)
+hypothesis.settings.load_profile("before torch.testing")
 
 
 def module_inputs(module_class: type, dtype: torch.dtype) -> list:

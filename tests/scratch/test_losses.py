@@ -1,0 +1,413 @@
+"""MSELoss and CrossEntropyLoss against torch.nn: values, gradients, refusals."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scratch.losses import CrossEntropyLoss, MSELoss, MSELossRecord
+from tests.parity import assert_parity, assert_same_refusal
+from tests.torch_samples import module_error_inputs, module_inputs, to_numpy
+
+FLOATS = st.sampled_from([np.float32, np.float64])
+SEEDS = st.integers(0, 2**32 - 1)
+REDUCTIONS = st.sampled_from(["none", "mean", "sum"])
+SIZES = st.lists(st.integers(0, 4), max_size=3)
+
+REFUSED_REDUCTIONS = ["average", None, 1]
+
+
+def size_of_terms(record, reduction, grad_loss):
+    """The size of what a cross-entropy and its gradient are differences of.
+
+    Where the softmax of the target is nearly 1, log Σ_c exp z_c − z and softmax − target are small
+    differences of numbers near 1, and have an error of the last digit of 1 on both sides.
+    """
+    if isinstance(record, MSELossRecord) or not np.isfinite(record.value).all():
+        return 0.0, 0.0
+    if not record.weighted_target.size:
+        return 0.0, 0.0
+    w, share = np.abs(record.weighted_target), 1 / record.total if reduction == "mean" else 1
+    value = w.max() if reduction == "none" else w.sum() * share
+    return value, w.max() * share * np.abs(grad_loss).max()
+
+
+def assert_same_loss(ours, theirs, prediction, target, grad_loss):
+    """Value and gradient of both sides, which `backward` computes without changing anything."""
+    prediction_torch = torch.tensor(prediction, requires_grad=True)
+    expected = theirs(prediction_torch, torch.tensor(target))
+    record = ours.forward(prediction, target)
+    terms = size_of_terms(record, ours.reduction, grad_loss)
+    assert_parity("value", record.value, expected, terms=terms[0])
+    assert_parity("call", ours(prediction, target), expected, terms=terms[0])
+    assert isinstance(record.value, np.generic if expected.ndim == 0 else np.ndarray)
+
+    expected.backward(torch.tensor(grad_loss))
+    before = [np.array(entry) for entry in (*record, prediction, target, grad_loss)]
+    grad = ours.backward(record, grad_loss)
+    assert isinstance(grad, np.ndarray)
+    assert_parity("grad_prediction", grad, prediction_torch.grad, terms=terms[1])
+    for i, array in enumerate((*record, prediction, target, grad_loss)):
+        np.testing.assert_array_equal(array, before[i], err_msg="backward changed its arguments")
+
+
+def upstream(rng, reduction, shape, dtype):
+    return rng.standard_normal(shape if reduction == "none" else ()).astype(dtype)
+
+
+# MSELoss
+
+
+@settings(deadline=None)
+@given(SEEDS, FLOATS, REDUCTIONS, SIZES)
+def test_mse_parity(seed, dtype, reduction, shape):
+    rng = np.random.default_rng(seed)
+    prediction, target = (rng.standard_normal(shape).astype(dtype) for _ in range(2))
+    prediction, target = np.asarray(prediction), np.asarray(target)
+    assert_same_loss(
+        MSELoss(reduction),
+        torch.nn.MSELoss(reduction=reduction),
+        prediction,
+        target,
+        np.asarray(upstream(rng, reduction, shape, dtype)),
+    )
+
+
+def test_mse_of_a_large_float32_array():
+    rng = np.random.default_rng(0)
+    prediction, target = rng.standard_normal((2, 1000, 50, 1)).astype(np.float32)
+    grad_loss = np.asarray(1, np.float32)
+    for reduction in ("mean", "sum"):
+        theirs = torch.nn.MSELoss(reduction=reduction)
+        assert_same_loss(MSELoss(reduction), theirs, prediction, target, grad_loss)
+
+
+@pytest.mark.parametrize("values", [[np.inf, 1.0], [np.nan, 1.0], [-np.inf, np.nan], [1e200, 1.0]])
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+@pytest.mark.filterwarnings("error")
+def test_mse_of_infinite_and_nan_predictions(values, reduction):
+    theirs = torch.nn.MSELoss(reduction=reduction)
+    grad_loss = np.ones(2 if reduction == "none" else ())
+    assert_same_loss(MSELoss(reduction), theirs, np.array(values), np.zeros(2), grad_loss)
+
+
+@pytest.mark.parametrize("shapes", [[(2, 1), (2,)], [(2, 3), (2, 4)], [(), (1,)], [(3,), (1, 3)]])
+def test_mse_broadcasts_nothing(shapes):
+    prediction, target = (np.zeros(shape) for shape in shapes)
+    with pytest.raises(ValueError, match="target: expected the prediction's shape") as raised:
+        MSELoss()(prediction, target)
+    assert str(shapes[0]) in str(raised.value)
+    assert str(shapes[1]) in str(raised.value)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int64, np.complex128])
+def test_mse_promotes_nothing(dtype):
+    with pytest.raises(ValueError, match=r"target: expected .* float64, got " + dtype.__name__):
+        MSELoss()(np.zeros(2), np.zeros(2, dtype))
+
+
+def test_mse_refusals():
+    def both(prediction, target, *words, reduction="mean"):
+        assert_same_refusal(
+            lambda: MSELoss(reduction)(to_numpy(prediction), to_numpy(target)),
+            lambda: torch.nn.MSELoss(reduction=reduction)(prediction, target),
+            *words,
+        )
+
+    for reduction in REFUSED_REDUCTIONS:
+        words = "reduction", "mean", str(reduction)
+        both(torch.zeros(2), torch.zeros(2), *words, reduction=reduction)
+    for dtype in (torch.int64, torch.bool):
+        words = "prediction", "floating point", str(dtype).removeprefix("torch.")
+        both(torch.zeros(2, dtype=dtype), torch.zeros(2, dtype=dtype), *words)
+    with pytest.raises(TypeError, match="prediction: expected a NumPy array, got list"):
+        MSELoss()([1.0], np.zeros(1))
+    with pytest.raises(TypeError, match="target: expected a NumPy array, got float"):
+        MSELoss()(np.zeros(1), 1.0)
+
+
+# CrossEntropyLoss
+
+
+@st.composite
+def cross_entropies(draw):
+    """Options, prediction and target of a loss, and a gradient of its value."""
+    rng, dtype = np.random.default_rng(draw(SEEDS)), draw(FLOATS)
+    classes = draw(st.integers(1, 5))
+    shape = draw(st.one_of(st.just(()), st.lists(st.integers(0, 4), min_size=1).map(tuple)))
+    shape = shape[:4]
+    prediction = 3 * rng.standard_normal((*shape[:1], classes, *shape[1:])).astype(dtype)
+    options = {
+        "reduction": draw(REDUCTIONS),
+        "label_smoothing": draw(st.sampled_from([0.0, 0.0, 0.1, 1.0, -0.5])),
+    }
+    if draw(st.booleans()):
+        options["weight"] = rng.uniform(0.1, 2, classes).astype(dtype)
+    if draw(st.booleans()):
+        target = np.asarray(rng.integers(0, classes, shape))
+        if draw(st.booleans()):
+            options["ignore_index"] = draw(st.sampled_from([-1, -100, 0, classes - 1]))
+            target = np.where(rng.random(shape) < 0.4, options["ignore_index"], target)
+        if len(shape) == 1 and "weight" not in options and target.min(initial=0) >= 0:
+            target = target.astype(draw(st.sampled_from([np.int64, np.uint8])))
+    else:
+        target = rng.random(prediction.shape)
+        target = (target / target.sum(len(shape[:1]), keepdims=True)).astype(dtype)
+    return (
+        options,
+        prediction,
+        target,
+        np.asarray(upstream(rng, options["reduction"], shape, dtype)),
+    )
+
+
+@settings(deadline=None)
+@given(cross_entropies())
+def test_cross_entropy_parity(case):
+    options, prediction, target, grad_loss = case
+    theirs = torch.nn.CrossEntropyLoss(
+        **{k: torch.tensor(v) if k == "weight" else v for k, v in options.items()}
+    )
+    assert_same_loss(CrossEntropyLoss(**options), theirs, prediction, target, grad_loss)
+
+
+@pytest.mark.parametrize("target", [[0, 0], [0, 2], [-100, 1], [-100, -100]])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("weight", [None, [1.0, 2.0, 3.0], [0.0, 0.0, 0.0]])
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+@pytest.mark.parametrize(
+    "scores",
+    [
+        [[0.0, 1.0, 2.0], [3.0, 1.0, 0.0]],
+        [[0.0, -np.inf, 1.0], [1.0, 2.0, 3.0]],
+        [[-np.inf, 0.0, 1.0], [1.0, 2.0, 3.0]],
+        [[np.inf, 0.0, 1.0], [1.0, 2.0, 3.0]],
+        [[-np.inf] * 3, [1.0, 2.0, 3.0]],
+        [[np.nan, 0.0, 1.0], [1000.0, -1000.0, 0.0]],
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_cross_entropy_where_something_is_infinite_ignored_or_zero(
+    scores, reduction, weight, smoothing, target
+):
+    options = {"reduction": reduction, "label_smoothing": smoothing}
+    ours = CrossEntropyLoss(None if weight is None else np.array(weight), **options)
+    theirs = torch.nn.CrossEntropyLoss(
+        None if weight is None else torch.tensor(weight, dtype=torch.float64), **options
+    )
+    grad_loss = np.ones(2 if reduction == "none" else ())
+    assert_same_loss(ours, theirs, np.array(scores), np.array(target), grad_loss)
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+@pytest.mark.parametrize("shape", [(0, 3), (0, 3, 2), (2, 3, 0), (2, 0), (0,)])
+@pytest.mark.filterwarnings("error")
+def test_cross_entropy_of_nothing(shape, reduction):
+    rest = shape[:1] + shape[2:] if len(shape) > 1 else ()
+    grad_loss = np.ones(rest if reduction == "none" else ())
+    targets = [np.zeros(shape)]
+    if shape not in [(2, 0), (0,)]:
+        targets.append(np.zeros(rest, np.int64))
+    for target in targets:
+        theirs = torch.nn.CrossEntropyLoss(reduction=reduction)
+        assert_same_loss(
+            CrossEntropyLoss(reduction=reduction), theirs, np.zeros(shape), target, grad_loss
+        )
+
+
+def test_one_sample_without_a_batch_may_have_its_index_in_an_array_of_one():
+    prediction, target = np.array([0.3, -1.0, 2.0]), np.array([1])
+    expected = torch.nn.CrossEntropyLoss()(torch.tensor(prediction), torch.tensor(target))
+    loss = CrossEntropyLoss()
+    assert_parity("value", loss(prediction, target), expected)
+    grad, expected = (loss.backward(loss.forward(prediction, t)) for t in (target, target[0, ...]))
+    assert_parity("grad_prediction", grad, expected)
+
+
+def test_the_loss_has_the_dtype_of_the_prediction():
+    prediction, target = np.zeros((2, 3), np.float32), np.full((2, 3), 1 / 3)
+    record = CrossEntropyLoss(np.ones(3)).forward(prediction, target)
+    assert record.value.dtype == np.float32
+    assert CrossEntropyLoss().backward(record).dtype == np.float32
+
+
+# The derivative by a complex step: exact to rounding, and without PyTorch
+
+
+def assert_gradient_by_complex_step(loss, prediction, target, grad_loss):
+    record = loss.forward(prediction, target)
+    grad = loss.backward(record, grad_loss)
+    z, step, estimate = prediction + 0j, 1e-100, np.empty(prediction.shape)
+    loss = loss.astype(np.complex128)
+    for index in np.ndindex(z.shape):
+        z[index] += 1j * step
+        estimate[index] = (grad_loss * loss(z, target)).sum().imag / step
+        z[index] = prediction[index]
+    terms = size_of_terms(record, loss.reduction, grad_loss)
+    assert_parity("grad_prediction", grad, estimate, terms=terms[1])
+
+
+@settings(deadline=None)
+@given(SEEDS, REDUCTIONS)
+def test_mse_gradient_by_a_complex_step(seed, reduction):
+    rng = np.random.default_rng(seed)
+    prediction, target = rng.standard_normal((2, 3, 2))
+    grad_loss = np.asarray(upstream(rng, reduction, (3, 2), float))
+    assert_gradient_by_complex_step(MSELoss(reduction), prediction, target, grad_loss)
+
+
+@settings(deadline=None)
+@given(cross_entropies())
+def test_cross_entropy_gradient_by_a_complex_step(case):
+    options, prediction, target, grad_loss = case
+    prediction, grad_loss = prediction.astype(float), grad_loss.astype(float)
+    loss = CrossEntropyLoss(**options).astype(np.float64)
+    if np.isnan(loss(prediction, target)).any():
+        return  # the mean over nothing
+    assert_gradient_by_complex_step(loss, prediction, target, grad_loss)
+
+
+# The gradient of the value
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+def test_grad_loss_defaults_to_one_and_none_means_zero(reduction):
+    prediction = np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32)
+    for loss, target in (
+        (MSELoss(reduction), np.zeros_like(prediction)),
+        (CrossEntropyLoss(reduction=reduction), np.arange(4) % 3),
+    ):
+        record = loss.forward(prediction, target)
+        ones = np.ones_like(record.value)
+        assert_parity("default", loss.backward(record), loss.backward(record, np.asarray(ones)))
+        zeros = np.zeros_like(prediction)
+        assert_parity("None", loss.backward(record, None), zeros)
+        assert_parity("2", loss.backward(record, 2), 2 * loss.backward(record))
+        for shape in [(5,), (1, 1)]:
+            with pytest.raises(RuntimeError, match="grad_loss: expected the value's shape"):
+                loss.backward(record, np.zeros(shape, np.float32))
+        with pytest.raises(ValueError, match="grad_loss: expected dtype float32, got float64"):
+            loss.backward(record, ones.astype(np.float64) * np.ones(np.shape(ones) or (1,)))
+        with pytest.raises(TypeError, match="grad_loss"):
+            loss.backward(record, "1")
+
+
+# Refusals
+
+
+def indices(*shape, dtype=torch.int64):
+    return torch.zeros(shape, dtype=dtype)
+
+
+Z = torch.zeros
+CE_REFUSALS = [
+    # shapes
+    ({}, Z(2, 3), indices(3), ["target", "(2,)", "(3,)", "batch size"]),
+    ({}, Z(2, 3), indices(2, 1), ["target", "(2,)", "(2, 1)"]),
+    ({}, Z(2, 3), indices(3, 1), ["target", "(2,)", "(3, 1)", "batch size"]),
+    ({}, Z(2, 3), indices(), ["target", "(2,)", "()"]),
+    ({}, Z(3), indices(2), ["target", "()", "(2,)"]),
+    ({}, Z(3), indices(1, 1), ["target", "()", "(1, 1)"]),
+    ({}, Z(2, 3, 4), indices(2, 5), ["target", "(2, 4)", "(2, 5)"]),
+    ({}, Z(2, 3, 4), indices(2), ["target", "(2, 4)", "(2,)"]),
+    ({}, Z(2, 3, 4), indices(3, 4), ["target", "(2, 4)", "(3, 4)", "batch size"]),
+    ({}, Z(2, 3, 4), indices(2, 4, 1), ["target", "(2, 4)", "(2, 4, 1)"]),
+    ({}, Z(2, 3, 4, 5), indices(2, 4, 6), ["target", "(2, 4, 5)", "(2, 4, 6)"]),
+    ({}, Z(2, 3), Z(3), ["target", "(2, 3)", "(3,)", "batch size"]),
+    ({}, Z(()), Z(()), ["prediction", "(C,)", "()"]),
+    ({}, Z(()), indices(2), ["prediction", "(C,)", "()"]),
+    # dtypes
+    ({}, Z(()), indices(), ["target", "float", "int64"]),
+    ({}, Z(2, 3), indices(2, 3), ["target", "float", "int64"]),
+    ({}, Z(2, 3), indices(2, dtype=torch.int32), ["target", "int64", "int32"]),
+    ({}, Z(2, 3), indices(2, dtype=torch.bool), ["target", "int64", "bool"]),
+    ({}, Z(2, 3), indices(2, dtype=torch.float32), ["target", "int64", "float32"]),
+    ({}, Z(2, 3), indices(2, 3, dtype=torch.complex64), ["target", "float", "complex64"]),
+    ({}, indices(2, 3), indices(2), ["prediction", "floating point", "int64"]),
+    ({}, indices(2, 3), Z(2, 3), ["prediction", "floating point", "int64"]),
+    ({}, [1.0], indices(1), ["prediction", "array", "list"]),
+    ({}, Z(2, 3), [1, 2], ["target", "array", "list"]),
+    # values
+    ({}, Z(2, 3), indices(2) + 3, ["target", "0 to 2", "3"]),
+    ({}, Z(2, 3), indices(2) - 1, ["target", "0 to 2", "-1"]),
+    ({"label_smoothing": 0.1}, Z(2, 3), indices(2) + 7, ["target", "0 to 2", "7"]),
+    ({}, Z(2, 0), indices(2), ["target", "0"]),
+    # options
+    ({"weight": Z(2)}, Z(2, 3), indices(2), ["weight", "(3,)", "(2,)"]),
+    ({"weight": Z(3, 1)}, Z(2, 3), indices(2), ["weight", "(3,)", "(3, 1)"]),
+    ({"weight": Z(2)}, Z(2, 3), Z(2, 3), ["weight", "(3,)", "(2,)"]),
+    ({"weight": Z(2)}, Z(3), indices(), ["weight", "(3,)", "(2,)"]),
+    ({"weight": Z(3).double()}, Z(2, 3), indices(2), ["weight", "float32", "float64"]),
+    ({"weight": [1.0, 1.0, 1.0]}, Z(2, 3), indices(2), ["weight", "array", "list"]),
+    ({"label_smoothing": 1.1}, Z(2, 3), indices(2), ["label_smoothing", "1.0", "1.1"]),
+    ({"label_smoothing": 1.1}, Z(2, 3), Z(2, 3), ["label_smoothing", "1.0", "1.1"]),
+    ({"label_smoothing": "a"}, Z(2, 3), indices(2), ["label_smoothing", "number", "'a'"]),
+    ({"label_smoothing": None}, Z(2, 3), indices(2), ["label_smoothing", "number", "None"]),
+    ({"ignore_index": 1}, Z(2, 3), Z(2, 3), ["ignore_index", "probabilities", "1"]),
+    ({"ignore_index": 1.5}, Z(2, 3), indices(2), ["ignore_index", "integer", "1.5"]),
+    ({"ignore_index": None}, Z(2, 3), indices(2), ["ignore_index", "integer", "None"]),
+    ({"ignore_index": True}, Z(2, 3), indices(2), ["ignore_index", "integer", "True"]),
+    *(
+        ({"reduction": reduction}, Z(2, 3), indices(2), ["reduction", "mean", str(reduction)])
+        for reduction in REFUSED_REDUCTIONS
+    ),
+]
+
+
+@pytest.mark.parametrize(("options", "prediction", "target", "words"), CE_REFUSALS)
+def test_cross_entropy_refusals(options, prediction, target, words):
+    assert_same_refusal(
+        lambda: CrossEntropyLoss(**to_numpy(options))(to_numpy(prediction), to_numpy(target)),
+        lambda: torch.nn.CrossEntropyLoss(**options)(prediction, target),
+        *words,
+    )
+    in_constructor = []
+    for loss, arguments in (
+        (CrossEntropyLoss, to_numpy(options)),
+        (torch.nn.CrossEntropyLoss, options),
+    ):
+        try:
+            loss(**arguments)
+            in_constructor.append(False)
+        except Exception:
+            in_constructor.append(True)
+    assert in_constructor[0] == in_constructor[1], "constructor or call"
+
+
+@pytest.mark.parametrize("option", [1, True, np.float32(0.5)])
+def test_label_smoothing_may_be_any_number(option):
+    prediction, target = np.eye(2, 3), np.array([0, 2])
+    expected = torch.nn.CrossEntropyLoss(label_smoothing=option)(
+        torch.tensor(prediction), torch.tensor(target)
+    )
+    assert_parity("value", CrossEntropyLoss(label_smoothing=option)(prediction, target), expected)
+
+
+# PyTorch's own samples
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [(MSELoss, torch.nn.MSELoss), (CrossEntropyLoss, torch.nn.CrossEntropyLoss)],
+)
+def test_pytorchs_sample_inputs(ours, theirs, dtype):
+    rng = np.random.default_rng(0)
+    for sample in module_inputs(theirs, dtype):
+        options = sample.constructor_input.kwargs
+        prediction, target = sample.forward_input.args
+        loss = theirs(**options)
+        shape = tuple(loss(prediction, target).shape)
+        grad_loss = np.asarray(rng.standard_normal(shape), str(dtype).removeprefix("torch."))
+        assert_same_loss(
+            ours(**to_numpy(options)), loss, to_numpy(prediction), to_numpy(target), grad_loss
+        )
+
+
+def test_pytorchs_error_inputs():
+    for error in module_error_inputs(torch.nn.CrossEntropyLoss, torch.float64):
+        sample = error.module_error_input
+        loss = CrossEntropyLoss(**to_numpy(sample.constructor_input.kwargs))
+        with pytest.raises(error.error_type):
+            loss(*to_numpy(sample.forward_input.args))
