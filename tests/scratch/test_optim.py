@@ -1,0 +1,515 @@
+"""Adam and clip_grad_norm_ against PyTorch: runs of 20 steps, saved runs, norms, refusals."""
+
+import copy
+import io
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scratch.module import Parameter
+from scratch.optim import Adam, clip_grad_norm_
+from tests.parity import TOLERANCE, assert_parity, assert_same_refusal
+from tests.torch_samples import optimizer_error_inputs, optimizer_inputs
+
+SEEDS = st.integers(0, 2**32 - 1)
+OPTIONS = st.fixed_dictionaries(
+    {},
+    optional={
+        "lr": st.sampled_from([0, 1e-3, 0.1, 1]),
+        "betas": st.sampled_from([(0.0, 0.0), (0.9, 0.99), (0.5, 0.0), [0.0, 0.9]]),
+        "eps": st.sampled_from([1e-8, 1e-3, 1.0]),
+        "weight_decay": st.sampled_from([0, 0.1, 1]),
+        "amsgrad": st.booleans(),
+        "maximize": st.booleans(),
+        "decoupled_weight_decay": st.booleans(),
+    },
+)
+SHAPES = st.lists(st.lists(st.integers(0, 4), max_size=3).map(tuple), min_size=1, max_size=4)
+FLOATS = st.sampled_from([np.float32, np.float64])
+
+
+def both_sides(rng, shapes, dtypes):
+    ours = [
+        Parameter(np.asarray(rng.standard_normal(shape), dtype))
+        for shape, dtype in zip(shapes, dtypes, strict=True)
+    ]
+    theirs = [torch.nn.Parameter(torch.tensor(parameter.data)) for parameter in ours]
+    return ours, theirs
+
+
+def set_gradients(rng, ours, theirs, share_of_none=0.0):
+    for our, their in zip(ours, theirs, strict=True):
+        our.grad = their.grad = None
+        if rng.random() >= share_of_none:
+            our.grad = np.asarray(rng.standard_normal(our.shape), our.dtype)
+            our.grad[rng.random(our.shape) < 0.1] = 0
+            their.grad = torch.tensor(our.grad)
+
+
+def assert_same_parameters(name, ours, theirs):
+    """They start at a size of 1; one that passes zero has the error of what it is a sum of."""
+    for i, (our, their) in enumerate(zip(ours, theirs, strict=True)):
+        assert_parity(f"{name}, parameter {i}", our.data, their, terms=1.0)
+
+
+@settings(deadline=None)
+@given(SEEDS, SHAPES, OPTIONS, st.data())
+def test_adam_over_20_steps(seed, shapes, options, data):
+    """With gradients that are None now and then, and parameters of both dtypes side by side."""
+    rng = np.random.default_rng(seed)
+    dtypes = [data.draw(FLOATS) for _ in shapes]
+    share_of_none = data.draw(st.sampled_from([0.0, 0.3]))
+    ours, theirs = both_sides(rng, shapes, dtypes)
+    adam, torchs = Adam(ours, **options), torch.optim.Adam(theirs, **options)
+    for step in range(20):
+        set_gradients(rng, ours, theirs, share_of_none)
+        grads = [None if p.grad is None else p.grad.copy() for p in ours]
+        adam.step()
+        torchs.step()
+        assert_same_parameters(f"step {step}", ours, theirs)
+        for parameter, grad in zip(ours, grads, strict=True):
+            np.testing.assert_array_equal(parameter.grad, grad, err_msg="step changed a gradient")
+    assert_same_state(adam, torchs)
+
+
+def assert_same_state(adam, torchs):
+    """Ours is named "0.exp_avg" where PyTorch's is ["state"][0]["exp_avg"]."""
+    ours, theirs = adam.state_dict(), torchs.state_dict()
+    moments = {name: array for name, array in ours.items() if "." in name}
+    expected = {f"{i}.{k}": v for i, entry in theirs["state"].items() for k, v in entry.items()}
+    assert moments.keys() == expected.keys()
+    for name, array in moments.items():
+        if name.endswith("step"):
+            assert array == expected[name].item()
+        else:
+            assert_parity(name, array, expected[name], terms=1.0)
+    for name in ours.keys() - moments.keys() - {"parameters"}:
+        np.testing.assert_array_equal(ours[name], theirs["param_groups"][0][name], err_msg=name)
+
+
+@settings(deadline=None)
+@given(SEEDS, OPTIONS)
+def test_a_saved_run_goes_on_exactly(seed, options):
+    rng = np.random.default_rng(seed)
+    shapes, dtypes = [(2, 3), (3,), (1,)], [np.float32, np.float32, np.float64]
+    ours, theirs = both_sides(rng, shapes, dtypes)
+    adam = Adam(ours, **options)
+    for _ in range(5):
+        set_gradients(rng, ours, theirs, 0.5)
+        adam.step()
+    file = io.BytesIO()
+    np.savez(file, **adam.state_dict())
+    file.seek(0)
+    copies = [Parameter(parameter.data.copy()) for parameter in ours]
+    resumed = Adam(copies, lr=77.0, amsgrad=not options.get("amsgrad"))
+    for parameter in copies:
+        parameter.grad = np.ones_like(parameter.data)  # a step that is forgotten
+    resumed.step()
+    for parameter, kept in zip(copies, ours, strict=True):
+        parameter.data[...] = kept.data
+    resumed.load_state_dict(np.load(file, allow_pickle=False))
+    for _ in range(5):
+        set_gradients(rng, ours, theirs, 0.5)
+        for parameter, original in zip(copies, ours, strict=True):
+            parameter.grad = None if original.grad is None else original.grad.copy()
+        adam.step()
+        resumed.step()
+        for parameter, original in zip(copies, ours, strict=True):
+            np.testing.assert_array_equal(parameter.data, original.data)
+    assert resumed.state_dict().keys() == adam.state_dict().keys()
+
+
+def test_a_saved_state_is_a_copy():
+    parameter = Parameter(np.ones(2))
+    parameter.grad = np.ones(2)
+    adam = Adam([parameter])
+    adam.step()
+    state = adam.state_dict()
+    kept = copy.deepcopy(state)
+    adam.step()
+    for name, array in state.items():
+        np.testing.assert_array_equal(array, kept[name], err_msg=name)
+
+
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
+def test_complex_parameters(dtype):
+    rng = np.random.default_rng(0)
+    ours = [
+        Parameter((rng.standard_normal(s) + 1j * rng.standard_normal(s)).astype(dtype))
+        for s in [(2, 3), (4,)]
+    ]
+    theirs = [torch.nn.Parameter(torch.tensor(p.data)) for p in ours]
+    options = {"weight_decay": 0.1, "amsgrad": True, "lr": 0.1}
+    adam, torchs = Adam(ours, **options), torch.optim.Adam(theirs, **options)
+    for step in range(20):
+        for our, their in zip(ours, theirs, strict=True):
+            our.grad = (rng.standard_normal(our.shape) * (1 + 2j)).astype(dtype)
+            their.grad = torch.tensor(our.grad)
+        adam.step()
+        torchs.step()
+        for our, their in zip(ours, theirs, strict=True):
+            for part in ("real", "imag"):
+                values = getattr(our.data, part), getattr(their.detach().numpy(), part)
+                assert_parity(f"step {step}, {part}", *values, terms=1.0)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", [np.inf, np.nan, 1e200, 0.0])
+@pytest.mark.parametrize("eps", [1e-8, 0.0])
+def test_adam_of_infinite_nan_and_zero_gradients(value, eps):
+    ours, theirs = both_sides(np.random.default_rng(0), [(2,)], [np.float64])
+    ours[0].grad, theirs[0].grad = np.full(2, value), torch.full((2,), value, dtype=torch.float64)
+    Adam(ours, eps=eps).step()
+    torch.optim.Adam(theirs, eps=eps).step()
+    assert_same_parameters("step", ours, theirs)
+
+
+def test_arrays_that_do_not_lie_row_by_row():
+    ours, theirs = both_sides(np.random.default_rng(0), [(3, 4)], [np.float64])
+    ours[0].data = np.asfortranarray(ours[0].data)
+    data = ours[0].data
+    ours[0].grad = np.arange(24.0).reshape(4, 6)[:, ::2].T
+    theirs[0].grad = torch.tensor(ours[0].grad.copy())
+    Adam(ours, weight_decay=0.1).step()
+    torch.optim.Adam(theirs, weight_decay=0.1).step()
+    assert_same_parameters("step", ours, theirs)
+    assert ours[0].data is data
+
+
+def test_a_schedule_assigns_to_lr():
+    ours, theirs = both_sides(np.random.default_rng(0), [(3,)], [np.float64])
+    adam, torchs = Adam(ours), torch.optim.Adam(theirs)
+    for lr in (0.1, 0.01, 0.0, np.float64(0.2)):
+        adam.lr = torchs.param_groups[0]["lr"] = lr
+        set_gradients(np.random.default_rng(1), ours, theirs)
+        adam.step()
+        torchs.step()
+        assert_same_parameters(f"lr {lr}", ours, theirs)
+
+
+def test_zero_grad():
+    ours, theirs = both_sides(np.random.default_rng(0), [(3,), (2,)], [np.float64] * 2)
+    set_gradients(np.random.default_rng(1), ours, theirs)
+    ours[1].grad = None
+    grad = ours[0].grad
+    Adam(ours).zero_grad(set_to_none=False)
+    assert ours[0].grad is grad
+    assert not grad.any()
+    assert ours[1].grad is None
+    Adam(ours).zero_grad()
+    assert ours[0].grad is None
+
+
+def test_step_calls_a_closure_and_returns_what_it_returns():
+    parameter = Parameter(np.ones(2))
+
+    def closure():
+        parameter.grad = np.ones(2)
+        return "loss"
+
+    assert Adam([parameter]).step(closure) == "loss"
+    assert (parameter.data < 1).all()
+    assert Adam([parameter]).step() is None
+    assert_same_refusal(
+        lambda: Adam([parameter]).step(3),
+        lambda: torch.optim.Adam([torch.nn.Parameter(torch.ones(2))]).step(3),
+    )
+
+
+@pytest.mark.parametrize("twice", [[0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0, 0]])
+def test_a_parameter_that_comes_twice_takes_two_steps(twice):
+    ours, theirs = both_sides(np.random.default_rng(0), [(3,), (2,)], [np.float64] * 2)
+    with pytest.warns(UserWarning, match="comes twice"):
+        adam = Adam([ours[i] for i in twice])
+    with pytest.warns(UserWarning, match="duplicate"):
+        torchs = torch.optim.Adam([theirs[i] for i in twice])
+    for _ in range(3):
+        set_gradients(np.random.default_rng(1), ours, theirs)
+        adam.step()
+        torchs.step()
+        assert_same_parameters("step", ours, theirs)
+
+
+def test_parameters_with_names():
+    parameter = Parameter(np.ones(2))
+    parameter.grad = np.ones(2)
+    Adam([("weight", parameter)]).step()
+    assert (parameter.data < 1).all()
+
+
+# Refusals of Adam
+
+NAN = math.nan
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"lr": -1}, ["lr", "at least 0", "-1"]),
+        ({"lr": NAN}, ["lr", "at least 0", "nan"]),
+        ({"lr": "a"}, ["lr", "number", "'a'"]),
+        ({"lr": None}, ["lr", "number", "None"]),
+        ({"lr": 1j}, ["lr", "number", "1j"]),
+        ({"eps": -1e-8}, ["eps", "at least 0", "-1e-08"]),
+        ({"eps": NAN}, ["eps", "at least 0", "nan"]),
+        ({"eps": "a"}, ["eps", "number", "'a'"]),
+        ({"weight_decay": -1}, ["weight_decay", "at least 0", "-1"]),
+        ({"weight_decay": None}, ["weight_decay", "number", "None"]),
+        ({"betas": (1.0, 0.0)}, ["betas[0]", "below 1.0", "1.0"]),
+        ({"betas": (0.9, 1.0)}, ["betas[1]", "below 1.0", "1.0"]),
+        ({"betas": (-0.1, 0.9)}, ["betas[0]", "at least 0", "-0.1"]),
+        ({"betas": (0, 0.9)}, ["betas[0]", "float", "int 0"]),
+        ({"betas": (0.9, True)}, ["betas[1]", "float", "True"]),
+        ({"betas": (np.float32(0.9), 0.9)}, ["betas[0]", "float", "float32"]),
+        ({"betas": ("a", 0.9)}, ["betas[0]", "number", "'a'"]),
+        ({"betas": (0.9,)}, ["betas", "two floats", "1"]),
+        ({"betas": 0.9}, ["betas", "two floats", "0.9"]),
+        ({"betas": None}, ["betas", "two floats", "None"]),
+    ],
+)
+def test_adam_refuses_options(options, words):
+    assert_same_refusal(
+        lambda: Adam([Parameter(np.ones(2))], **options),
+        lambda: torch.optim.Adam([torch.nn.Parameter(torch.ones(2))], **options),
+        *words,
+    )
+
+
+@pytest.mark.parametrize("betas", [(0.9, 0.99, 0.999)])
+def test_adam_refuses_three_betas_at_the_step(betas):
+    ours, theirs = both_sides(np.random.default_rng(0), [(3,)], [np.float64])
+    set_gradients(np.random.default_rng(1), ours, theirs)
+    before = ours[0].data.copy()
+    adam, torchs = Adam(ours, betas=betas), torch.optim.Adam(theirs, betas=betas)
+    assert_same_refusal(adam.step, torchs.step)
+    np.testing.assert_array_equal(ours[0].data, before)
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        (lambda parameter: parameter, ["params", "iterable", "Parameter"]),
+        (lambda parameter: [], ["params", "at least one", "empty"]),
+        (lambda parameter: iter([]), ["params", "at least one", "empty"]),
+        (lambda parameter: None, ["params", "iterable", "None"]),
+        (lambda parameter: 3, ["params", "iterable", "3"]),
+        (lambda parameter: [3], ["params", "Parameters", "3"]),
+        (lambda parameter: [parameter, None], ["params", "Parameters", "None"]),
+        (lambda parameter: [np.ones(2)], ["params", "Parameters", "(2,)"]),
+        (lambda parameter: {"weight": parameter}, ["params", "Parameters", "'weight'"]),
+        (lambda parameter: [[parameter]], ["params", "Parameters", "list"]),
+        (lambda parameter: [("weight", 3)], ["params", "Parameters", "3"]),
+        (lambda parameter: [("weight", parameter), parameter], ["params", "name", "mixture"]),
+    ],
+)
+def test_adam_refuses_parameters(params, words):
+    assert_same_refusal(
+        lambda: Adam(params(Parameter(np.ones(2)))),
+        lambda: torch.optim.Adam(params(torch.nn.Parameter(torch.ones(2)))),
+        *words,
+    )
+
+
+@pytest.mark.parametrize("grad", [np.ones(3), np.ones(2, np.float32), np.ones((1, 2))])
+def test_a_gradient_that_does_not_fit_is_refused_before_anything_is_changed(grad):
+    parameters = [Parameter(np.ones(2)), Parameter(np.ones(2))]
+    parameters[0].grad, parameters[1].grad = np.ones(2), grad
+    adam = Adam(parameters)
+    with pytest.raises(
+        RuntimeError, match=r"Parameter\.grad: expected shape \(2,\) and dtype float64"
+    ):
+        adam.step()
+    assert (parameters[0].data == 1).all()
+    assert "0.step" not in adam.state_dict()
+
+
+def stepped(**options):
+    parameters = [Parameter(np.ones((2, 3), np.float32)), Parameter(np.ones(4))]
+    for parameter in parameters:
+        parameter.grad = np.ones_like(parameter.data)
+    adam = Adam(parameters, **options)
+    adam.step()
+    return adam
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        (lambda s: [1], TypeError, ["state_dict", "dict", "list"]),
+        (lambda s: {}, KeyError, ["missing", "'lr'", "'parameters'"]),
+        (lambda s: s | {"parameters": np.array(3)}, ValueError, ["2 parameters", "3"]),
+        (lambda s: s | {"2.step": np.array(3)}, KeyError, ["unexpected", "2.step"]),
+        (lambda s: {k: v for k, v in s.items() if k != "1.step"}, KeyError, ["missing", "1.step"]),
+        (lambda s: s | {"amsgrad": np.array(True)}, KeyError, ["missing", "0.max_exp_avg_sq"]),
+        (
+            lambda s: s | {"0.exp_avg": np.ones(5), "1.exp_avg": np.ones((4, 1))},
+            RuntimeError,
+            ["0.exp_avg", "(2, 3)", "(5,)", "1.exp_avg", "(4, 1)"],
+        ),
+        (lambda s: s | {"0.exp_avg": np.ones((2, 3), complex)}, RuntimeError, ["complex128"]),
+        (lambda s: s | {"0.step": np.array(1.5)}, RuntimeError, ["0.step", "int64"]),
+        (lambda s: s | {"betas": np.ones(3)}, RuntimeError, ["betas", "(2,)", "(3,)"]),
+        (lambda s: s | {"lr": np.array(-1.0)}, ValueError, ["lr", "at least 0", "-1"]),
+        (lambda s: s | {"lr": np.array("fast")}, RuntimeError, ["lr", "float64"]),
+    ],
+)
+def test_a_state_that_does_not_fit_is_refused_and_changes_nothing(change, error, words):
+    adam = stepped()
+    before = copy.deepcopy(adam.state_dict())
+    with pytest.raises(error) as raised:
+        adam.load_state_dict(change(stepped(lr=0.5).state_dict()))
+    for word in words:
+        assert word in str(raised.value)
+    after = adam.state_dict()
+    assert after.keys() == before.keys()
+    for name, array in after.items():
+        np.testing.assert_array_equal(array, before[name], err_msg=name)
+
+
+# PyTorch's own samples
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_pytorchs_sample_inputs(dtype):
+    rng = np.random.default_rng(0)
+    for sample in optimizer_inputs(torch.optim.Adam, dtype):
+        numpy_dtype = str(dtype).removeprefix("torch.")
+        ours, theirs = both_sides(rng, [(2, 3), (3,), (1,)], [numpy_dtype] * 3)
+        adam, torchs = Adam(ours, **sample.kwargs), torch.optim.Adam(theirs, **sample.kwargs)
+        for step in range(20):
+            set_gradients(rng, ours, theirs)
+            adam.step()
+            torchs.step()
+            assert_same_parameters(f"{sample.desc}, step {step}", ours, theirs)
+
+
+def to_ours(value, known):
+    """`value` with every torch parameter in it replaced, the same one by the same one."""
+    if isinstance(value, torch.nn.Parameter):
+        return known.setdefault(id(value), Parameter(value.detach().numpy()))
+    if isinstance(value, list | tuple):
+        return type(value)(to_ours(entry, known) for entry in value)
+    return value
+
+
+def test_pytorchs_error_inputs():
+    run = 0
+    for error in optimizer_error_inputs(torch.optim.Adam, torch.float64):
+        params, options = error.optimizer_error_input.params, error.optimizer_error_input.kwargs
+        groups = isinstance(params, list) and any(isinstance(entry, dict) for entry in params)
+        tensors = [options.get("lr"), *options.get("betas", ())]
+        if groups or "foreach" in options or any(isinstance(v, torch.Tensor) for v in tensors):
+            continue  # left out, see docs/differences.md
+        params = [Parameter(np.ones(2))] if params is None else to_ours(params, {})
+        if error.error_type is UserWarning:
+            with pytest.warns(UserWarning, match="comes twice"):
+                Adam(params, **options)
+        else:
+            with pytest.raises(error.error_type):
+                Adam(params, **options)
+        run += 1
+    assert run == 5
+
+
+# clip_grad_norm_
+
+NORMS = [2.0, 1.0, math.inf, -math.inf, 0, 0.5, 3, -1, -2, "inf", "2", True]
+
+
+def assert_same_clipping(grads, dtypes, max_norm, norm_type=2.0, **options):
+    ours, theirs = [], []
+    for grad, dtype in zip(grads, dtypes, strict=True):
+        ours.append(Parameter(np.zeros(np.shape(grad) if grad is not None else 1, dtype)))
+        theirs.append(torch.nn.Parameter(torch.tensor(ours[-1].data)))
+        if grad is not None:
+            ours[-1].grad = np.array(grad, dtype)
+            theirs[-1].grad = torch.tensor(ours[-1].grad)
+    arrays = [parameter.grad for parameter in ours]
+    expected = torch.nn.utils.clip_grad_norm_(theirs, max_norm, norm_type, **options)
+    norm = clip_grad_norm_(ours, max_norm, norm_type, **options)
+    assert isinstance(norm, np.generic)
+    # One gradient in float32 leaves its rounding in the norm and so in all of them.
+    single = any(d == np.float32 for d, grad in zip(dtypes, grads, strict=True) if grad is not None)
+    tolerance = TOLERANCE[np.dtype(np.float32 if single else np.float64)]
+    assert_parity("norm", norm, expected, tolerance)
+    for i, (our, their, array) in enumerate(zip(ours, theirs, arrays, strict=True)):
+        assert our.grad is array, "clipped in place"
+        if array is not None:
+            assert_parity(f"gradient {i}", our.grad, their.grad, tolerance)
+
+
+@settings(deadline=None)
+@given(
+    SEEDS, SHAPES, st.sampled_from(NORMS), st.sampled_from([0, 0.1, 1, 1e9, math.inf]), st.data()
+)
+def test_clipping(seed, shapes, norm_type, max_norm, data):
+    rng = np.random.default_rng(seed)
+    dtypes = [data.draw(FLOATS) for _ in shapes]
+    p = float(norm_type)
+    grads = [rng.standard_normal(shape) for shape in shapes]
+    if p < 0 or p == math.inf:  # an empty gradient has no such norm
+        grads = [grad if grad.size else np.ones(1) for grad in grads]
+    grads = [grad if data.draw(st.booleans()) else None for grad in grads]
+    assert_same_clipping(grads, dtypes, max_norm, norm_type)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("norm_type", [*NORMS, math.nan])
+@pytest.mark.parametrize("max_norm", [1.0, 0.0, -1.0, math.nan, "1"])
+@pytest.mark.parametrize(
+    "grad",
+    [[np.nan], [np.inf], [-np.inf], [np.inf, np.nan], [0.0], [1e30, 1e30], [1e-30], [0.0, 3.0]],
+)
+def test_clipping_of_infinite_nan_huge_and_zero_gradients(grad, norm_type, max_norm):
+    for dtype in (np.float32, np.float64):
+        assert_same_clipping([grad, [2.0, 3.0]], [dtype] * 2, max_norm, norm_type)
+
+
+def test_clipping_one_parameter_complex_ones_and_one_twice():
+    parameter, theirs = Parameter(np.zeros(2)), torch.nn.Parameter(torch.zeros(2).double())
+    for wrap in (lambda p: p, lambda p: [p, p], lambda p: iter([p]), lambda p: {p: "key"}):
+        parameter.grad, theirs.grad = np.array([3.0, 4.0]), torch.tensor([3.0, 4.0]).double()
+        expected = torch.nn.utils.clip_grad_norm_(wrap(theirs), 1.0)
+        assert_parity("norm", clip_grad_norm_(wrap(parameter), 1.0), expected)
+        assert_parity("gradient", parameter.grad, theirs.grad)
+    parameter = Parameter(np.zeros(2, complex))
+    parameter.grad = np.array([3 + 4j, 0])
+    assert clip_grad_norm_(parameter, 1.0) == 5
+    assert_parity("gradient", parameter.grad.imag, np.array([0.8, 0]), 1e-6)
+
+
+def test_clipping_nothing():
+    for parameters in ([], iter([]), [Parameter(np.ones(2))]):
+        norm = clip_grad_norm_(parameters, 1.0)
+        assert (norm, norm.dtype) == (0, np.float32)
+    with pytest.warns(UserWarning, match="empty generator"):
+        clip_grad_norm_((p for p in []), 1.0)
+
+
+def test_clipping_refusals():
+    def both(*words, grad=(1.0,), parameters=None, **options):
+        our, their = Parameter(np.zeros(len(grad))), torch.nn.Parameter(torch.zeros(len(grad)))
+        our.grad, their.grad = np.array(grad), torch.tensor(grad)
+        options = {"max_norm": 1.0} | options
+        assert_same_refusal(
+            lambda: clip_grad_norm_(parameters or [our], **options),
+            lambda: torch.nn.utils.clip_grad_norm_(parameters or [their], **options),
+            *words,
+        )
+        np.testing.assert_array_equal(our.grad, grad)
+
+    for name in ("max_norm", "norm_type"):
+        both(name, "number", "'a'", **{name: "a"})
+        both(name, "number", "None", **{name: None})
+        both(name, "number", "1j", **{name: 1j})
+    for value in (math.inf, math.nan):
+        both("finite", "2.0", str(value), grad=(value, 1.0), error_if_nonfinite=True)
+    for norm_type in (math.inf, -math.inf, -1):
+        both("norm_type", "empty", str(float(norm_type)), grad=(), norm_type=norm_type)
+    both("parameters", "int 3", parameters=3)
+    both("parameters", "int 3", parameters=[3])
+    both("parameters", "(2,)", parameters=[np.ones(2)])
