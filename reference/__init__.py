@@ -1,0 +1,1 @@
+"""The models of `scratch` on torch.nn, and how far the two are apart."""
