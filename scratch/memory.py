@@ -37,8 +37,9 @@ class Memory:
         except (KeyError, IndexError):
             self._free = {}  # other sizes than before: what lies here is not needed again
             block = np.empty(size, np.uint8)
-        # Every view keeps this array alive and, as it does not own its memory, no array below it.
-        array: Array = np.frombuffer(block, dtype)
+        # Views refer to the last array below them, which the memoryview makes `array`: it lives as
+        # long as any of them, and its end is the end of them all.
+        array: Array = np.frombuffer(memoryview(block), dtype)
         weakref.finalize(array, self._take_back, block).atexit = False
         return array.reshape(shape)
 
