@@ -31,8 +31,8 @@ class Step:
     """
 
     names: ClassVar[tuple[str, ...]] = ("x", "h_prev", "h")
-    gate_order: ClassVar[tuple[int, ...]] = (0,)  # places in a parameter
-    gate_scale: ClassVar[tuple[float, ...]] = (1.0,)  # of their rows in the forward pass
+    gate_order: ClassVar[tuple[int, ...]] = (0,)  # the places of the inner gates in a parameter
+    halved_gates: ClassVar[int] = 0  # how many of them, from the first, take ½ z
 
     _inputs: Array  # (D+H+1, N)  [x; h_prev; 1]: all that meets a weight; without biases, no 1
     _x: Array  # (D, N)           its first rows
@@ -115,16 +115,20 @@ class LSTMStep(Step):
         *("x", "h_prev", "c_prev", "i", "f", "g", "o", "c", "tanh_c", "h"),
     )
     # Parameters hold the gates as i, f, g, o. Inside, the three σ lie side by side: i, f, o, g.
-    # σ(z) = ½ + ½ tanh(z/2), so with the rows of i, f, o halved one tanh serves all four gates;
+    # σ(z) = ½ + ½ tanh(z/2), so with the rows of i, f and o halved one tanh serves all four gates;
     # it cannot overflow, and it takes complex numbers.
     gate_order = (0, 1, 3, 2)
-    gate_scale = (0.5, 0.5, 0.5, 1.0)
+    halved_gates = 3
 
-    _z: Array  # (4H, N)        before and, in place, after σ and tanh
-    _gates: Array  # (4, H, N)  the same numbers by gate: i, f, o, g
+    _z: Array  # (4H, N)     before and, in place, after σ and tanh: i, f, o, g
+    _i: Array  # (H, N)      its rows by gate
+    _f: Array
+    _o: Array
+    _g: Array
+    _ifo: Array  # (3H, N)   the three σ
     _c_prev: Array  # (H, N)
     _c: Array  # (H, N)
-    _tanh_c: Array  # (H, N)    kept: a tanh costs more than the memory of its result
+    _tanh_c: Array  # (H, N) kept: a tanh costs more than the memory of its result
 
     @classmethod
     def allocate(
@@ -135,51 +139,47 @@ class LSTMStep(Step):
         zs, cs, tanh_cs = (columns(memory, m, sizes, weights.dtype) for m in (4 * H, H, H))
         steps = super().allocate(weights, hs, memory)
         for step, z, c, tanh_c in zip(steps, zs, cs, tanh_cs, strict=True):
-            step._z, step._gates = z, z.reshape(4, H, z.shape[1])
-            step._c, step._tanh_c = c, tanh_c
+            step._z, step._c, step._tanh_c = z, c, tanh_c
+            step._i, step._f, step._o, step._g, step._ifo = gates(z)
             yield step
 
     def forward(
         self, weights: Weights, x: Array, h_prev: Array, c_prev: Array
     ) -> tuple[Array, Array]:
         self._x[...], self._h_prev[...], self._c_prev = x, h_prev, c_prev
-        i, f, o, g = gates = self._gates
-        z, c, tanh_c, h = self._z, self._c, self._tanh_c, self._h
+        z, ifo, c, tanh_c, h = self._z, self._ifo, self._c, self._tanh_c, self._h
 
         # z = W [x; h_prev; 1]
         np.matmul(weights.matrix, self._inputs, out=z)
         # i, f, o = σ(z)    g = tanh(z)
         np.tanh(z, out=z)
-        ifo = gates[:3]
-        ifo *= 0.5
-        ifo += 0.5
+        ifo *= weights.half
+        ifo += weights.half
         # c = f ⊙ c_prev + i ⊙ g
-        np.multiply(f, c_prev, out=c)
-        c += i * g
+        np.multiply(self._f, c_prev, out=c)
+        c += self._i * self._g
         # h = o ⊙ tanh(c)
         np.tanh(c, out=tanh_c)
-        np.multiply(o, tanh_c, out=h)
+        np.multiply(self._o, tanh_c, out=h)
         return h, c
 
     def backward(
         self, grad_weights: GradWeights, grad_h: Array, grad_c: Array
     ) -> tuple[Array, Array, Array]:
-        i, f, o, g = gates = self._gates
-        c_prev, tanh_c, h = self._c_prev, self._tanh_c, self._h
+        i, f, o, g, ifo = self._i, self._f, self._o, self._g, self._ifo
         grad_z = np.empty_like(self._z)
-        grad_i, grad_f, grad_o, grad_g = grad_gates = grad_z.reshape(gates.shape)
+        grad_i, grad_f, grad_o, grad_g, grad_ifo = gates(grad_z)
 
         # h = o ⊙ tanh(c):           ∂h/∂o = tanh(c)   ∂h/∂c = o (1 − tanh²(c)) = o − h tanh(c)
-        np.multiply(grad_h, tanh_c, out=grad_o)
-        grad_c = grad_c + grad_h * (o - h * tanh_c)
+        np.multiply(grad_h, self._tanh_c, out=grad_o)
+        grad_c = grad_c + grad_h * (o - self._h * self._tanh_c)
         # c = f ⊙ c_prev + i ⊙ g:    ∂c/∂f = c_prev   ∂c/∂c_prev = f   ∂c/∂i = g   ∂c/∂g = i
-        np.multiply(grad_c, c_prev, out=grad_f)
+        np.multiply(grad_c, self._c_prev, out=grad_f)
         np.multiply(grad_c, g, out=grad_i)
         np.multiply(grad_c, i, out=grad_g)
         grad_c_prev = grad_c * f
         # i, f, o = σ(z):            σ′ = σ (1 − σ) = σ − σ²
         # g = tanh(z):               tanh′ = 1 − tanh²
-        ifo, grad_ifo = gates[:3], grad_gates[:3]
         grad_ifo *= ifo - ifo * ifo
         grad_g *= 1 - g * g
         # z = W [x; h_prev; 1]:      ∂z/∂W = [x; h_prev; 1]ᵀ   ∂z/∂[x; h_prev; 1] = Wᵀ
@@ -187,21 +187,11 @@ class LSTMStep(Step):
         grad_x, grad_h_prev = grad_weights.split(grad_weights.transposed @ grad_z)
         return grad_x, grad_h_prev, grad_c_prev
 
-    @property
-    def _i(self) -> Array:
-        return np.asarray(self._gates[0])
 
-    @property
-    def _f(self) -> Array:
-        return np.asarray(self._gates[1])
-
-    @property
-    def _o(self) -> Array:
-        return np.asarray(self._gates[2])
-
-    @property
-    def _g(self) -> Array:
-        return np.asarray(self._gates[3])
+def gates(z: Array) -> tuple[Array, ...]:
+    """Views of the rows of i, f, o and g, (H, N) each, and of i, f and o together."""
+    H = len(z) // 4
+    return z[:H], z[H : 2 * H], z[2 * H : 3 * H], z[3 * H :], z[: 3 * H]
 
 
 class Cell(Module):
@@ -254,7 +244,7 @@ class Cell(Module):
         names = [f"{name}: {array}_prev" for array in self.states]
         state = check_arrays(names, state, [shape] * len(names), dtype)
 
-        weights = Weights(CellParameters.of(self), self._kind.gate_order, self._kind.gate_scale)
+        weights = Weights(CellParameters.of(self), self._kind.gate_order, self._kind.halved_gates)
         x, *state = (np.array(array, ndmin=2).T for array in (x, *state))  # copies, for the record
         h = np.empty((self.hidden_size, x.shape[1]), dtype)
         (step,) = self._kind.allocate(weights, [h], None)

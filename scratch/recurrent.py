@@ -18,7 +18,7 @@ from .cells import RNN_STEPS, LSTMStep, cell_shapes
 from .checks import check_arrays, check_bool, check_dimensions, check_int, check_like
 from .layout import Layout, PackedLayout, PaddedLayout
 from .memory import Memory, columns
-from .module import Array, Module, Seed, describe, uniform_parameter
+from .module import Array, Module, Parameter, Seed, describe, uniform_parameter
 from .packing import PackedSequence
 from .projection import ProjectedLSTMStep
 from .weights import CellParameters, Weights
@@ -48,6 +48,7 @@ class Recurrent(Module):
     """What RNN and LSTM share: layers, directions, and dropout between layers."""
 
     states: ClassVar[tuple[str, ...]]  # what is handed from step to step
+    weight_ih_l0: Parameter
 
     def __init__(
         self,
@@ -192,10 +193,12 @@ class Recurrent(Module):
 
     def _weights(self, suffix: str) -> Weights:
         parameters = CellParameters.of(self, f"_{suffix}")
-        return Weights(parameters, self._kind.gate_order, self._kind.gate_scale)
+        return Weights(parameters, self._kind.gate_order, self._kind.halved_gates)
 
     def _own_rows(self, hs: Sequence[Array], k: int) -> Sequence[Array]:
         """What direction `k` writes into its layer's output."""
+        if not self.bidirectional:
+            return hs
         rows = slice(k * self._state_size, (k + 1) * self._state_size)
         return [h[rows] for h in hs]
 
@@ -211,8 +214,8 @@ class Recurrent(Module):
 
     @property
     def _dtype(self) -> np.dtype[Any]:
-        first = next(self.parameters())
-        return first.dtype
+        weight: Parameter = self.weight_ih_l0
+        return weight.dtype
 
     # Checks
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,36 +30,41 @@ class CellParameters(NamedTuple):
 class Weights:
     """W = [W_ih | W_hh | b_ih + b_hh], so that W [x; h_prev; 1] is one matrix product.
 
-    Holds the values of the moment it was made, which a record's backward pass needs. `order`
-    permutes the gates (a swap, its own inverse); `scale` multiplies them in the forward pass.
+    Holds the values of the moment it was made, which a record's backward pass needs.
+    `order` is that of the gates inside; the rows of the first `halved` of them are halved.
     """
 
-    def __init__(
-        self, parameters: CellParameters, order: Sequence[int], scale: Sequence[float]
-    ) -> None:
-        self.parameters = parameters
-        self.order = order
+    def __init__(self, parameters: CellParameters, order: Sequence[int], halved: int = 0) -> None:
         weight_ih, weight_hh, bias_ih, bias_hh, weight_hr = parameters
+        self.parameters = parameters
         self.input_size = weight_ih.shape[1]  # D
         self.state_size = weight_hh.shape[1]  # R
         self.hidden_size = weight_ih.shape[0] // len(order)  # H
         self.dtype = weight_ih.dtype
+        self.order = list(order)
+        self.half = np.array(0.5, self.dtype)  # an array: NumPy is slower with Python's numbers
         parts = [weight_ih.data, weight_hh.data]
         if bias_ih is not None and bias_hh is not None:
             parts.append((bias_ih.data + bias_hh.data)[:, None])
-        unscaled = self.reorder(np.concatenate(parts, axis=1))
-        self.matrix = unscaled * np.repeat(np.array(scale, self.dtype), self.hidden_size)[:, None]
-        # Contiguous: the backward pass multiplies by it at every step.
-        self.transposed = np.ascontiguousarray(unscaled[:, : self.input_size + self.state_size].T)
+        self.matrix = self.reorder(np.concatenate(parts, axis=1))  # (G·H, D+R+1)
+        self._halved = slice(0, halved * self.hidden_size)
+        self.matrix[self._halved] *= self.half
         self.projection = np.empty((0, 0)) if weight_hr is None else weight_hr.data.copy()  # (P, H)
 
+    @cached_property
+    def transposed(self) -> Array:
+        """[W_ih | W_hh]ᵀ, nothing halved, contiguous: backward multiplies by it at every step."""
+        columns = self.input_size + self.state_size
+        transposed = np.ascontiguousarray(self.matrix[:, :columns].T)  # (D+R, G·H)
+        transposed[:, self._halved] /= self.half  # exact: a power of two
+        return transposed
+
     def reorder(self, rows: Array) -> Array:
-        """The blocks of rows, (G·H, ...), in the inner order of the gates; twice is as before."""
+        """The blocks of rows, (G·H, ...), in the inner order; a swap, so twice is as before."""
         if len(self.order) == 1:
             return rows
-        return rows.reshape(len(self.order), self.hidden_size, -1)[list(self.order)].reshape(
-            rows.shape
-        )
+        gates = rows.reshape(len(self.order), self.hidden_size, rows.shape[1])
+        return gates[self.order].reshape(rows.shape)
 
 
 class GradWeights:
