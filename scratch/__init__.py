@@ -1,1 +1,33 @@
-"""An RNN and an LSTM in NumPy, with every backward pass written by hand."""
+"""An RNN and an LSTM in NumPy, with every backward pass written by hand.
+
+The names in reading order: one time step, the layers that carry it through time, the head and the
+losses, the optimizer, sequences of several lengths, what they are all made of, and the models.
+"""
+
+from .cells import LSTMCell, RNNCell
+from .linear import Linear
+from .losses import CrossEntropyLoss, MSELoss
+from .models import SimpleLSTM, SimpleRNN
+from .module import Module, Parameter
+from .optim import Adam, clip_grad_norm_
+from .packing import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from .recurrent import LSTM, RNN
+
+__all__ = [  # noqa: RUF022 -- in reading order
+    "RNNCell",
+    "LSTMCell",
+    "RNN",
+    "LSTM",
+    "Linear",
+    "MSELoss",
+    "CrossEntropyLoss",
+    "Adam",
+    "clip_grad_norm_",
+    "PackedSequence",
+    "pack_padded_sequence",
+    "pad_packed_sequence",
+    "Parameter",
+    "Module",
+    "SimpleRNN",
+    "SimpleLSTM",
+]

@@ -1,0 +1,46 @@
+"""The training loop in PyTorch: the twin of `scratch/training.py`, line against line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
+from torch.optim import Optimizer
+
+from scratch.training import check_truncate, chunks
+
+
+def train(
+    model: Any,
+    criterion: nn.Module,
+    optimizer: Optimizer,
+    inputs: Tensor,
+    targets: Tensor,
+    epochs: int,
+    *,
+    truncate: int | None = None,
+    max_norm: float | None = None,
+) -> Iterator[float]:
+    """As `scratch.training.train`."""
+    check_truncate(truncate, model.every_step)
+    for _epoch in range(epochs):
+        state: Any = None
+        total = 0.0
+        for x, target in chunks(inputs, targets, truncate):
+            optimizer.zero_grad()
+            output, state = model.forward_from(x, state)
+            loss = criterion(output, target)
+            loss.backward()
+            if max_norm is not None:
+                clip_grad_norm_(model.parameters(), max_norm)
+            optimizer.step()
+            state = detach(state)
+            total += loss.item() * x.shape[1]
+        yield total / inputs.shape[1]
+
+
+def detach(state: Any) -> Any:
+    """The same numbers, h or (h, c), as constants: no gradient flows back through them."""
+    return state.detach() if isinstance(state, Tensor) else tuple(array.detach() for array in state)

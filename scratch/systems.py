@@ -1,0 +1,98 @@
+"""The four systems in one table, and `load_task`, which makes one of them ready to train.
+
+Everything random comes from one seed: the data first, then the weights. Both are drawn in float64
+and then rounded, so that a seed means the same in every dtype.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from .data import Data, HeldOut, airline_passengers, own_series, random_classes, sine_waves
+from .losses import CrossEntropyLoss, MSELoss
+from .models import SimpleLSTM, SimpleRNN
+from .module import Array
+
+Model = SimpleRNN | SimpleLSTM
+
+
+@dataclass(frozen=True)
+class System:
+    """Model, loss, data and settings; the optimizer is Adam on the full batch."""
+
+    name: str
+    model_class: type[SimpleRNN] | type[SimpleLSTM]
+    criterion: MSELoss | CrossEntropyLoss
+    make_data: Callable[[np.random.Generator, bool], Data]
+    hidden_size: int
+    output_size: int
+    lr: float
+    epochs: int
+
+    @property
+    def allows_every_step(self) -> bool:
+        """Whether the model can answer at every step. A sequence of classes-rnn has one class."""
+        return self.make_data is not random_classes
+
+
+SYSTEMS = {
+    system.name: system
+    for system in (
+        System("sine-rnn", SimpleRNN, MSELoss(), sine_waves, 32, 1, 0.01, 100),
+        System("sine-lstm", SimpleLSTM, MSELoss(), sine_waves, 32, 1, 0.01, 100),
+        System("classes-rnn", SimpleRNN, CrossEntropyLoss(), random_classes, 20, 5, 0.001, 10),
+        System("airline-lstm", SimpleLSTM, MSELoss(), airline_passengers, 32, 1, 0.003, 30),
+    )
+}
+
+
+def with_series(system: System, path: str, column: str, window: int) -> System:
+    """The model and settings of `system`, on a column of a CSV file instead of its own data."""
+    return replace(
+        system, make_data=lambda rng, every_step: own_series(path, column, window, every_step)
+    )
+
+
+@dataclass(frozen=True)
+class Task:
+    """A system with its data, and with the generator that drew them and draws the weights next."""
+
+    system: System
+    every_step: bool
+    data: Data
+    rng: np.random.Generator
+
+    @property
+    def inputs(self) -> Array:
+        return self.data.inputs
+
+    @property
+    def targets(self) -> Array:
+        return self.data.targets
+
+    @property
+    def held_out(self) -> HeldOut | None:
+        return self.data.held_out
+
+    def make_model(self) -> Model:
+        """A new model for the data, in their dtype."""
+        return self.system.model_class(
+            self.data.inputs.shape[-1],
+            self.system.hidden_size,
+            self.system.output_size,
+            every_step=self.every_step,
+            dtype=self.data.inputs.dtype,
+            rng=self.rng,
+        )
+
+
+def load_task(
+    system: System, *, every_step: bool = False, dtype: DTypeLike = np.float64, seed: int = 0
+) -> Task:
+    """Draw or read the data. Raises OSError and ValueError as the data's function does."""
+    rng = np.random.default_rng(seed)
+    return Task(system, every_step, system.make_data(rng, every_step).astype(dtype), rng)

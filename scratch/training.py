@@ -1,0 +1,78 @@
+"""The training loop. `reference/training.py` is the same in PyTorch, line against line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from .module import Array, Module
+from .optim import Adam, clip_grad_norm_
+
+
+def train(
+    model: Any,
+    criterion: Module,
+    optimizer: Adam,
+    inputs: Array,
+    targets: Array,
+    epochs: int,
+    *,
+    truncate: int | None = None,
+    max_norm: float | None = None,
+) -> Iterator[float]:
+    """Train on the full batch, and yield each epoch's loss, as it was before the epoch's steps.
+
+    model: SimpleRNN or SimpleLSTM. inputs: (N, T, input_size). targets: as the model answers.
+    truncate: backpropagation through time ends at chunks of so many steps (Williams and Peng 1990):
+        the state is handed from chunk to chunk, the gradient is not, and the optimizer takes a step
+        after each chunk. For models that answer at every step.
+    max_norm: clip the norm of the gradient to it.
+    """
+    check_truncate(truncate, model.every_step)
+    for _epoch in range(epochs):
+        state: Any = None
+        total = 0.0
+        for x, target in chunks(inputs, targets, truncate):
+            optimizer.zero_grad()
+            record = model.forward_from(x, state)
+            loss = criterion.forward(record.output, target)
+            model.backward(record, criterion.backward(loss))
+            if max_norm is not None:
+                clip_grad_norm_(model.parameters(), max_norm)
+            optimizer.step()
+            state = record.state
+            total += float(loss.value) * x.shape[1]
+        yield total / inputs.shape[1]
+
+
+def chunks(inputs: Any, targets: Any, truncate: int | None) -> Iterator[tuple[Any, Any]]:
+    """(N, T, …) of both in chunks of at most `truncate` steps, or whole; arrays or tensors."""
+    if truncate is None:
+        yield inputs, targets
+        return
+    for start in range(0, inputs.shape[1], truncate):
+        steps = slice(start, start + truncate)
+        yield inputs[:, steps], targets[:, steps]
+
+
+def check_truncate(truncate: int | None, every_step: bool) -> None:
+    """Raises ValueError for less than one step, and for a model that answers only at the end."""
+    if truncate is None:
+        return
+    if truncate < 1:
+        raise ValueError(f"truncate: expected at least one step, got {truncate}")
+    if not every_step:
+        raise ValueError(
+            f"truncate: expected a model that answers at every step, as every chunk has its own "
+            f"loss, got every_step=False and truncate={truncate}"
+        )
+
+
+def tenths(epochs: int) -> set[int]:
+    """The epochs, counted from 1, in which another tenth of them is complete."""
+    return {-(-epochs * tenth // 10) for tenth in range(1, 11)}
+
+
+def epoch_line(epoch: int, epochs: int, loss: float) -> str:
+    """`Epoch [10/100], Loss: 0.0123`; `epoch` is counted from 1."""
+    return f"Epoch [{epoch}/{epochs}], Loss: {loss:.6f}"
