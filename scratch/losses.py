@@ -202,9 +202,9 @@ class CrossEntropyLoss(Module):
             weighted_target = w * is_target
             total = weighted_target.sum()
         if smoothing:
-            # weighted_target = w_c · ((1 − ε) · target_c + ε/C), zero where the target is ignored
+            # weighted_target = w_c · ((1 − ε) · target_c + ε/C)
             weighted_target *= 1 - smoothing
-            weighted_target += w * (smoothing / max(classes, 1)) * kept
+            weighted_target += w * (smoothing / max(classes, 1))
         return weighted_target, counted, kept, total
 
     def _smoothing(self) -> float:

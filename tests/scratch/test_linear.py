@@ -1,5 +1,6 @@
 """Linear against torch.nn.Linear: results, gradients, initial values, refusals."""
 
+import itertools
 import math
 
 import numpy as np
@@ -82,10 +83,12 @@ def test_sizes_of_zero(sizes):
     assert_same_pass(linear, rng.standard_normal((4, 2, sizes[0])), rng)
 
 
-def test_a_view_of_time_first_storage_is_not_copied_into_rows():
-    x = np.random.default_rng(0).standard_normal((50, 32, 7)).transpose(2, 0, 1)  # (N, T, H)
-    linear = Linear(32, 3, dtype=np.float64, rng=0)
-    assert_same_pass(linear, x, np.random.default_rng(1))
+@pytest.mark.parametrize("order", itertools.permutations(range(4)))
+def test_every_order_of_the_dimensions_in_memory(order):
+    shape = np.array([2, 3, 4, 5])
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(shape[list(order)]).transpose(np.argsort(order))  # (2, 3, 4, 5)
+    assert_same_pass(Linear(5, 3, dtype=np.float64, rng=rng), x, rng)
 
 
 def test_no_upstream_gradient_means_zero():
