@@ -5,9 +5,9 @@ computes it, and again, with its derivative, above the line that differentiates 
 `LSTMCell` below are those steps with parameters; a layer is the same steps carried through time
 (`bptt.py`).
 
-Inside a step, samples lie along the last axis: a state is (H, N), the gates are (4, H, N). Each
-gate is then one contiguous block, `W @ ...` reads as in the equations, and all gates are one matrix
-product. What a step shows (`step.h`, `step.i`, ...) are the (N, H) views of these arrays.
+Inside a step, samples lie along the last axis: a state is (H, N), the gates together are (4H, N).
+Each gate is then one contiguous block, `W @ ...` reads as in the equations, and all gates are one
+matrix product. What a step shows (`step.h`, `step.i`, ...) are the (N, H) views of these arrays.
 """
 
 from __future__ import annotations
@@ -21,47 +21,8 @@ from numpy.typing import DTypeLike
 from .checks import check_arrays, check_dimensions, check_int, check_like
 from .memory import Memory, columns
 from .module import Array, Module, Parameter, Seed, uniform_parameter
+from .step import Step
 from .weights import CellParameters, GradWeights, Weights
-
-
-class Step:
-    """What one time step computed: everything its backward pass needs, under its name.
-
-    `names` are the arrays a step shows, each (N, features); N = 1 for unbatched input.
-    """
-
-    names: ClassVar[tuple[str, ...]] = ("x", "h_prev", "h")
-    gate_order: ClassVar[tuple[int, ...]] = (0,)  # the places of the inner gates in a parameter
-    halved_gates: ClassVar[int] = 0  # how many of them, from the first, take ½ z
-
-    _inputs: Array  # (D+H+1, N)  [x; h_prev; 1]: all that meets a weight; without biases, no 1
-    _x: Array  # (D, N)           its first rows
-    _h_prev: Array  # (H, N)      its next rows
-    _h: Array  # (H, N)
-
-    @classmethod
-    def allocate(
-        cls, weights: Weights, hs: Sequence[Array], memory: Memory | None
-    ) -> Iterator[Self]:
-        """A step for each array of `hs`, (H, n), into which it will write its h."""
-        D, H = weights.input_size, weights.state_size
-        sizes = [h.shape[1] for h in hs]
-        blocks = columns(memory, weights.matrix.shape[1], sizes, weights.dtype)
-        for h, inputs in zip(hs, blocks, strict=True):
-            step = cls()
-            step._h, step._inputs = h, inputs
-            step._x, step._h_prev = inputs[:D], inputs[D : D + H]
-            inputs[D + H :] = 1
-            yield step
-
-    def __getattr__(self, name: str) -> Array:
-        if name in type(self).names:
-            array: Array = getattr(self, f"_{name}").T
-            return array
-        raise AttributeError(f"{type(self).__name__} has no {name!r}: it has {self.names}")
-
-    def __dir__(self) -> list[str]:
-        return [*super().__dir__(), *self.names]
 
 
 class RNNStep(Step):
@@ -70,9 +31,9 @@ class RNNStep(Step):
     def forward(self, weights: Weights, x: Array, h_prev: Array) -> tuple[Array]:
         self._x[...], self._h_prev[...] = x, h_prev
         # z = W [x; h_prev; 1]
-        # h = φ(z)
         z = np.matmul(weights.matrix, self._inputs, out=self._h)
-        self.activate(z)
+        # h = φ(z)
+        self.activate(z)  # in place: z becomes h
         return (self._h,)
 
     def backward(self, grad_weights: GradWeights, grad_h: Array) -> tuple[Array, Array]:
@@ -130,6 +91,52 @@ class LSTMStep(Step):
     _c: Array  # (H, N)
     _tanh_c: Array  # (H, N) kept: a tanh costs more than the memory of its result
 
+    def forward(
+        self, weights: Weights, x: Array, h_prev: Array, c_prev: Array
+    ) -> tuple[Array, Array]:
+        self._x[...], self._h_prev[...], self._c_prev = x, h_prev, c_prev
+        i, f, o, g, ifo = self._i, self._f, self._o, self._g, self._ifo
+        z, c, tanh_c, h = self._z, self._c, self._tanh_c, self._h
+
+        # z = W [x; h_prev; 1]
+        np.matmul(weights.matrix, self._inputs, out=z)
+        # i, f, o = σ(z)    g = tanh(z)
+        np.tanh(z, out=z)
+        ifo *= weights.half
+        ifo += weights.half
+        # c = f ⊙ c_prev + i ⊙ g
+        np.multiply(f, c_prev, out=c)
+        c += i * g
+        # h = o ⊙ tanh(c)
+        np.tanh(c, out=tanh_c)
+        np.multiply(o, tanh_c, out=h)
+        return h, c
+
+    def backward(
+        self, grad_weights: GradWeights, grad_h: Array, grad_c: Array
+    ) -> tuple[Array, Array, Array]:
+        i, f, o, g, ifo = self._i, self._f, self._o, self._g, self._ifo
+        c_prev, tanh_c, h = self._c_prev, self._tanh_c, self._h
+        grad_z = np.empty_like(self._z)
+        grad_i, grad_f, grad_o, grad_g, grad_ifo = gates(grad_z)
+
+        # h = o ⊙ tanh(c):           ∂h/∂o = tanh(c)   ∂h/∂c = o (1 − tanh²(c)) = o − h tanh(c)
+        np.multiply(grad_h, tanh_c, out=grad_o)
+        grad_c = grad_c + grad_h * (o - h * tanh_c)
+        # c = f ⊙ c_prev + i ⊙ g:    ∂c/∂f = c_prev   ∂c/∂c_prev = f   ∂c/∂i = g   ∂c/∂g = i
+        np.multiply(grad_c, c_prev, out=grad_f)
+        np.multiply(grad_c, g, out=grad_i)
+        np.multiply(grad_c, i, out=grad_g)
+        grad_c_prev = grad_c * f
+        # i, f, o = σ(z):            σ′ = σ (1 − σ) = σ − σ²
+        # g = tanh(z):               tanh′ = 1 − tanh²
+        grad_ifo *= ifo - ifo * ifo
+        grad_g *= 1 - g * g
+        # z = W [x; h_prev; 1]:      ∂z/∂W = [x; h_prev; 1]ᵀ   ∂z/∂[x; h_prev; 1] = Wᵀ
+        grad_weights.add(grad_z, self._inputs)
+        grad_x, grad_h_prev = grad_weights.split(grad_weights.transposed @ grad_z)
+        return grad_x, grad_h_prev, grad_c_prev
+
     @classmethod
     def allocate(
         cls, weights: Weights, hs: Sequence[Array], memory: Memory | None
@@ -142,50 +149,6 @@ class LSTMStep(Step):
             step._z, step._c, step._tanh_c = z, c, tanh_c
             step._i, step._f, step._o, step._g, step._ifo = gates(z)
             yield step
-
-    def forward(
-        self, weights: Weights, x: Array, h_prev: Array, c_prev: Array
-    ) -> tuple[Array, Array]:
-        self._x[...], self._h_prev[...], self._c_prev = x, h_prev, c_prev
-        z, ifo, c, tanh_c, h = self._z, self._ifo, self._c, self._tanh_c, self._h
-
-        # z = W [x; h_prev; 1]
-        np.matmul(weights.matrix, self._inputs, out=z)
-        # i, f, o = σ(z)    g = tanh(z)
-        np.tanh(z, out=z)
-        ifo *= weights.half
-        ifo += weights.half
-        # c = f ⊙ c_prev + i ⊙ g
-        np.multiply(self._f, c_prev, out=c)
-        c += self._i * self._g
-        # h = o ⊙ tanh(c)
-        np.tanh(c, out=tanh_c)
-        np.multiply(self._o, tanh_c, out=h)
-        return h, c
-
-    def backward(
-        self, grad_weights: GradWeights, grad_h: Array, grad_c: Array
-    ) -> tuple[Array, Array, Array]:
-        i, f, o, g, ifo = self._i, self._f, self._o, self._g, self._ifo
-        grad_z = np.empty_like(self._z)
-        grad_i, grad_f, grad_o, grad_g, grad_ifo = gates(grad_z)
-
-        # h = o ⊙ tanh(c):           ∂h/∂o = tanh(c)   ∂h/∂c = o (1 − tanh²(c)) = o − h tanh(c)
-        np.multiply(grad_h, self._tanh_c, out=grad_o)
-        grad_c = grad_c + grad_h * (o - self._h * self._tanh_c)
-        # c = f ⊙ c_prev + i ⊙ g:    ∂c/∂f = c_prev   ∂c/∂c_prev = f   ∂c/∂i = g   ∂c/∂g = i
-        np.multiply(grad_c, self._c_prev, out=grad_f)
-        np.multiply(grad_c, g, out=grad_i)
-        np.multiply(grad_c, i, out=grad_g)
-        grad_c_prev = grad_c * f
-        # i, f, o = σ(z):            σ′ = σ (1 − σ) = σ − σ²
-        # g = tanh(z):               tanh′ = 1 − tanh²
-        grad_ifo *= ifo - ifo * ifo
-        grad_g *= 1 - g * g
-        # z = W [x; h_prev; 1]:      ∂z/∂W = [x; h_prev; 1]ᵀ   ∂z/∂[x; h_prev; 1] = Wᵀ
-        grad_weights.add(grad_z, self._inputs)
-        grad_x, grad_h_prev = grad_weights.split(grad_weights.transposed @ grad_z)
-        return grad_x, grad_h_prev, grad_c_prev
 
 
 def gates(z: Array) -> tuple[Array, ...]:
