@@ -1,0 +1,156 @@
+"""A cell or layer of scratch next to its twin in torch.nn: the same weights, the same pass."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+
+import numpy as np
+import torch
+from torch.nn.utils import rnn as torch_packing
+
+from scratch.cells import LSTMCell, RNNCell
+from scratch.packing import PackedSequence
+from tests.parity import assert_parity
+
+ONLY_OURS = {"dtype", "rng", "unknown"}
+
+
+def torch_twin(module):
+    """The torch.nn module of the same name, options, weights, dtype and mode."""
+    names = set(inspect.signature(type(module)).parameters) - ONLY_OURS
+    dtype = getattr(torch, next(module.parameters()).dtype.name)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "dropout option adds dropout")
+        theirs = getattr(torch.nn, type(module).__name__)(
+            **{name: getattr(module, name) for name in names}, dtype=dtype
+        )
+    weights = {name: torch.tensor(array) for name, array in module.state_dict().items()}
+    theirs.load_state_dict(weights)
+    return theirs.train(module.training)
+
+
+def to_torch(value, requires_grad=False):
+    """Arrays, in tuples and packed sequences too, as tensors of their own."""
+    if isinstance(value, PackedSequence):
+        indices = [None if i is None else torch.tensor(i) for i in value[2:]]
+        data = to_torch(value.data, requires_grad)
+        return torch_packing.PackedSequence(data, torch.tensor(value.batch_sizes), *indices)
+    if isinstance(value, tuple):
+        return tuple(to_torch(entry, requires_grad) for entry in value)
+    if value is None:
+        return None
+    return torch.tensor(np.ascontiguousarray(value), requires_grad=requires_grad)
+
+
+def flatten(value):
+    """The arrays or tensors in a nest of tuples, in order; of a packed sequence its data."""
+    if isinstance(value, PackedSequence | torch_packing.PackedSequence):
+        return [value.data]
+    if isinstance(value, tuple | list):
+        return [array for entry in value for array in flatten(entry)]
+    return [value]
+
+
+def flat_grads(grads, answers):
+    """One gradient for each array of `answers`: a None for a whole pair becomes two."""
+    flat = []
+    for grad, answer in zip(grads, answers, strict=True):
+        count = len(flatten(answer))
+        flat += [None] * count if grad is None else flatten(grad)
+    return flat
+
+
+def answers_of(module, record):
+    """What the call returns, out of the record."""
+    if not isinstance(module, RNNCell | LSTMCell):
+        c_n = getattr(record, "c_n", None)
+        return record.output, record.h_n if c_n is None else (record.h_n, c_n)
+    state = tuple(array if record.batched else array[0] for array in states_of(module, record))
+    return (state if len(state) > 1 else state[0],)
+
+
+def states_of(module, step):
+    return tuple(getattr(step, name) for name in module.states)
+
+
+def arrays_of(module, record):
+    """Every array that a record shows, by name."""
+    if isinstance(module, RNNCell | LSTMCell):
+        return {name: getattr(record, name) for name in record.names}
+    arrays = dict(enumerate(flatten(answers_of(module, record)))) | record.masks
+    for end, run in record.runs.items():
+        arrays |= {f"{end}.{name}": getattr(run, name) for name in run.steps[0].names}
+    return arrays
+
+
+def assert_same_arrays(before, after, message):
+    assert before.keys() == after.keys()
+    for name, array in before.items():
+        np.testing.assert_array_equal(array, after[name], err_msg=f"{name} {message}")
+
+
+def size_of(values):
+    return max((np.abs(v).max() for v in flatten(values) if v is not None and v.size), default=0.0)
+
+
+def distance_to_kink(module, record):
+    """The smallest |z| of a ReLU; a large number without one."""
+    if getattr(module, "nonlinearity", "tanh") != "relu":
+        return np.inf
+    runs = {"": record} if isinstance(module, RNNCell) else record.runs
+    zs = [
+        run.weights.matrix @ step._inputs
+        for run in runs.values()
+        for step in getattr(run, "steps", [run])
+    ]
+    return min((np.abs(z).min() for z in zs if z.size), default=np.inf)
+
+
+def assert_same_pass(module, x, state, grads, full_state=None, record=None):
+    """Answers and every gradient of both sides. Neither inputs nor record change.
+
+    `full_state` is `state` with zeros for None; `record` that of an earlier forward pass. The
+    gradients of the parameters start at None.
+    """
+    theirs = torch_twin(module)
+    record = module.forward(x, state) if record is None else record
+    inputs = to_torch(x, True), to_torch(state if full_state is None else full_state, True)
+    expected = theirs(*inputs)
+    expected = expected if len(grads) == 2 else (expected,)
+
+    # Sums of products may come out near zero: what counts is the size of the summands. Weights
+    # are at most 1, and every z is a sum over inputs and states.
+    answers = answers_of(module, record)
+    summands = size_of([x, state, answers])
+    for i, (a, b) in enumerate(zip(flatten(answers), flatten(expected), strict=True)):
+        assert_parity(f"answer {i}", a, b, terms=summands)
+
+    before = arrays_of(module, record), dict(enumerate(flatten([x, state, grads])))
+    copies = [{name: np.array(array) for name, array in arrays.items()} for arrays in before]
+    results = module.backward(record, *grads)
+    assert_same_arrays(copies[0], arrays_of(module, record), "of the record was changed")
+    assert_same_arrays(copies[1], before[1], "of the arguments was changed")
+
+    pairs = [
+        (answer, to_torch(grad))
+        for answer, grad in zip(flatten(expected), flat_grads(grads, expected), strict=True)
+        if grad is not None
+    ]
+    if pairs:
+        torch.autograd.backward(*(list(side) for side in zip(*pairs, strict=True)))
+    # Every gradient is a sum of products of an upstream gradient, weights, and inputs or states.
+    terms = size_of(grads) * max(1.0, summands)
+    for name, ours, leaf in zip(
+        ["grad_x", "grad_h", "grad_c"], flatten(results), flatten(inputs), strict=False
+    ):
+        assert_parity(name, ours, gradient(leaf), terms=terms)
+    for name, parameter in module.named_parameters():
+        expected_grad = gradient(theirs.get_parameter(name))
+        assert_parity(f"{name}.grad", parameter.grad, expected_grad, terms=terms)
+    return record
+
+
+def gradient(leaf):
+    """The gradient of a tensor; zeros where nothing reached it."""
+    return torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
