@@ -1,4 +1,4 @@
-"""What a time step is made of before its equations: the arrays that it fills, and how it shows them."""
+"""What a time step has before its equations: the arrays that it fills, and how it shows them."""
 
 from __future__ import annotations
 
