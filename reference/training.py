@@ -37,8 +37,8 @@ def train(
                 clip_grad_norm_(model.parameters(), max_norm)
             optimizer.step()
             state = detach(state)
-            total += loss.item() * x.shape[1]
-        yield total / inputs.shape[1]
+            total += loss.item() * (x.shape[1] / inputs.shape[1])
+        yield total
 
 
 def detach(state: Any) -> Any:

@@ -20,34 +20,67 @@ from .module import Array
 
 
 @dataclass(frozen=True)
+class Series:
+    """Numbers in time, which a model sees as changes over `lag` steps.
+
+    values: (M,), float64, in `unit`. times: (M,), float64, in `time_unit`.
+    log: whether a change is a difference of logarithms, or of the values themselves.
+    naive_name: what "no change" amounts to, in words.
+    """
+
+    values: Array
+    times: Array
+    unit: str
+    time_unit: str
+    lag: int
+    log: bool
+    naive_name: str
+
+    def changes(self) -> Array:
+        """The changes that lead to the values number lag, lag + 1, ...: (M − lag,)."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = np.log(self.values) if self.log else self.values
+            return np.asarray(values[self.lag :] - values[: -self.lag])
+
+
+@dataclass(frozen=True)
 class HeldOut:
     """The end of a series, kept from the training: what the model is judged on.
 
     inputs: (N, window, 1), as the inputs of the training, in its dtype.
-    truth: (N,), float64, the values, in the series' unit.
-    naive: (N,), float64, the values one lag before: what "no change" predicts.
-    times: (N,), float64, of the truth, in `time_unit`.
-    unit, time_unit: for the axes of a figure.
+    first: the number of the first value held out.
+    mean, std: of the changes before it, by which changes are standardized.
     """
 
-    inputs: Array
-    truth: Array
-    naive: Array
-    times: Array
-    unit: str
-    time_unit: str
-    log: bool
-    mean: float  # of the changes in the training part
+    series: Series
+    first: int
+    mean: float
     std: float
+    inputs: Array
+
+    @property
+    def truth(self) -> Array:
+        """(N,), float64, in the series' unit."""
+        return self.series.values[self.first :]
+
+    @property
+    def naive(self) -> Array:
+        """The values one lag before, (N,): what "no change" predicts."""
+        return self.series.values[self.first - self.series.lag : -self.series.lag]
+
+    @property
+    def times(self) -> Array:
+        return self.series.times[self.first :]
 
     def restore(self, prediction: Array) -> Array:
         """What the model answers to `inputs`, in the series' unit: (N,), float64.
 
         `prediction` is (N, 1), or (N, window, 1), of which the last step counts.
         """
-        change = self.mean + self.std * prediction.reshape(len(self.truth), -1)[:, -1].astype(float)
-        # change = log value − log naive, or value − naive
-        return self.naive * np.exp(change) if self.log else self.naive + change
+        last = prediction.reshape(len(self.truth), -1)[:, -1].astype(np.float64)
+        # z = (change − mean) / std;  change = log(value / naive), or value − naive
+        change = self.mean + self.std * last
+        return self.naive * np.exp(change) if self.series.log else self.naive + change
 
     def rmse(self, values: Array) -> float:
         """The root of the mean squared difference of `values`, (N,), from the truth."""
@@ -107,10 +140,16 @@ def airline_passengers(rng: np.random.Generator, every_step: bool = False) -> Da
     """
     text = resources.files(__package__).joinpath("airline-passengers.csv").read_text("utf-8")
     passengers = parse_column(text.splitlines(), "passengers", "airline-passengers.csv")
-    years = 1949 + np.arange(len(passengers)) / 12
-    first = int(np.argmax(years >= 1957))
-    unit = "thousand passengers"
-    return windows(passengers, years, 12, 12, True, first, every_step, unit, "year")
+    series = Series(
+        passengers,
+        times=1949 + np.arange(len(passengers)) / 12,
+        unit="thousand passengers",
+        time_unit="year",
+        lag=12,
+        log=True,
+        naive_name="same as last year",
+    )
+    return windows(series, 12, int(np.argmax(series.times >= 1957)), every_step)
 
 
 def own_series(path: str, column: str, window: int, every_step: bool = False) -> Data:
@@ -118,7 +157,7 @@ def own_series(path: str, column: str, window: int, every_step: bool = False) ->
 
     Changes are standardized; the targets are the change after each window. The last fifth of the
     windows is held out. Raises OSError for a file that cannot be read and ValueError for a column
-    that is missing, holds something else than numbers, is too short or never changes its pace.
+    that is missing, holds something else than numbers, is too short or changes evenly.
     """
     with open(path, encoding="utf-8-sig", newline="") as file:
         values = parse_column(file, column, path)
@@ -128,60 +167,45 @@ def own_series(path: str, column: str, window: int, every_step: bool = False) ->
             f"{path}: expected at least {window + 6} values in column {column!r} for windows of "
             f"{window}, got {len(values)}"
         )
-    rows = 1.0 + np.arange(len(values))
-    first = len(values) - count // 5
+    series = Series(
+        values,
+        times=1.0 + np.arange(len(values)),
+        unit=column,
+        time_unit="row",
+        lag=1,
+        log=False,
+        naive_name="same as the row before",
+    )
     try:
-        return windows(values, rows, 1, window, False, first, every_step, column, "row")
+        return windows(series, window, len(values) - count // 5, every_step)
     except ValueError as error:
         raise ValueError(f"{path}, column {column!r}: {error}") from None
 
 
-def windows(
-    values: Array,
-    times: Array,
-    lag: int,
-    window: int,
-    log: bool,
-    first: int,
-    every_step: bool,
-    unit: str,
-    time_unit: str,
-) -> Data:
-    """Windows of the standardized changes over `lag` steps, and the change after each.
+def windows(series: Series, window: int, first: int, every_step: bool = False) -> Data:
+    """Windows of standardized changes, (N, window, 1), and the change after each, (N, 1).
 
-    Returns inputs (N, window, 1) and targets (N, 1) of the values before number `first`, and what
-    comes from there on. If `every_step`, the targets are the windows one step later,
-    (N, window, 1). Mean and standard deviation are those of the changes before `first`. Raises
-    ValueError when the changes cannot be standardized.
+    If `every_step`, the targets are the windows one step later, (N, window, 1). The values from
+    number `first` on are held out; mean and standard deviation are those of the changes before.
+    Raises ValueError when the changes cannot be standardized.
     """
-    with np.errstate(over="ignore", invalid="ignore"):
-        scaled = np.log(values) if log else values
-        change = scaled[lag:] - scaled[:-lag]  # of the values number lag, lag + 1, ...
-        mean, std = change[: first - lag].mean(), change[: first - lag].std()
-        z = (change - mean) / std if std else change
-    if not np.isfinite(z).all():
-        raise ValueError(f"expected smaller numbers: their changes overflow, {change.min()}")
-    if std <= 1e-12 * np.abs(scaled).max():
+    changes = series.changes()
+    if not np.isfinite(changes).all():
+        raise ValueError("expected smaller numbers, as their differences overflow")
+    train = changes[: first - series.lag]
+    mean, std = float(train.mean()), float(train.std())
+    if not 1e-12 * np.abs(series.values).max() < std < np.inf:
         raise ValueError(
-            f"expected values whose change varies, got the same change of {mean:g} throughout the "
-            f"training part"
+            f"expected changes that vary before value number {first + 1}, got a mean change of "
+            f"{mean:g} with standard deviation {std:g}"
         )
+    z = (changes - mean) / std
     steps = np.lib.stride_tricks.sliding_window_view(z, window)[:, :, np.newaxis]
     inputs = steps[:-1].copy()  # (N, window, 1)
     targets = steps[1:].copy() if every_step else z[window:, np.newaxis]
-    train = first - lag - window
-    held_out = HeldOut(
-        inputs[train:],
-        values[first:],
-        values[first - lag : len(values) - lag],
-        times[first:],
-        unit,
-        time_unit,
-        log,
-        float(mean),
-        float(std),
-    )
-    return Data(inputs[:train], targets[:train], held_out)
+    count = first - series.lag - window
+    held_out = HeldOut(series, first, mean, std, inputs[count:])
+    return Data(inputs[:count], targets[:count], held_out)
 
 
 def parse_column(lines: Iterable[str], column: str, name: str) -> Array:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from .module import Array, Module
 from .optim import Adam, clip_grad_norm_
 
@@ -41,8 +43,33 @@ def train(
                 clip_grad_norm_(model.parameters(), max_norm)
             optimizer.step()
             state = record.state
-            total += float(loss.value) * x.shape[1]
-        yield total / inputs.shape[1]
+            total += float(loss.value) * (x.shape[1] / inputs.shape[1])
+        yield total
+
+
+def truncation_error(
+    model: Any, criterion: Module, inputs: Array, targets: Array, truncate: int
+) -> float:
+    """How far the gradient that is cut every `truncate` steps is from the full one.
+
+    ‖g_cut − g‖ / ‖g‖ over all parameters, of the loss of the whole sequence at the model's present
+    weights. The gradients collected in the model are lost.
+    """
+    check_truncate(truncate, model.every_step)
+    gradients = []
+    for steps in (truncate, None):
+        model.zero_grad()
+        state = None
+        for x, target in chunks(inputs, targets, steps):
+            record = model.forward_from(x, state)
+            loss = criterion.forward(record.output, target)
+            # the mean over T steps is Σ_chunks (steps of the chunk / T) · mean over the chunk
+            model.backward(record, criterion.backward(loss, x.shape[1] / inputs.shape[1]))
+            state = record.state
+        gradients.append(np.concatenate([p.grad.ravel() for p in model.parameters()]))
+    model.zero_grad()
+    cut, full = gradients
+    return float(np.linalg.norm(cut - full) / np.linalg.norm(full))
 
 
 def chunks(inputs: Any, targets: Any, truncate: int | None) -> Iterator[tuple[Any, Any]]:

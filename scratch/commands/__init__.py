@@ -1,0 +1,1 @@
+"""What `python -m scratch` can be asked to do, one module for each command."""

@@ -1,0 +1,132 @@
+"""What the commands share: mistakes as one line and exit status 2, and the options of a system."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NoReturn
+
+from ..systems import SYSTEMS, System, Task, load_task, with_series
+
+
+class Mistake(Exception):
+    """What the person at the keyboard can mend: what is wrong, and what would be right."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser that names a mistake in one line, without the usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def run(parser: argparse.ArgumentParser, argv: list[str] | None = None) -> int:
+    """Parse, and call what the parser has set as `run`. Returns the exit status."""
+    args = parser.parse_args(argv)
+    try:
+        args.run(args)
+        sys.stdout.flush()
+    except Mistake as mistake:
+        parser.error(str(mistake))
+    except MemoryError as error:
+        parser.error(f"not enough memory, choose smaller sizes: {error}")
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # whoever read the output has seen enough, as in `... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    return 0
+
+
+def at_least(smallest: int) -> Callable[[str], int]:
+    """The type of an option that takes whole numbers from `smallest` on."""
+
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = smallest - 1
+        if number < smallest:
+            raise argparse.ArgumentTypeError(
+                f"expected a whole number of at least {smallest}, got {text!r}"
+            )
+        return number
+
+    return parse
+
+
+def positive(text: str) -> float:
+    """The type of an option that takes numbers above zero."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
+    return number
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options that choose a system's settings and data."""
+    settings = parser.add_argument_group("settings (default: the system's own)")
+    settings.add_argument("--epochs", type=at_least(1))
+    settings.add_argument("--hidden-size", type=at_least(1))
+    settings.add_argument("--lr", type=positive, help="step size of Adam")
+    settings.add_argument("--seed", type=at_least(0), default=0, help="of data and weights (0)")
+    settings.add_argument("--dtype", choices=["float64", "float32"], default="float64")
+    settings.add_argument("--every-step", action="store_true", help="answer at every time step")
+    series = parser.add_argument_group(
+        "a series of your own",
+        "The model sees the changes from row to row, standardized, through a window, and learns "
+        "the next change. The last fifth of the windows is held out.",
+    )
+    series.add_argument("--csv", metavar="FILE", help="CSV file with a header")
+    series.add_argument("--column", metavar="NAME", help="column with the numbers")
+    series.add_argument("--window", type=at_least(1), metavar="N", help="changes in a window")
+
+
+def choose_system(name: str | None, args: argparse.Namespace) -> System:
+    """The system called `name`, with the settings and the series of `args`.
+
+    Without a name it is the airline's model on a series of one's own, called series-lstm.
+    """
+    series = {"--csv": args.csv, "--column": args.column, "--window": args.window}
+    missing = [option for option, value in series.items() if value is None]
+    if 0 < len(missing) < 3:
+        raise Mistake(f"expected --csv, --column and --window together, got no {missing[0]}")
+    if name is None and missing:
+        raise Mistake(f"expected one of {', '.join(SYSTEMS)}, or --csv FILE")
+    system = SYSTEMS[name or "airline-lstm"]
+    if args.every_step and not system.allows_every_step:
+        raise Mistake(
+            f"--every-step: {name} answers once per sequence, expected one of "
+            f"{', '.join(s.name for s in SYSTEMS.values() if s.allows_every_step)}"
+        )
+    if not missing:
+        if system.output_size != 1:
+            raise Mistake(
+                f"--csv: {name} answers with classes, expected one of "
+                f"{', '.join(s.name for s in SYSTEMS.values() if s.output_size == 1)}"
+            )
+        system = with_series(system, args.csv, args.column, args.window)
+    return replace(
+        system,
+        name=name or "series-lstm",
+        hidden_size=args.hidden_size or system.hidden_size,
+        lr=args.lr or system.lr,
+        epochs=args.epochs or system.epochs,
+    )
+
+
+def read_task(system: System, args: argparse.Namespace) -> Task:
+    """The system with its data. A file that cannot be used is a `Mistake`."""
+    try:
+        return load_task(system, every_step=args.every_step, dtype=args.dtype, seed=args.seed)
+    except OSError as error:
+        raise Mistake(f"--csv {args.csv}: {error.strerror}") from None
+    except ValueError as error:
+        raise Mistake(str(error)) from None

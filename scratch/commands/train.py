@@ -1,0 +1,116 @@
+"""python -m scratch train SYSTEM: train a system in NumPy, save and load its weights."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+import zipfile
+import zlib
+
+import numpy as np
+
+from ..module import Module
+from ..optim import Adam
+from ..systems import SYSTEMS, Task
+from ..training import check_truncate, epoch_line, tenths, train, truncation_error
+from .options import Mistake, add_options, at_least, choose_system, read_task
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser(
+        "train",
+        help="train a system in NumPy",
+        description="Train a system in NumPy, on the full batch, with Adam.",
+    )
+    parser.add_argument("system", metavar="SYSTEM", nargs="?", choices=SYSTEMS, help="%(choices)s")
+    add_options(parser)
+    parser.add_argument(
+        "--truncate",
+        type=at_least(1),
+        metavar="K",
+        help="end backpropagation through time, and take a step, after every K time steps",
+    )
+    parser.add_argument("--load", metavar="FILE.npz", help="weights to start from")
+    parser.add_argument("--save", metavar="FILE.npz", help="where the trained weights go")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    system = choose_system(args.system, args)
+    try:
+        check_truncate(args.truncate, args.every_step)
+    except ValueError:
+        raise Mistake("--truncate: expected --every-step with it") from None
+    if args.save is not None:
+        check_writable(args.save)
+    task = read_task(system, args)
+    model = task.make_model()
+    if args.load is not None:
+        load(model, args.load)
+    train_and_print(task, model, args.truncate)
+    if args.save is not None:
+        save(model, args.save)
+
+
+def train_and_print(task: Task, model: Module, truncate: int | None) -> None:
+    system, held_out = task.system, task.held_out
+    criterion, inputs, targets = system.criterion, task.inputs, task.targets
+    optimizer = Adam(model.parameters(), lr=system.lr)
+    print(f"{system.name}: {type(model).__name__} in {inputs.dtype}, Adam lr {system.lr:g}")
+    if truncate is not None:
+        off = truncation_error(model, criterion, inputs, targets, truncate)
+        print(f"Gradient cut every {truncate} steps: off by {off:.2%} of the full gradient's norm")
+    start = time.perf_counter()
+    losses = train(model, criterion, optimizer, inputs, targets, system.epochs, truncate=truncate)
+    for epoch, loss in enumerate(losses, 1):
+        if epoch in tenths(system.epochs):
+            print(epoch_line(epoch, system.epochs, loss), flush=True)
+    seconds = time.perf_counter() - start
+    print(f"Loss after training: {criterion(model(inputs), targets):.3g}")
+    if truncate is not None:
+        off = truncation_error(model, criterion, inputs, targets, truncate)
+        print(f"Gradient cut every {truncate} steps: off by {off:.2%} of the full gradient's norm")
+    if held_out is not None:
+        rmse = held_out.rmse(held_out.restore(model(held_out.inputs)))
+        naive = held_out.rmse(held_out.naive)
+        series = held_out.series
+        print(f"Held-out RMSE in {series.unit}: {rmse:.4g} ({series.naive_name}: {naive:.4g})")
+    print(f"{seconds:.2f} seconds")
+
+
+def load(model: Module, path: str) -> None:
+    """Copy the arrays of an .npz file into the parameters. Nothing pickled is read."""
+    try:
+        with open(path, "rb") as file:
+            if not zipfile.is_zipfile(file):
+                raise Mistake(f"--load {path}: expected an .npz file as --save writes it")
+            with np.load(file, allow_pickle=False) as archive:
+                arrays = dict(archive)
+        model.load_state_dict(arrays)
+    except OSError as error:
+        raise Mistake(f"--load {path}: {error.strerror or error}") from None
+    except (RuntimeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        problems = str(error).replace(":\n  ", ": ").replace("\n  ", "; ")
+        raise Mistake(f"--load {path}: {problems}") from None
+
+
+def check_writable(path: str) -> None:
+    """Before an hour of training: the folder is there, and takes a file of this name."""
+    folder = os.path.dirname(path) or "."
+    if not os.path.isdir(folder):
+        raise Mistake(f"--save {path}: expected an existing folder, got {folder}")
+    if os.path.isdir(path):
+        raise Mistake(f"--save {path}: expected the name of a file, got a folder")
+    if not os.access(path if os.path.exists(path) else folder, os.W_OK):
+        raise Mistake(f"--save {path}: no permission to write there")
+
+
+def save(model: Module, path: str) -> None:
+    """The state_dict as an .npz file, under exactly this name."""
+    try:
+        with open(path, "wb") as file:
+            np.savez(file, **model.state_dict())  # type: ignore[arg-type]
+    except OSError as error:
+        raise Mistake(f"--save {path}: {error.strerror or error}") from None
+    print(f"Weights saved in {path}")
