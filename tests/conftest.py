@@ -13,8 +13,6 @@ from hypothesis import HealthCheck, settings
 # How long an example takes depends on the machine and its load: no test fails for it.
 settings.register_profile("timeless", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 _timeless = settings.get_profile("timeless")
-settings.register_profile(
-    "everyday", _timeless, max_examples=50, derandomize=True, print_blob=True
-)
+settings.register_profile("everyday", _timeless, max_examples=50, derandomize=True, print_blob=True)
 settings.register_profile("thorough", _timeless, max_examples=10_000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "everyday"))

@@ -78,9 +78,7 @@ def test_gradients_by_a_complex_step(case):
             flat[index] += 1e-100j
             estimate[index] = np.imag(loss()) / 1e-100
             flat[index] = flat[index].real
-            assert_parity(
-                f"array {k}", grad.reshape(-1)[index], estimate[index], terms=terms
-            )
+            assert_parity(f"array {k}", grad.reshape(-1)[index], estimate[index], terms=terms)
 
 
 # The record
