@@ -19,7 +19,7 @@ class ProjectedLSTMStep(LSTMStep):
     Sak, Senior and Beaufays 2014; the form of torch.nn.LSTM. m is (N, H), h and h_prev are (N, P).
     """
 
-    names = (*LSTMStep.names[:-1], "m", "projected")
+    names = (*LSTMStep.names[:-1], "m", "h")
 
     _projected: Array  # (P, N)
 
