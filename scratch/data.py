@@ -7,10 +7,11 @@ once, after the last. Arrays are float64; `systems.py` rounds them to the dtype 
 from __future__ import annotations
 
 import csv
+import io
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from importlib import resources
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -38,9 +39,8 @@ class Series:
 
     def changes(self) -> Array:
         """The changes that lead to the values number lag, lag + 1, ...: (M − lag,)."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            values = np.log(self.values) if self.log else self.values
-            return np.asarray(values[self.lag :] - values[: -self.lag])
+        values = np.log(self.values) if self.log else self.values
+        return np.asarray(values[self.lag :] - values[: -self.lag])
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def airline_passengers(rng: np.random.Generator, every_step: bool = False) -> Da
     random here: `rng` is not used.
     """
     text = resources.files(__package__).joinpath("airline-passengers.csv").read_text("utf-8")
-    passengers = parse_column(text.splitlines(), "passengers", "airline-passengers.csv")
+    passengers = parse_column(text, "passengers", "airline-passengers.csv")
     series = Series(
         passengers,
         times=1949 + np.arange(len(passengers)) / 12,
@@ -159,8 +159,13 @@ def own_series(path: str, column: str, window: int, every_step: bool = False) ->
     windows is held out. Raises OSError for a file that cannot be read and ValueError for a column
     that is missing, holds something else than numbers, is too short or changes evenly.
     """
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        values = parse_column(file, column, path)
+    try:
+        text = Path(path).read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path}: expected text in UTF-8, which ends at byte {error.start}"
+        ) from None
+    values = parse_column(text, column, path)
     count = len(values) - 1 - window
     if count < 5:
         raise ValueError(
@@ -189,11 +194,12 @@ def windows(series: Series, window: int, first: int, every_step: bool = False) -
     number `first` on are held out; mean and standard deviation are those of the changes before.
     Raises ValueError when the changes cannot be standardized.
     """
-    changes = series.changes()
+    with np.errstate(all="ignore"):
+        changes = series.changes()
+        train = changes[: first - series.lag]
+        mean, std = float(train.mean()), float(train.std())
     if not np.isfinite(changes).all():
         raise ValueError("expected smaller numbers, as their differences overflow")
-    train = changes[: first - series.lag]
-    mean, std = float(train.mean()), float(train.std())
     if not 1e-12 * np.abs(series.values).max() < std < np.inf:
         raise ValueError(
             f"expected changes that vary before value number {first + 1}, got a mean change of "
@@ -208,13 +214,13 @@ def windows(series: Series, window: int, first: int, every_step: bool = False) -
     return Data(inputs[:count], targets[:count], held_out)
 
 
-def parse_column(lines: Iterable[str], column: str, name: str) -> Array:
+def parse_column(text: str, column: str, name: str) -> Array:
     """The numbers in a column of a CSV file with a header, (rows,), float64.
 
     `name` is the file's, for messages. Empty lines are skipped. Raises ValueError when there is no
     such column or two, and for a cell that is no finite number, naming its line.
     """
-    reader = csv.reader(lines, skipinitialspace=True, strict=True)
+    reader = csv.reader(io.StringIO(text), skipinitialspace=True, strict=True)
     try:
         header = [cell.strip() for cell in next(reader, [])]
         if header.count(column) != 1:
@@ -224,8 +230,8 @@ def parse_column(lines: Iterable[str], column: str, name: str) -> Array:
         return np.array(
             [_number(row, place, f"{name}, line {reader.line_num}") for row in reader if row]
         )
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise ValueError(f"{name}, line {reader.line_num + 1}: no CSV text: {error}") from None
+    except csv.Error as error:
+        raise ValueError(f"{name}, line {reader.line_num}: expected CSV, {error}") from None
 
 
 def _number(row: list[str], place: int, where: str) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import time
 import zipfile
@@ -10,9 +11,9 @@ import zlib
 
 import numpy as np
 
-from ..module import Module
+from ..data import HeldOut
 from ..optim import Adam
-from ..systems import SYSTEMS, Task
+from ..systems import SYSTEMS, Model, Task
 from ..training import check_truncate, epoch_line, tenths, train, truncation_error
 from .options import Mistake, add_options, at_least, choose_system, read_task
 
@@ -53,33 +54,45 @@ def run(args: argparse.Namespace) -> None:
         save(model, args.save)
 
 
-def train_and_print(task: Task, model: Module, truncate: int | None) -> None:
-    system, held_out = task.system, task.held_out
-    criterion, inputs, targets = system.criterion, task.inputs, task.targets
+def train_and_print(task: Task, model: Model, truncate: int | None) -> None:
+    system = task.system
+    print(f"{system.name}: {type(model).__name__} in {task.inputs.dtype}, Adam lr {system.lr:g}")
+    print_truncation_error(task, model, truncate)
     optimizer = Adam(model.parameters(), lr=system.lr)
-    print(f"{system.name}: {type(model).__name__} in {inputs.dtype}, Adam lr {system.lr:g}")
-    if truncate is not None:
-        off = truncation_error(model, criterion, inputs, targets, truncate)
-        print(f"Gradient cut every {truncate} steps: off by {off:.2%} of the full gradient's norm")
+    settings = (model, system.criterion, optimizer, task.inputs, task.targets, system.epochs)
     start = time.perf_counter()
-    losses = train(model, criterion, optimizer, inputs, targets, system.epochs, truncate=truncate)
-    for epoch, loss in enumerate(losses, 1):
-        if epoch in tenths(system.epochs):
-            print(epoch_line(epoch, system.epochs, loss), flush=True)
+    with np.errstate(all="ignore"):
+        for epoch, loss in enumerate(train(*settings, truncate=truncate), 1):
+            if epoch in tenths(system.epochs):
+                print(epoch_line(epoch, system.epochs, loss), flush=True)
+            if not math.isfinite(loss):
+                raise Mistake(
+                    f"the loss is {loss} in epoch {epoch}: expected a smaller --lr than "
+                    f"{system.lr:g}, or other weights in --load"
+                )
     seconds = time.perf_counter() - start
-    print(f"Loss after training: {criterion(model(inputs), targets):.3g}")
-    if truncate is not None:
-        off = truncation_error(model, criterion, inputs, targets, truncate)
-        print(f"Gradient cut every {truncate} steps: off by {off:.2%} of the full gradient's norm")
-    if held_out is not None:
-        rmse = held_out.rmse(held_out.restore(model(held_out.inputs)))
-        naive = held_out.rmse(held_out.naive)
-        series = held_out.series
-        print(f"Held-out RMSE in {series.unit}: {rmse:.4g} ({series.naive_name}: {naive:.4g})")
+    print(f"Loss after training: {system.criterion(model(task.inputs), task.targets):.3g}")
+    print_truncation_error(task, model, truncate)
+    if task.held_out is not None:
+        print(held_out_line(task.held_out, model))
     print(f"{seconds:.2f} seconds")
 
 
-def load(model: Module, path: str) -> None:
+def print_truncation_error(task: Task, model: Model, truncate: int | None) -> None:
+    if truncate is not None:
+        data, criterion = task.data, task.system.criterion
+        off = truncation_error(model, criterion, data.inputs, data.targets, truncate)
+        print(f"Gradient cut every {truncate} steps: off by {off:.2%} of the full gradient's norm")
+
+
+def held_out_line(held_out: HeldOut, model: Model) -> str:
+    series = held_out.series
+    rmse = held_out.rmse(held_out.restore(model(held_out.inputs)))
+    naive = held_out.rmse(held_out.naive)
+    return f"Held-out RMSE in {series.unit}: {rmse:.4g} ({series.naive_name}: {naive:.4g})"
+
+
+def load(model: Model, path: str) -> None:
     """Copy the arrays of an .npz file into the parameters. Nothing pickled is read."""
     try:
         with open(path, "rb") as file:
@@ -106,7 +119,7 @@ def check_writable(path: str) -> None:
         raise Mistake(f"--save {path}: no permission to write there")
 
 
-def save(model: Module, path: str) -> None:
+def save(model: Model, path: str) -> None:
     """The state_dict as an .npz file, under exactly this name."""
     try:
         with open(path, "wb") as file:
