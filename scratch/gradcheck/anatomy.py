@@ -1,0 +1,322 @@
+"""Which equations a stranger's recurrent module computes, and where its parameters hold what.
+
+Nothing is taken from names. Every way in which the parameters' shapes could hold the weights of an
+RNN or an LSTM is tried (one matrix or one for each gate, gates in any order, x and h side by side,
+rows or columns, time or batch first), and the one is taken whose forward pass gives the module's
+answers to rounding. From then on it is known what the backward pass should have computed.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..module import Array
+from ..packing import PackedSequence
+from . import equations, structure
+from .equations import GATES
+from .subject import Subject
+
+FORWARD = 1e-9  # relative; the same equations summed in another order
+SEGMENTS = ("x", "h", "1", "xh", "hx", "xh1", "hx1", "1xh", "1hx")
+MOST_LAYOUTS = 20_000
+
+
+@dataclass(frozen=True)
+class Layout:
+    """`places[name]` says for each entry of a parameter where it is in W, (G, H, D+H+1)."""
+
+    places: dict[str, Array]  # ints of the parameter's shape: an entry of W.reshape(-1)
+    shape: tuple[int, int, int]
+    order: tuple[int, ...]  # the parameter's k-th block of rows is gate order[k]
+    roles: dict[str, str]  # "x", "h", "1", "xh", ...
+
+    def gather(self, values: dict[str, Array]) -> Array:
+        """The parameters' arrays as W; two biases of one gate add up."""
+        W = np.zeros(self.shape)
+        for name, place in self.places.items():
+            np.add.at(W.reshape(-1), place.reshape(-1), values[name].reshape(-1))
+        return W
+
+    def scatter(self, name: str, W: Array) -> Array:
+        """The gradient of W, (..., G, H, D+H+1), as that of a parameter, (..., *shape)."""
+        place = self.places[name]
+        return W.reshape(*W.shape[:-3], -1)[..., place.reshape(-1)].reshape(
+            *W.shape[:-3], *place.shape
+        )
+
+    def gate_places(self, name: str) -> Array:
+        """For each entry of a parameter, the gate that it belongs to."""
+        return np.asarray(self.places[name] // (self.shape[1] * self.shape[2]))
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """A module that is an RNN or an LSTM in one layer and one direction, or a cell of one."""
+
+    kind: str  # "LSTM", "tanh", "relu"
+    layout: Layout
+    axes: dict[str, str]  # of x, h_0, c_0, output, h_n, c_n, cs: "tnd", "nh", ...
+    names: dict[str, str]  # role of an input → its name in the report
+    answers: tuple[str, ...]  # role of each answer
+
+    @property
+    def gates(self) -> tuple[str, ...]:
+        return GATES[self.kind]
+
+    def given(self, subject: Subject, inputs: Any = None) -> equations.Given:
+        """The inputs and weights in the form of the equations."""
+        inputs = subject.inputs if inputs is None else inputs
+        leaves = dict(zip(subject.input_names, structure.leaves(inputs), strict=False))
+        arrays = {
+            role: to_standard(leaves[name], self.axes[role], "nh" if role != "x" else "tnd")
+            for role, name in self.names.items()
+        }
+        weights = {name: p.data for name, p in subject.parameters.items()}
+        W = self.layout.gather(weights)
+        zeros = np.zeros((arrays["x"].shape[1], W.shape[1]))
+        return equations.Given(
+            self.kind, W, arrays["x"], arrays.get("h_0", zeros), arrays.get("c_0", zeros)
+        )
+
+    def upstream(self, parts: list[Array]) -> dict[str, Array]:
+        """The gradients of the answers in the form of the equations."""
+        return {
+            role: to_standard(part, self.axes[role], STANDARD[role])
+            for role, part in zip(self.answers, parts, strict=True)
+        }
+
+    def from_standard(self, role: str, array: Array) -> Array:
+        """A gradient of x, h_0 or c_0 in the module's own form."""
+        return from_standard(array, self.axes[role], STANDARD[role])
+
+
+STANDARD = {
+    "x": "tnd", "h_0": "nh", "c_0": "nh", "output": "tnh", "cs": "tnh", "h_n": "nh", "c_n": "nh",
+}  # fmt: skip
+
+
+def to_standard(array: Array, axes: str, standard: str) -> Array:
+    """Axes in the order of `standard`; "1" is an axis of length 1, missing ones are added."""
+    kept = array.reshape([n for n, axis in zip(array.shape, axes, strict=True) if axis != "1"])
+    letters = axes.replace("1", "")
+    order = [letters.index(axis) for axis in standard if axis in letters]
+    turned = kept.transpose(order)
+    shape = iter(turned.shape)
+    return turned.reshape([next(shape) if axis in letters else 1 for axis in standard])
+
+
+def from_standard(array: Array, axes: str, standard: str) -> Array:
+    """The other way."""
+    letters = axes.replace("1", "")
+    kept = array.reshape(
+        [n for n, axis in zip(array.shape, standard, strict=True) if axis in letters]
+    )
+    present = [axis for axis in standard if axis in letters]
+    turned = kept.transpose([present.index(axis) for axis in letters])
+    shape = iter(turned.shape)
+    return turned.reshape([1 if axis == "1" else next(shape) for axis in axes])
+
+
+def find(subject: Subject) -> Anatomy | None:
+    """The equations of the module, or None if they are none of those known here."""
+    leaves = structure.leaves(subject.inputs)
+    if not 1 <= len(leaves) <= 3 or not subject.parameters or len(subject.parameters) > 16:
+        return None
+    if any(isinstance(v, PackedSequence) for v in (*subject.inputs, subject.answers)):
+        return None
+    for x_axes in _axes_of_x(leaves[0].ndim, subject.is_cell):
+        x = to_standard(leaves[0], x_axes, "tnd")
+        for H in sorted({n for leaf in subject.answer_leaves for n in leaf.shape}):
+            for roles in _state_roles(len(leaves) - 1):
+                states = _states(leaves[1:], roles, x.shape[1], H)
+                if states is None:
+                    continue
+                found = _match(subject, x, x_axes, H, states)
+                if found is not None:
+                    return found
+    return None
+
+
+def _axes_of_x(ndim: int, cell: bool) -> list[str]:
+    """The likely orders first."""
+    if ndim == 3:
+        return ["tnd", "ntd", "dnt", "tdn", "ndt", "dtn"]
+    if ndim == 2:
+        return ["nd", "dn"] if cell else ["td", "dt", "nd", "dn"]
+    return ["d"] if ndim == 1 else []
+
+
+def _state_roles(count: int) -> list[tuple[str, ...]]:
+    return {0: [()], 1: [("h_0",)], 2: [("h_0", "c_0"), ("c_0", "h_0")]}[count]
+
+
+def _states(
+    leaves: list[Array], roles: tuple[str, ...], N: int, H: int
+) -> dict[str, tuple[str, Array]] | None:
+    """role → (axes, (N, H) array), if the shapes allow it."""
+    found = {}
+    for role, leaf in zip(roles, leaves, strict=True):
+        axes = next(_state_axes(leaf.shape, N, H), None)
+        if axes is None:
+            return None
+        found[role] = (axes, to_standard(leaf, axes, "nh"))
+    return found
+
+
+def _state_axes(shape: tuple[int, ...], N: int, H: int) -> Iterator[str]:
+    sizes = {"n": N, "h": H, "1": 1}
+    for axes in ("nh", "1nh", "h", "1h", "hn", "h1", "hn1", "n1h"):
+        if len(axes) == len(shape) and all(
+            sizes[a] == n for a, n in zip(axes, shape, strict=True)
+        ):
+            if "n" in axes or N == 1:
+                yield axes
+
+
+def _match(
+    subject: Subject, x: Array, x_axes: str, H: int, states: dict[str, tuple[str, Array]]
+) -> Anatomy | None:
+    """The layout whose answers are the module's, if there is one."""
+    zeros = np.zeros((x.shape[1], H))
+    h_0 = states["h_0"][1] if "h_0" in states else zeros
+    c_0 = states["c_0"][1] if "c_0" in states else zeros
+    values = {name: p.data for name, p in subject.parameters.items()}
+    for kind in ("LSTM", "tanh", "relu"):
+        if kind != "LSTM" and "c_0" in states:
+            continue
+        for layout in layouts(values, len(GATES[kind]), H, x.shape[2]):
+            run = equations.forward(
+                equations.Given(kind, layout.gather(values), x, h_0, c_0)
+            )
+            answers = [_role(leaf, run, kind) for leaf in subject.answer_leaves]
+            roles = tuple(role for role, _ in filter(None, answers))
+            if len(roles) == len(answers) and len(set(roles)) == len(roles):
+                axes = dict(filter(None, answers))
+                axes |= {"x": x_axes} | {role: axes for role, (axes, _) in states.items()}
+                names = dict(zip(("x", *states), subject.input_names, strict=True))
+                return Anatomy(kind, layout, axes, names, roles)
+    return None
+
+
+def _role(leaf: Array, run: equations.Run, kind: str) -> tuple[str, str] | None:
+    """Which quantity an answer is, and its axes."""
+    T, N, H = run.h.shape
+    candidates = {"output": run.h, "h_n": run.h[-1]}
+    if kind == "LSTM":
+        candidates |= {"c_n": run.c[-1], "cs": run.c}
+    if leaf.ndim < 3 and T == 1:
+        candidates = {role: candidates[role] for role in ("h_n", "c_n") if role in candidates}
+    for role, value in candidates.items():
+        if value.ndim == 2:
+            options = list(_state_axes(leaf.shape, N, H))
+        else:
+            sizes = {"t": T, "n": N, "h": H}
+            letters = "tnh" if leaf.ndim == 3 else "th" if N == 1 else "nh"
+            options = [
+                "".join(p)
+                for p in itertools.permutations(letters)
+                if tuple(sizes[a] for a in p) == leaf.shape
+            ]
+        for axes in options:
+            mine = from_standard(value, axes, STANDARD[role])
+            if np.abs(mine - leaf).max() <= FORWARD * max(np.abs(leaf).max(), 1e-300):
+                return role, axes
+    return None
+
+
+def layouts(values: dict[str, Array], G: int, H: int, D: int) -> Iterator[Layout]:
+    """Every way in which parameters of these shapes can hold W, (G, H, D+H+1)."""
+    groups: dict[tuple[int, ...], list[str]] = {}
+    for name, array in values.items():
+        groups.setdefault(_plain(array.shape), []).append(name)
+    options = [list(_group_options(shape, names, G, H, D)) for shape, names in groups.items()]
+    orders = list(itertools.permutations(range(G)))
+    usual = [order for order in orders if order in ((0, 1, 2, 3), (1, 0, 2, 3), (0, 1, 3, 2))]
+    orders = usual + [order for order in orders if order not in usual]
+    count = 0
+    for choice in itertools.product(*options):
+        holds = [piece for group in choice for piece in group]
+        if not _covers(holds, G):
+            continue
+        for order in orders:
+            count += 1
+            if count > MOST_LAYOUTS:
+                return
+            yield _layout(holds, values, order, (G, H, D + H + 1), D)
+
+
+# One parameter's part: its name, its segments, whether gates are columns, and its gate (None: all).
+Piece = tuple[str, str, bool, int | None]
+
+
+def _plain(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape without axes of length 1: a bias may be a column."""
+    return tuple(n for n in shape if n != 1) or (1,)
+
+
+def _width(segments: str, H: int, D: int) -> int:
+    return sum({"x": D, "h": H, "1": 1}[part] for part in segments)
+
+
+def _group_options(
+    shape: tuple[int, ...], names: list[str], G: int, H: int, D: int
+) -> Iterator[list[Piece]]:
+    """What the parameters of one shape can be."""
+    for gates in (G, 1) if G > 1 else (1,):
+        fits = [
+            (segments, columns)
+            for segments in SEGMENTS
+            for columns in (False, True)
+            if shape == _plain(
+                (_width(segments, H, D), gates * H) if columns
+                else (gates * H, _width(segments, H, D))
+            ) and not (segments == "1" and columns)
+        ]  # fmt: skip
+        if gates == G:
+            for chosen in itertools.product(fits, repeat=len(names)):
+                yield [(n, s, c, None) for n, (s, c) in zip(names, chosen, strict=True)]
+        elif len(names) % G == 0:
+            sets = len(names) // G
+            for chosen in itertools.product(fits, repeat=sets):
+                if sets == 1 or len(fits) > 0:
+                    # One set of matrices after the other, or gate by gate.
+                    for blockwise in (True, False) if sets > 1 else (True,):
+                        yield [
+                            (name, *chosen[k // G if blockwise else k % sets],
+                             k % G if blockwise else k // sets)
+                            for k, name in enumerate(names)
+                        ]  # fmt: skip
+
+
+def _covers(pieces: list[Piece], G: int) -> bool:
+    """Whether x and h meet each gate once; biases may be none, one or two."""
+    counts = {"x": 0, "h": 0, "1": 0}
+    for _, segments, _, gate in pieces:
+        for part in segments:
+            counts[part] += G if gate is None else 1
+    return counts["x"] == counts["h"] == G and counts["1"] in (0, G, 2 * G)
+
+
+def _layout(
+    pieces: list[Piece],
+    values: dict[str, Array],
+    order: tuple[int, ...],
+    shape: tuple[int, int, int],
+    D: int,
+) -> Layout:
+    _, H, width = shape
+    columns_of = {"x": range(D), "h": range(D, D + H), "1": range(width - 1, width)}
+    places, roles = {}, {}
+    for name, segments, transposed, gate in pieces:
+        columns = np.concatenate([columns_of[part] for part in segments])
+        gates = order if gate is None else (order[gate],)
+        rows = np.concatenate([np.arange(g * H, (g + 1) * H) for g in gates])
+        place = rows[:, None] * width + columns  # (gates·H, columns)
+        places[name] = (place.T if transposed else place).reshape(values[name].shape)
+        roles[name] = segments
+    return Layout(places, shape, order, roles)

@@ -1,0 +1,351 @@
+"""The rule that every module obeys, tested by running it: what may change, and what may not.
+
+Nothing here needs the true gradient. Each function returns findings for what it saw.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ..module import Array, Module, Parameter
+from . import structure
+from .causes import error
+from .report import Finding
+from .subject import Claims, Subject
+
+SAME = 1e-10  # relative; the same arithmetic, or the same times a power of two
+SMALL, LARGE = 2.0**-20, 2.0**20  # powers of two scale a float without rounding
+
+
+def findings(subject: Subject, claims: Claims) -> list[Finding]:
+    """All of them, for the claims of an ordinary pass."""
+    return [
+        *_none_refused(subject),
+        *_call_and_forward(subject),
+        *_changes(subject),
+        *_twice(subject, claims),
+        *_two_records(subject, claims),
+        *_linear(subject, claims),
+    ]
+
+
+def random_forward(subject: Subject) -> Finding:
+    first, second = (structure.flat(subject.call()) for _ in range(2))
+    return Finding(
+        "random forward",
+        "the forward pass is random: two calls with the same inputs differ",
+        f"by up to {np.abs(first - second).max():.2g}, with every numpy Generator of the module "
+        f"and NumPy's global one set back before each call",
+        "where it draws numbers: draw from a numpy.random.Generator that is an attribute, or check "
+        "after eval()",
+    )
+
+
+def _none_refused(subject: Subject) -> list[Finding]:
+    if not subject.zero_start:
+        return []
+    return [
+        Finding(
+            "None not handled",
+            "backward cannot add to a .grad of None",
+            "it raised an exception with .grad None, and none with .grad zero",
+            "where gradients are added: parameter.add_grad(grad) handles None",
+        )
+    ]
+
+
+# Call and forward
+
+
+def _call_and_forward(subject: Subject) -> list[Finding]:
+    """What the record names as answers must be what the call returns."""
+    record = subject.forward()
+    found = []
+    for name, answer in zip(subject.answer_names, subject.answer_leaves, strict=True):
+        key = {"loss": "value"}.get(name, name)
+        named = _get(record, key)
+        if named is None or np.shape(named) != answer.shape:
+            continue
+        off = error(np.asarray(named), answer)
+        if off > SAME:
+            found.append(
+                Finding(
+                    "call and forward differ",
+                    f"the call and forward compute different things: {name}",
+                    f"record.{key} and what the call returns differ by {off:.2g}, relative",
+                    "__call__ and forward: both must be one function",
+                    (name,),
+                )
+            )
+    return found
+
+
+def _get(record: Any, name: str) -> Any:
+    value = record.get(name) if isinstance(record, dict) else getattr(record, name, None)
+    if isinstance(value, tuple) and hasattr(value, "data"):
+        value = value.data
+    return value if isinstance(value, np.ndarray | np.generic) else None
+
+
+# What must not change
+
+
+def arrays_of(value: Any, path: str = "record", depth: int = 8) -> dict[str, Array]:
+    """The arrays inside a record, by the way to them; modules and parameters are left out."""
+    found: dict[str, Array] = {}
+    seen: set[int] = set()
+
+    def walk(value: Any, path: str, depth: int) -> None:
+        if id(value) in seen or isinstance(value, Module | Parameter) or depth < 0:
+            return
+        seen.add(id(value))
+        if isinstance(value, np.ndarray):
+            found[path] = value
+        elif isinstance(value, dict):
+            for key, part in value.items():
+                walk(part, f"{path}[{key!r}]", depth - 1)
+        elif hasattr(value, "_fields"):
+            for key in value._fields:
+                walk(getattr(value, key), f"{path}.{key}", depth - 1)
+        elif isinstance(value, tuple | list):
+            for k, part in enumerate(value):
+                walk(part, f"{path}[{k}]", depth - 1)
+        elif hasattr(value, "__dict__") and not isinstance(value, type):
+            for key, part in vars(value).items():
+                walk(part, f"{path}.{key}", depth - 1)
+
+    walk(value, path, depth)
+    return found
+
+
+def _watched(subject: Subject, record: Any = None) -> dict[str, Array]:
+    watched = dict(zip(subject.input_names, structure.leaves(subject.inputs), strict=False))
+    watched |= {name: p.data for name, p in subject.parameters.items()}
+    return watched | (arrays_of(record) if record is not None else {})
+
+
+def _changed(before: dict[str, Array], after: dict[str, Array]) -> Iterator[str]:
+    for name, array in before.items():
+        now = after.get(name)
+        if now is None or now.shape != array.shape or now.tobytes() != array.tobytes():
+            yield name
+
+
+def _changes(subject: Subject) -> list[Finding]:
+    if not subject.guarded:
+        return _changes_unguarded(subject)
+    subject.guarded = False
+    found = _changes_unguarded(subject)
+    subject.guarded = True
+    return found
+
+
+def _changes_unguarded(subject: Subject) -> list[Finding]:
+    found = []
+    saved = copy.deepcopy(subject.inputs), {n: p.data.copy() for n, p in subject.parameters.items()}
+    stages: list[tuple[str, list[str]]] = []
+    before = {name: array.copy() for name, array in _watched(subject).items()}
+    subject.call()
+    stages.append(("the call", list(_changed(before, _watched(subject)))))
+    _restore(subject, saved)
+    record = subject.forward()
+    stages.append(("forward", list(_changed(before, _watched(subject)))))
+    _restore(subject, saved)
+    subject.clear()
+    record = subject.forward()
+    before = {name: array.copy() for name, array in _watched(subject, record).items()}
+    upstream = subject.grad_answers(subject.upstream)
+    kept = structure.flat(upstream).copy()
+    subject.module.backward(record, *upstream)
+    changed = list(_changed(before, _watched(subject, record)))
+    if not np.array_equal(kept, structure.flat(upstream)):
+        changed.append("the gradient that it was given")
+    stages.append(("backward", changed))
+    _restore(subject, saved)
+    for stage, names in stages:
+        if names:
+            shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
+            kinds = {_kind(subject, name) for name in names}
+            found.append(
+                Finding(
+                    f"{stage} changes {' and '.join(sorted(kinds))}",
+                    f"{stage} changes {shown}",
+                    "compared byte by byte, before and after",
+                    "operations in place (+=, *=, out=) on what was given: work on a copy",
+                    tuple(names),
+                )
+            )
+    return found
+
+
+def _kind(subject: Subject, name: str) -> str:
+    if name in subject.input_names:
+        return "inputs"
+    if name in subject.parameters:
+        return "parameters"
+    return "the record" if name.startswith("record") else "the upstream gradient"
+
+
+def _restore(subject: Subject, saved: tuple[Any, dict[str, Array]]) -> None:
+    inputs, parameters = saved
+    for array, kept in zip(
+        structure.leaves(subject.inputs), structure.leaves(inputs), strict=True
+    ):
+        array[...] = kept
+    for name, kept in parameters.items():
+        subject.parameters[name].data[...] = kept
+
+
+# Added, not assigned; nothing remembered
+
+
+def _twice(subject: Subject, claims: Claims) -> list[Finding]:
+    """A second backward pass, which starts from gradients that are not zero."""
+    subject.clear()
+    record = subject.forward()
+    subject.backward(record, subject.upstream)
+    start = {}
+    for name, parameter in subject.parameters.items():
+        start[name] = subject.rng.standard_normal(parameter.shape)
+        parameter.grad = start[name].copy()
+    returned = subject.backward(record, subject.upstream)
+    second = subject.collect(returned).grads
+    found = []
+    assigned, other = [], []
+    for name in subject.parameters:
+        one, two = claims.grads[name], second[name]
+        if one is None or two is None or one.shape != start[name].shape:
+            continue
+        scale = max(np.abs(one).max(initial=0), np.abs(start[name]).max(initial=0))
+        if two.shape == one.shape and np.abs(two - start[name] - one).max(initial=0) <= SAME * scale:
+            continue
+        same = two.shape == one.shape and np.abs(two - one).max(initial=0) <= SAME * scale
+        (assigned if same else other).append(name)
+    if assigned:
+        found.append(
+            Finding(
+                "assigned instead of added between passes",
+                f"the gradient of {' and '.join(assigned)} is assigned, not added to .grad",
+                "with .grad set to random numbers before backward, they were gone after it",
+                "where gradients are stored: parameter.add_grad(grad)",
+                tuple(assigned),
+            )
+        )
+    inputs = [n for n in subject.checked_inputs if not _agree(claims.grads[n], second[n])]
+    if other or inputs:
+        names = [*inputs, *other]
+        found.append(
+            Finding(
+                "second backward differs",
+                f"a second backward on the same record gives another gradient of "
+                f"{' and '.join(names)}",
+                "the same record and the same upstream gradient, one backward after the other",
+                "what backward changes: the record, the module, or what it adds",
+                tuple(names),
+            )
+        )
+    return found
+
+
+def _agree(one: Any, two: Any) -> bool:
+    if one is None or two is None or np.shape(one) != np.shape(two):
+        return (one is None) == (two is None)
+    return error(two, one) <= SAME or np.array_equal(one, two, equal_nan=True)
+
+
+def _two_records(subject: Subject, claims: Claims) -> list[Finding]:
+    """The record of one pass, used after another pass with other inputs."""
+    leaves = structure.leaves(subject.inputs)
+    others = [leaf + 0.1 * subject.rng.standard_normal(leaf.shape) for leaf in leaves]
+    only = len(subject.checked_inputs)
+    inputs = structure.replace(subject.inputs, iter([*others[:only], *leaves[only:]]))
+    subject.clear()
+    record = subject.forward()
+    subject.forward(inputs)
+    subject.call(inputs)
+    after = subject.collect(subject.backward(record, subject.upstream)).grads
+    differ = [name for name in claims.grads if not _agree(claims.grads[name], after[name])]
+    if not differ:
+        return []
+    return [
+        Finding(
+            "module remembers a pass",
+            "backward uses what the last forward left in the module, not the record it is given",
+            f"after another forward with other inputs, the gradient of {' and '.join(differ)} of "
+            f"the first record is another",
+            "attributes of self that forward sets and backward reads: put them into the record",
+            tuple(differ),
+        )
+    ]
+
+
+# Linear in the upstream gradient
+
+
+def _linear(subject: Subject, claims: Claims) -> list[Finding]:
+    zero = subject.claims(0 * subject.upstream).grads
+    constant = [name for name, grad in zero.items() if grad is not None and np.any(grad)]
+    if constant:
+        size = max(float(np.abs(zero[name]).max()) for name in constant)
+        same = [name for name in constant if _agree(claims.grads[name], zero[name])]
+        ignored = len(same) == len(constant)
+        return [
+            Finding(
+                "upstream ignored",
+                f"the gradient of {' and '.join(constant)} "
+                f"{'does not depend' if ignored else 'depends only in part'} on the upstream "
+                f"gradient",
+                f"for an upstream gradient of zero it must be zero; its largest entry is {size:.2g}"
+                + ("; it is the same for a random upstream gradient" if ignored else ""),
+                "where backward takes in the gradients of the answers: they must be used as given",
+                tuple(constant),
+            )
+        ]
+    small = subject.claims(SMALL * subject.upstream).grads
+    large = subject.claims(LARGE * subject.upstream).grads
+    bent = [
+        name
+        for name, grad in small.items()
+        if grad is not None
+        and not _agree(grad / SMALL, large[name] / LARGE)
+        and float(np.abs(large[name]).max()) > 0
+    ]
+    if not bent:
+        return []
+    return [
+        Finding(
+            "clipping",
+            f"the gradient of {' and '.join(bent)} does not grow with the upstream gradient: "
+            f"{_limit(large, bent)}",
+            f"2^40 times the upstream gradient made it "
+            f"{max(np.abs(large[n]).max() / max(np.abs(small[n]).max(), 1e-300) for n in bent):.3g}"
+            f" times as large; a gradient is linear in it",
+            "np.clip, or a division by a norm, in backward: clip after it, in the training loop",
+            tuple(bent),
+        )
+    ]
+
+
+def _limit(large: dict[str, Any], names: list[str]) -> str:
+    """What the gradient is cut off at."""
+    limits = set()
+    for name in names:
+        sizes = np.abs(large[name])
+        if (sizes >= sizes.max() * (1 - 1e-12)).sum() > 1:
+            limits.add(f"{sizes.max():.6g}")
+    if len(limits) == 1:
+        return f"it is clipped to ±{limits.pop()}"
+    norm = np.sqrt(sum(float((large[name] ** 2).sum()) for name in names))
+    if norm < LARGE * 1e-3:
+        return f"something inside is clipped; the norm stays at {norm:.4g}"
+    return "something inside backward is clipped or scaled"
+
+
+def claims_when_small(subject: Subject) -> dict[str, Any]:
+    """What is claimed where nothing is clipped, brought back to size."""
+    grads = subject.claims(SMALL * subject.upstream).grads
+    return {name: None if grad is None else grad / SMALL for name, grad in grads.items()}

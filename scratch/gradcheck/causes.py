@@ -1,0 +1,301 @@
+"""How one claimed gradient can come from one predicted gradient: each way is tried, none assumed.
+
+Every function here takes what was claimed and what was predicted, and answers with a `Cause` only
+if the numbers agree.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..module import Array
+
+
+@dataclass(frozen=True)
+class Cause:
+    """A way from the predicted to the claimed gradient, and how far it is off.
+
+    `cause` has a place for the names of the gradients: "the gradient of {} is zero".
+    """
+
+    name: str
+    cause: str
+    look: str
+    error: float
+    factor: float | None = None
+
+
+RIGHT = "right"
+
+
+@dataclass(frozen=True)
+class Context:
+    """What is known besides the two arrays."""
+
+    tolerance: float  # relative to the predicted gradient's largest number
+    floor: float
+    gates: dict[str, Array]  # for each parameter with gates: each entry's gate
+    gate_names: tuple[str, ...]
+    biases: frozenset[str]
+
+
+def error(claimed: Array, predicted: Array) -> float:
+    """max|claimed − predicted| / max|predicted|"""
+    scale = float(np.abs(predicted).max(initial=0))
+    gap = float(np.abs(claimed - predicted).max(initial=0))
+    return 0.0 if gap == 0 else gap / scale if scale else np.inf
+
+
+def fits(claimed: Array, predicted: Array, context: Context) -> bool:
+    scale = float(np.abs(predicted).max(initial=0))
+    gap = np.abs(claimed - predicted).max(initial=0)
+    return bool(gap <= context.tolerance * scale + context.floor)
+
+
+def explain(
+    name: str,
+    claimed: Any,
+    predicted: dict[str, Array],
+    steps: dict[str, Array],
+    context: Context,
+) -> Cause | None:
+    """The simplest way from `predicted[name]` to `claimed`; None if there is none."""
+    wanted = predicted[name]
+    if claimed is None:
+        return Cause(
+            "gradient missing",
+            "nothing came for the gradient of {}: it is None",
+            "the end of backward: every input's gradient is returned, every parameter's added to "
+            ".grad",
+            0.0,
+        )
+    if claimed.shape != wanted.shape:
+        return _shape(claimed, wanted, context)
+    if not np.isfinite(claimed).all():
+        return Cause("not finite", "the gradient of {} has infinite or NaN entries", "", 0.0)
+    if fits(claimed, wanted, context):
+        return Cause(RIGHT, "", "", error(claimed, wanted))
+    tried = (
+        _zero(claimed),
+        _single(claimed, wanted),
+        _factor(claimed, wanted, context),
+        _turned(claimed, wanted, context),
+        _steps(claimed, steps.get(name), context),
+        _another(name, claimed, predicted, context),
+        _gates(name, claimed, wanted, context),
+        _clipped(claimed, wanted, context),
+    )
+    return next((cause for cause in tried if cause is not None), None)
+
+
+def _shape(claimed: Array, wanted: Array, context: Context) -> Cause | None:
+    came = f"the gradient of {{}} has shape {claimed.shape}, expected {wanted.shape}"
+    if claimed.dtype.kind not in "fiu":
+        return Cause("wrong shape", f"{came}, and holds {claimed.dtype}", "", 0.0)
+    if claimed.shape == wanted.T.shape and fits(claimed.T, wanted, context):
+        return Cause(
+            "transposed",
+            f"{came}: it is transposed",
+            "the outer product of grad_z and the input: its rows are those of the parameter",
+            error(claimed.T, wanted),
+        )
+    if claimed.size == wanted.size and fits(claimed.reshape(wanted.shape), wanted, context):
+        return Cause("wrong shape", f"{came}; the numbers are right",
+                     "where the gradient is stored: reshape it", 0.0)  # fmt: skip
+    for count in range(1, claimed.ndim + 1):
+        for axes in itertools.combinations(range(claimed.ndim), count):
+            total = claimed.sum(axis=axes)
+            if total.size == wanted.size and fits(total.reshape(wanted.shape), wanted, context):
+                return Cause(
+                    "wrong shape",
+                    f"{came}: it is not summed over axis {', '.join(map(str, axes))}",
+                    "where the gradient is stored: a parameter that is used for every sample and "
+                    "step gets the sum",
+                    error(total.reshape(wanted.shape), wanted),
+                )
+    return None
+
+
+def _zero(claimed: Array) -> Cause | None:
+    if np.any(claimed):
+        return None
+    return Cause(
+        "gradient zero",
+        "the gradient of {} is zero throughout",
+        "whether backward computes it at all, and returns or adds what it computed",
+        0.0,
+    )
+
+
+def _single(claimed: Array, wanted: Array) -> Cause | None:
+    rounded = claimed.astype(np.float32).astype(claimed.dtype)
+    off = error(claimed, wanted)
+    if off > 1e-5 or not np.array_equal(rounded, claimed):
+        return None
+    return Cause(
+        "float32 inside",
+        "the gradient of {} is rounded to float32, though the module computes in float64",
+        "arrays that backward makes with dtype float32: take the dtype of the input",
+        off,
+    )
+
+
+def _factor(claimed: Array, wanted: Array, context: Context) -> Cause | None:
+    c = float((claimed * wanted).sum() / max(float((wanted * wanted).sum()), 1e-300))
+    if wanted.size < 2 or c == 0 or not fits(claimed / c, wanted, context):
+        return None
+    return Cause(
+        f"factor {c:.6g}",
+        f"the gradient of {{}} is {c:.6g} times what it should be",
+        "the factors in its line, and whether it is summed and scaled once",
+        error(claimed / c, wanted),
+        c,
+    )
+
+
+def _turned(claimed: Array, wanted: Array, context: Context) -> Cause | None:
+    """Transposed, reshaped, reversed or shifted along an axis."""
+    options: list[tuple[str, str, Array]] = []
+    if wanted.ndim == 2 and wanted.shape[0] == wanted.shape[1]:
+        options.append(("transposed", "transposed", wanted.T))
+    for axes in itertools.permutations(range(wanted.ndim)):
+        turned = wanted.transpose(axes)
+        options.append(("reshaped", "reshaped where it should be transposed",
+                        turned.reshape(wanted.shape)))  # fmt: skip
+    for axis, size in enumerate(wanted.shape):
+        if size > 1:
+            options.append(("reversed", f"reversed along axis {axis}", np.flip(wanted, axis)))
+            for by in (1, -1):
+                shifted = np.roll(wanted, by, axis)
+                options.append(("shifted", f"shifted by {by} along axis {axis}", shifted))
+                emptied = shifted.copy()
+                emptied.swapaxes(0, axis)[0 if by == 1 else -1] = 0
+                options.append(("shifted", f"shifted by {by} along axis {axis}", emptied))
+    for name, words, option in options:
+        if fits(claimed, option, context):
+            return Cause(name, f"the gradient of {{}} is {words}",
+                         "the line that stores or returns it", error(claimed, option))  # fmt: skip
+    return None
+
+
+def _steps(claimed: Array, steps: Array | None, context: Context) -> Cause | None:
+    """Steps that are missing from the sum over time."""
+    if steps is None or len(steps) < 2:
+        return None
+    total = steps.sum(axis=0)
+    options = (
+        ("assigned instead of added", "only step 0's part, the last one computed: each step "
+         "overwrites the sum of the steps before it", steps[0]),
+        ("only the last step", "only the last step's part", steps[-1]),
+        ("step 0 missing", "the sum over all steps but step 0", total - steps[0]),
+        ("last step missing", "the sum over all steps but the last one", total - steps[-1]),
+    )  # fmt: skip
+    for name, words, option in options:
+        if fits(claimed, option, context):
+            return Cause(
+                name,
+                f"the gradient of {{}} holds {words}",
+                "the loop over time: a parameter that is used at every step gets the sum (+=)",
+                error(claimed, option),
+            )
+    return None
+
+
+def _another(
+    name: str, claimed: Array, predicted: dict[str, Array], context: Context
+) -> Cause | None:
+    """The gradient of another tensor."""
+    for other, array in predicted.items():
+        if other != name and array.shape == claimed.shape and fits(claimed, array, context):
+            gates = [context.gates[n].flat[0] for n in (name, other) if n in context.gates]
+            one_gate = all(np.ptp(context.gates[n]) == 0 for n in (name, other)
+                           if n in context.gates)  # fmt: skip
+            if len(gates) == 2 and one_gate and gates[0] != gates[1]:
+                mine, theirs = (context.gate_names[int(g)] for g in gates)
+                what = f"gate {theirs}'s gradient used for gate {mine}"
+            else:
+                what = f"gradient of {other}"
+            return Cause(what, f"{{}} got the gradient of {other} ({what})",
+                         "the line that stores it", error(claimed, array))  # fmt: skip
+    return None
+
+
+def _gates(name: str, claimed: Array, wanted: Array, context: Context) -> Cause | None:
+    """Each gate's rows are another gate's, or those of the same gate times a factor."""
+    if name not in context.gates or np.ptp(context.gates[name]) == 0:
+        return None
+    gates, names = context.gates[name], context.gate_names
+    scale = float(np.abs(wanted).max())
+    inner = Context(context.tolerance, context.floor + context.tolerance * scale, {}, (),
+                    frozenset())  # fmt: skip
+    sources: list[int] = []
+    words: list[str] = []
+    rebuilt = np.empty_like(wanted)
+    for k in range(len(names)):
+        mine, right = claimed[gates == k], wanted[gates == k]
+        match = next((j for j in [k, *range(len(names))]
+                      if fits(mine, wanted[gates == j], inner)), None)  # fmt: skip
+        if match is not None:
+            sources.append(match)
+            rebuilt[gates == k] = wanted[gates == match]
+            continue
+        c = float((mine * right).sum() / max(float((right * right).sum()), 1e-300))
+        if right.size > 1 and fits(mine, c * right, inner):
+            sources.append(k)
+            rebuilt[gates == k] = c * right
+            words.append(f"factor {c:.4g} on gate {names[k]}" if c else f"gate {names[k]} is zero")
+            continue
+        option = _turned_block(mine, right, inner)
+        if option is None:
+            return None
+        sources.append(k)
+        rebuilt[gates == k] = option
+        words.append(f"gate {names[k]} is transposed")
+    off = error(claimed, rebuilt)
+    if sorted(sources) == list(range(len(names))) and sources != sorted(sources):
+        order = ", ".join(names[j] for j in sources)
+        first = Cause(
+            "gates in another order",
+            f"the rows of the gradient of {{}} are in the order {order} where the parameter has "
+            f"{', '.join(names)}",
+            "where the gates' gradients are put side by side",
+            off,
+        )
+        return first if not words else None
+    words += [
+        f"gate {names[j]}'s gradient used for gate {names[k]}"
+        for k, j in enumerate(sources)
+        if j != k
+    ]
+    return Cause(
+        "; ".join(words),
+        f"in the gradient of {{}}: {'; '.join(words)}; the other gates are right",
+        "the lines that put together this gradient, gate by gate",
+        off,
+    )
+
+
+def _turned_block(mine: Array, right: Array, context: Context) -> Array | None:
+    size = round(np.sqrt(right.size))
+    if size * size != right.size:
+        return None
+    turned = right.reshape(size, size).T.reshape(-1)
+    return turned if fits(mine, turned, context) else None
+
+
+def _clipped(claimed: Array, wanted: Array, context: Context) -> Cause | None:
+    limit = float(np.abs(claimed).max())
+    at_limit = int((np.abs(claimed) >= limit * (1 - 1e-12)).sum())
+    clipped = np.clip(wanted, -limit, limit)
+    if at_limit < 2 and claimed.size > 1 or not fits(claimed, clipped, context):
+        return None
+    return Cause(
+        "clipping",
+        f"the gradient of {{}} is clipped to ±{limit:.6g}",
+        "np.clip in backward: clip after it, in the training loop",
+        error(claimed, clipped),
+    )

@@ -1,0 +1,174 @@
+"""check_gradients: a module's backward pass against the derivatives of its forward pass."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..module import Array, Module
+from . import anatomy, behaviour, judges
+from .diagnose import Diagnosis, find_gates
+from .report import Finding, GradientReport, Row, compare
+from .subject import Claims, Subject
+
+
+def check_gradients(
+    module: Module,
+    *inputs: Any,
+    twin: Any = None,
+    judge: str | None = None,
+    entries: int = 4096,
+    seed: int = 0,
+) -> GradientReport:
+    """Whether `module.backward` computes the gradients of `module(*inputs)`; if not, why.
+
+    module: anything that obeys `answers = module(*inputs)`, `record = module.forward(*inputs)`,
+        `grads = module.backward(record, *grad_answers)` and has `parameters()`. It is copied and
+        checked in float64; neither it nor the inputs are changed.
+    inputs: arrays of floats, states, packed sequences; integers are passed on. A state that the
+        module takes and that is not given is drawn at random.
+    twin: a torch module with the same parameters by name, such as `reference.twin(module)`.
+    judge: "complex", "torch" or "central"; None is the strongest one that works, in this order.
+    entries: a tensor of more entries is judged in 10 random directions, others entry by entry.
+    seed: of the upstream gradient, the directions and the states that are not given.
+
+    Raises `NotCheckable`, a ValueError, when no judge works or the answers are not float64; what
+    the module itself raises is passed on. Beyond
+    https://docs.pytorch.org/docs/2.13/generated/torch.autograd.gradcheck.gradcheck.html.
+    """
+    if judge not in (None, "complex", "torch", "central"):
+        raise ValueError(f"judge: expected 'complex', 'torch', 'central' or None, got {judge!r}")
+    subject = Subject(module, inputs, seed)
+    name = type(module).__name__
+    if not subject.repeatable:
+        return GradientReport(name, "none", 0.0, (), (behaviour.random_forward(subject),))
+    claims = subject.claims()
+    found = behaviour.findings(subject, claims)
+    if any(finding.name == "clipping" for finding in found):
+        claimed = behaviour.claims_when_small(subject)
+    else:
+        claimed = claims.grads
+    with Progress(name) as progress:
+        truth, central = judges.verdict(subject, judge, twin, entries, progress)
+        rows, kinks = judge_rows(subject, claims, truth, central)
+        if not all(row.ok for row in rows):
+            found += Diagnosis(subject, truth, claimed, kinks, anatomy.find(subject)).findings()
+    found = without_doubles(found)
+    notes = list(_notes(subject, truth, rows))
+    return GradientReport(name, truth.judge, truth.tolerance, rows, tuple(found), tuple(notes))
+
+
+def judge_rows(
+    subject: Subject, claims: Claims, truth: judges.Truth, central: judges.CentralDifferences
+) -> tuple[tuple[Row, ...], dict[str, Array]]:
+    """The table, and for each tensor that differs which entries are at a kink."""
+    gates, gate_names = find_gates(subject, None)
+    rows, kinks = [], {}
+    for name in subject.values:
+        claimed = claims.grads[name]
+        row = judge_row(name, claimed, truth)
+        if not row.ok and row.where is not None:
+            kinks[name] = find_kinks(name, claimed, truth, central)
+            row = judge_row(name, claimed, truth, kinks[name])
+        if not row.ok and name in gates and row.where is not None:
+            row = replace(row, gates=gate_rows(row, claimed, truth, gates[name], gate_names))
+        rows.append(row)
+    return tuple(rows), {name: mask for name, mask in kinks.items() if mask.any()}
+
+
+def judge_row(name: str, claimed: Any, truth: judges.Truth, kinks: Array | None = None) -> Row:
+    shape = truth.shapes[name]
+    in_directions = name in truth.directions
+    judged = f"in {len(truth.directions[name])} directions" if in_directions else "each entry"
+    if claimed is None:
+        return Row(name, shape, False, judged, problem="None")
+    if claimed.shape != shape:
+        return Row(name, shape, False, judged, problem=f"has shape {claimed.shape}")
+    true = truth.gradient(name)
+    if not in_directions:
+        return compare(
+            name, claimed, true, truth.tolerance, truth.floor, judged=judged, kinks=kinks
+        )
+    products = np.tensordot(truth.directions[name], claimed, claimed.ndim)
+    floor = truth.floor * np.sqrt(claimed.size)
+    row = compare(name, products, true, truth.tolerance, floor, judged=judged)
+    return replace(row, shape=shape, where=None, claimed=None, true=None)
+
+
+def find_kinks(
+    name: str, claimed: Array, truth: judges.Truth, central: judges.CentralDifferences
+) -> Array:
+    """Which of the entries that differ are at a kink of the forward pass."""
+    true = truth.gradient(name)
+    kinks: Array = np.zeros(true.shape, bool)
+    allowed = truth.tolerance * np.abs(true).max(initial=0) + truth.floor
+    with np.errstate(all="ignore"):
+        for entry in np.flatnonzero(~(np.abs(claimed - true) <= allowed)):
+            kinks.flat[entry] = central.at_kink(name, int(entry))
+    return kinks
+
+
+def gate_rows(
+    row: Row, claimed: Array, truth: judges.Truth, gates: Array, names: tuple[str, ...]
+) -> tuple[Row, ...]:
+    """One row for each gate's part of a parameter."""
+    true = truth.gradient(row.name)
+    size = len(true) // len(names)
+    floor = truth.floor + truth.tolerance * float(np.abs(true).max())
+    rows = []
+    for k, gate in enumerate(names):
+        mine = slice(k * size, (k + 1) * size)
+        part = compare(f"gate {gate}", claimed[mine], true[mine], truth.tolerance, floor)
+        where = part.where and (part.where[0] + k * size, *part.where[1:])
+        rows.append(replace(part, where=where))
+    return tuple(rows)
+
+
+def without_doubles(found: list[Finding]) -> list[Finding]:
+    """What names a cause before what says that something is wrong; and nothing twice."""
+    names = {finding.name for finding in found}
+    if "upstream of ones" in names:
+        found = [finding for finding in found if finding.name != "upstream ignored"]
+    rank = {"unknown": 3, "second backward differs": 2, "upstream ignored": 1}
+    causes = [finding for finding in found if "changes" in finding.name]
+    others = [finding for finding in found if "changes" not in finding.name]
+    return causes + sorted(others, key=lambda finding: rank.get(finding.name, 0))
+
+
+def _notes(subject: Subject, truth: judges.Truth, rows: tuple[Row, ...]) -> Iterator[str]:
+    if truth.why:
+        yield f"{truth.judge} is the judge, as there is {truth.why}"
+    if subject.random:
+        yield "the forward pass is random; its generators were set back before every pass"
+    if any(p.dtype != np.float64 for p in subject.original.parameters()):
+        yield "checked in float64, in a copy of the module"
+    kinks = sum(row.kinks for row in rows)
+    if kinks:
+        yield f"{kinks} entries are at a kink, where there is no derivative, and were not judged"
+    unchecked = [n for n in subject.input_names if n not in subject.checked_inputs]
+    if unchecked:
+        yield f"no gradient is expected of {', '.join(unchecked)}"
+
+
+class Progress:
+    """A line on the terminal for a check longer than two seconds; nothing where there is none."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.start, self.shown = name, time.monotonic(), False
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __call__(self, done: int, total: int) -> None:
+        if done % 16 == 0 and sys.stderr.isatty() and time.monotonic() - self.start > 2:
+            self.shown = True
+            print(f"\r{self.name}: {done} of {total} derivatives", end="", file=sys.stderr)
+
+    def __exit__(self, *_: object) -> None:
+        if self.shown:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,328 @@
+"""From wrong gradients to causes: the fewest mistakes that reproduce every number that was claimed.
+
+A world says what the gradients are under a mistake; a cause, how a claimed gradient comes from that.
+The world that leaves the fewest gradients unexplained, with the fewest mistakes, is reported, and
+what it does not explain is said to fit nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..module import Array
+from . import structure
+from .anatomy import Anatomy
+from .causes import RIGHT, Cause, Context, error, explain
+from .judges import Truth
+from .report import Finding
+from .sizes import name_factor
+from .subject import Subject
+from .worlds import Simulation, World, from_jacobian
+
+EXACT = 1e-9  # relative; both sides are float64 and differ in the order of sums alone
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One world held against the claims."""
+
+    world: World
+    causes: dict[str, Cause | None]
+
+    @property
+    def unexplained(self) -> list[str]:
+        return [name for name, cause in self.causes.items() if cause is None]
+
+    @property
+    def cost(self) -> tuple[int, float]:
+        """Fewer gradients unexplained first, then fewer mistakes."""
+        own = {(c.name, c.cause) for c in self.causes.values() if c is not None and c.name != RIGHT}
+        # Of two causes of the same numbers, a step left out is less likely than its state ignored.
+        extra = 0.1 * any(name == "step 0 missing" for name, _ in own)
+        return len(self.unexplained), len(self.world.mistakes) + len(own) + extra
+
+
+class Diagnosis:
+    """The causes of what a module claims on its inputs, given what is true."""
+
+    def __init__(
+        self,
+        subject: Subject,
+        truth: Truth,
+        claimed: dict[str, Any],
+        kinks: dict[str, Array],
+        anatomy: Anatomy | None,
+    ) -> None:
+        self.subject, self.truth, self.kinks = subject, truth, kinks
+        names = [name for name in subject.values if name not in truth.directions]
+        self.true = World((), {name: truth.gradient(name) for name in names}, {})
+        self.claimed = {name: self._without_kinks(name, claimed[name]) for name in names}
+        self.anatomy, self.simulation = None, None
+        tolerance = truth.tolerance
+        if anatomy is not None and set(names) == set(subject.values):
+            simulation = Simulation(subject, anatomy)
+            world = simulation.world()
+            if all(error(world.grads[n], self.true.grads[n]) < 100 * tolerance + truth.floor
+                   or kinks.get(n, np.zeros(1)).any() for n in names):  # fmt: skip
+                self.anatomy, self.simulation = anatomy, simulation
+                self.true, tolerance = world, EXACT
+        gates, gate_names = find_gates(subject, self.anatomy)
+        biases = frozenset(n for n in names if "bias" in n)
+        floor = 1e-12 * max(1.0, *(np.abs(g).max(initial=0) for g in self.true.grads.values()))
+        if self.simulation is None:
+            floor = truth.floor
+        self.context = Context(tolerance, float(floor), gates, gate_names, biases)
+
+    def _without_kinks(self, name: str, claimed: Any) -> Any:
+        """The claims, with the judge's numbers where there is no derivative to claim."""
+        if name not in self.kinks or claimed is None or claimed.shape != self.kinks[name].shape:
+            return claimed
+        return np.where(self.kinks[name], self.truth.gradient(name), claimed)
+
+    # Worlds
+
+    def worlds(self) -> Iterator[World]:
+        yield self.true
+        if self.simulation is None:
+            yield from from_jacobian(self.subject, self.truth)
+        else:
+            yield from map(self.simulation.world, self.simulation.mistakes())
+
+    def read(self, world: World, names: Iterable[str] | None = None) -> Reading:
+        names = self.claimed if names is None else names
+        return Reading(
+            world,
+            {n: explain(n, self.claimed[n], world.grads, world.steps, self.context) for n in names},
+        )
+
+    def best(self) -> tuple[Reading, list[Reading]]:
+        """The reading that explains most with least, and others that do as well."""
+        readings = [self.read(world) for world in self.worlds()]
+        best = min(readings, key=lambda r: r.cost)
+        if best.unexplained and self.simulation is not None:
+            readings += self._pairs(best)
+            best = min(readings, key=lambda r: r.cost)
+        named = {m.name for m in best.world.mistakes}
+        rivals = [
+            r
+            for r in readings
+            if r.cost == best.cost and r.world.mistakes and best.world.mistakes
+            and {m.name for m in r.world.mistakes} != named
+        ]  # fmt: skip
+        return best, rivals
+
+    def _pairs(self, best: Reading) -> Iterator[Reading]:
+        """Two mistakes at once, as far as they explain more than the best so far."""
+        assert self.simulation is not None
+        hardest = best.unexplained
+        most = len(hardest)
+        for one, two in itertools.combinations(self.simulation.mistakes(), 2):
+            if not one.fits_with(two):
+                continue
+            world = self.simulation.world(one, two)
+            missed = 0
+            for name in hardest:
+                found = explain(name, self.claimed[name], world.grads, world.steps, self.context)
+                missed += found is None
+                if missed >= most:
+                    break
+            else:
+                reading = self.read(world)
+                most = min(most, max(len(reading.unexplained), 1))
+                yield reading
+
+    # Words
+
+    def findings(self) -> list[Finding]:
+        best, rivals = self.best()
+        rivals = [r for r in rivals if self._survives(r)] if self._survives(best) else []
+        found = [self._of_mistake(m, best, rivals) for m in best.world.mistakes]
+        found += self._of_causes(best)
+        if best.unexplained:
+            found.append(self._of_nothing(best))
+        return found
+
+    def _survives(self, reading: Reading) -> bool:
+        """Whether the mistakes also give what is claimed on other numbers of other sizes."""
+        fresh = self.fresh()
+        if fresh is None:
+            return True
+        simulation, claimed = fresh
+        world = simulation.world(*reading.world.mistakes)
+        other = Diagnosis.__new__(Diagnosis)
+        other.claimed, other.context = claimed, self.context
+        return not other.read(world).unexplained
+
+    def fresh(self, T: int | None = None) -> tuple[Simulation, dict[str, Any]] | None:
+        """The module on other inputs: of T steps, or of one step more and two samples more."""
+        if self.simulation is None or self.anatomy is None:
+            return None
+        try:
+            inputs = other_inputs(self.subject, self.anatomy, T)
+            answers = self.subject.call(inputs)
+            upstream = np.random.default_rng(1).standard_normal(structure.flat(answers).size)
+            claimed = self.subject.claims(upstream, inputs, answers).grads
+            return Simulation(self.subject, self.anatomy, inputs, upstream), claimed
+        except Exception:
+            return None
+
+    def _of_mistake(self, mistake: Any, best: Reading, rivals: list[Reading]) -> Finding:
+        right = [n for n, c in best.causes.items() if c is not None and c.name == RIGHT]
+        predicted = max((error(self.claimed[n], best.world.grads[n]) for n in right), default=0.0)
+        off = {
+            n: error(self.claimed[n], self.true.grads[n])
+            for n in right
+            if not self._claims_truth(n)
+        }
+        evidence = (
+            f"a backward pass with this mistake gives what was claimed for {len(right)} of "
+            f"{len(best.causes)} gradients, to {predicted:.0e}"
+        )
+        if off:
+            evidence += f"; the right one is off by up to {max(off.values()):.2g} ({len(off)} of them)"
+        if len(best.world.mistakes) > 1:
+            evidence += "; together with the other mistake named here"
+        if "carry" in mistake.name:
+            evidence += self._by_length()
+        others = {" and ".join(m.name for m in r.world.mistakes) for r in rivals}
+        return Finding(
+            mistake.name, mistake.cause, evidence, mistake.look, tuple(off), tuple(sorted(others))
+        )
+
+    def _claims_truth(self, name: str) -> bool:
+        cause = explain(name, self.claimed[name], self.true.grads, {}, self.context)
+        return cause is not None and cause.name == RIGHT
+
+    def _by_length(self) -> str:
+        """The largest error at T = 1 and T = 2."""
+        errors = []
+        for T in (1, 2):
+            fresh = self.fresh(T)
+            if fresh is None:
+                return ""
+            simulation, claimed = fresh
+            true = simulation.world().grads
+            errors.append(
+                max(
+                    np.inf if claimed[n] is None or claimed[n].shape != true[n].shape
+                    else error(claimed[n], true[n])
+                    for n in true
+                )  # fmt: skip
+            )
+        return f"; largest relative error {errors[0]:.0e} for T = 1, {errors[1]:.2g} for T = 2"
+
+    def _of_causes(self, best: Reading) -> list[Finding]:
+        """One finding for each cause, with all the gradients that it explains."""
+        groups: dict[tuple[str, str], list[str]] = {}
+        for name, cause in best.causes.items():
+            if cause is not None and cause.name != RIGHT:
+                groups.setdefault((cause.name, cause.cause), []).append(name)
+        found = []
+        for names in sorted(groups.values(), key=len, reverse=True):
+            causes = [c for n in names if (c := best.causes[n]) is not None]
+            cause = causes[0]
+            if cause.factor is not None:
+                cause = name_factor(cause, names[0], best.world.mistakes, self)
+            claimed = "what was claimed" if not best.world.mistakes else (
+                "what was claimed, once the mistake above is taken into account"
+            )  # fmt: skip
+            entries = sum(best.world.grads[n].size for n in names)
+            evidence = (
+                f"this gives {claimed} in all {entries} entries, to "
+                f"{max(c.error for c in causes):.0e}"
+            )
+            found.append(
+                Finding(cause.name, cause.cause.format(" and ".join(names)), evidence, cause.look,
+                        tuple(names))  # fmt: skip
+            )
+        return found
+
+    def _of_nothing(self, best: Reading) -> Finding:
+        names = best.unexplained
+        facts = []
+        for name in names:
+            claimed, true = self.claimed[name], self.true.grads[name]
+            if claimed is None or claimed.shape != true.shape:
+                facts.append(f"{name} has another shape")
+                continue
+            facts.append(f"{name} is off by {error(claimed, true):.2g}{self._where(name)}")
+        tested = "the mistakes of a recurrence alone and in pairs, " if self.simulation else ""
+        return Finding(
+            "unknown",
+            f"the gradient of {' and '.join(names)} is wrong, and fits none of the causes tested",
+            f"{'; '.join(facts)}. Tested: {tested}zero, a factor, another upstream gradient, "
+            f"transposed, reversed, shifted, another gate's or another parameter's, clipped",
+            "",
+            tuple(names),
+        )
+
+    def _where(self, name: str) -> str:
+        """The gates or the time steps at which a gradient is wrong."""
+        claimed, true, context = self.claimed[name], self.true.grads[name], self.context
+        off = np.abs(claimed - true) > context.tolerance * np.abs(true).max() + context.floor
+        if name in context.gates:
+            wrong = [g for k, g in enumerate(context.gate_names)
+                     if off[context.gates[name] == k].any()]  # fmt: skip
+            return f", in gate {', '.join(wrong)}" if len(wrong) < len(context.gate_names) else ""
+        if self.anatomy is not None and name == self.anatomy.names["x"]:
+            axes = self.anatomy.axes["x"]
+            if "t" in axes:
+                axis = axes.index("t")
+                others = tuple(k for k in range(off.ndim) if k != axis)
+                steps = np.flatnonzero(off.any(axis=others))
+                return f", at step {', '.join(map(str, steps))}"
+        return ""
+
+
+def find_gates(
+    subject: Subject, anatomy: Anatomy | None
+) -> tuple[dict[str, Array], tuple[str, ...]]:
+    """For each parameter with gates, the gate of every entry, and the gates' names."""
+    if anatomy is not None:
+        if len(anatomy.gates) == 1:
+            return {}, ()
+        gates = {name: anatomy.layout.gate_places(name) for name in subject.parameters}
+        return gates, anatomy.gates
+    gates = {}
+    for name, parameter in subject.parameters.items():
+        *_, last = name.split(".")
+        if last.startswith(("weight_ih", "weight_hh", "bias_ih", "bias_hh")):
+            rows = parameter.shape[0]
+            if rows % 4 == 0 and _is_lstm(subject):
+                gate = np.arange(rows) // (rows // 4)
+                gates[name] = np.broadcast_to(
+                    gate.reshape(-1, *[1] * (parameter.data.ndim - 1)), parameter.shape
+                )
+    return gates, ("i", "f", "g", "o")
+
+
+def _is_lstm(subject: Subject) -> bool:
+    """Whether weight_hh has four rows for each unit."""
+    ratios = {
+        p.shape[0] // p.shape[1]
+        for name, p in subject.parameters.items()
+        if name.split(".")[-1].startswith("weight_hh")
+    }
+    projected = any("weight_hr" in name for name in subject.parameters)
+    return ratios == {4} or projected
+
+
+def other_inputs(subject: Subject, anatomy: Anatomy, T: int | None = None) -> tuple[Any, ...]:
+    """Random inputs of the same form: of T steps, or of one step and two samples more."""
+    rng = np.random.default_rng(2)
+    leaves = dict(zip(subject.input_names, structure.leaves(subject.inputs), strict=False))
+    arrays = []
+    roles = {name: role for role, name in anatomy.names.items()}
+    for name, leaf in leaves.items():
+        axes = anatomy.axes[roles[name]]
+        more = {"t": 1, "n": 2} if T is None else {"t": T - leaves[anatomy.names["x"]].shape[
+            anatomy.axes["x"].index("t")] if "t" in anatomy.axes["x"] else 0}  # fmt: skip
+        shape = [n + more.get(axis, 0) for n, axis in zip(leaf.shape, axes, strict=True)]
+        arrays.append(rng.standard_normal(shape))
+    return tuple(structure.replace(subject.inputs, iter(arrays)))
+

@@ -1,0 +1,332 @@
+"""Three judges of a gradient: complex step, a torch module, central differences.
+
+Each gives the Jacobian of all answers by every entry of every checked tensor, so that the true
+gradient is known for any upstream gradient.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.exceptions import ComplexWarning
+
+from ..module import Array
+from ..packing import PackedSequence
+from . import structure
+from .subject import NotCheckable, Subject, astype
+
+H = 1e-20  # of the complex step: nothing is subtracted, so it can be as small as numbers get
+STEPS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)  # of the central differences
+MOST_NUMBERS = 30_000_000  # of a Jacobian; beyond, only the gradient itself is kept
+
+Differentiate = Callable[[str, Array], Array]  # name, direction → derivative of all answers
+Progress = Callable[[int, int], None]
+
+
+@dataclass
+class Truth:
+    """What a judge says. `jacobian[name]` is (entries or directions, answers)."""
+
+    judge: str  # "complex step", "torch", "central differences"
+    why: str  # why not a stronger one
+    tolerance: float  # relative to the largest number of a tensor
+    floor: float  # absolute; what rounding explains
+    jacobian: dict[str, Array]
+    directions: dict[str, Array]  # (directions, *shape) of the tensors that are judged so
+    shapes: dict[str, tuple[int, ...]]
+    upstream: Array
+    reduced: bool  # whether the Jacobian is that of Σ upstream · answers alone
+
+    def gradient(self, name: str, upstream: Array | None = None) -> Array:
+        """The true gradient; of a tensor judged in directions, its product with each of them."""
+        if self.reduced:
+            if upstream is not None:
+                raise ValueError("upstream: only that of the check is known")
+            values = self.jacobian[name][:, 0]
+        else:
+            values = self.jacobian[name] @ (self.upstream if upstream is None else upstream)
+        return values if name in self.directions else values.reshape(self.shapes[name])
+
+
+# Judges
+
+
+class ComplexStep:
+    """Im f(x + ih) / h: exact to rounding (Squire and Trapp 1998)."""
+
+    name = "complex step"
+    tolerance = 1e-10
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        self.module = astype(subject.module, np.complex128)
+        leaves = structure.leaves(subject.inputs)
+        checked = len(subject.checked_inputs)
+        self.inputs = structure.replace(
+            subject.inputs,
+            iter([a.astype(np.complex128) if k < checked else a for k, a in enumerate(leaves)]),
+        )
+        self.variables = subject.variables(self.module, self.inputs)
+
+    def derivative(self, name: str, direction: Array | int) -> Array:
+        """Of all answers, in a direction or, for an int, by one entry."""
+        variable = self.variables[name]
+        with moved(variable, direction, 1j * H):
+            answers = structure.flat(self.subject.call(self.inputs, self.module))
+        return np.asarray(answers.imag / H)
+
+    def refusal(self, central: CentralDifferences) -> str:
+        """Why it cannot judge this module; empty if it can."""
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", ComplexWarning)
+            try:
+                answers = self.subject.call(self.inputs, self.module)
+                real = structure.flat(self.subject.answers)
+                found = structure.flat(answers)
+                if not np.issubdtype(found.dtype, np.complexfloating):
+                    return "the answers to complex inputs are real: the imaginary part is dropped"
+                if found.shape != real.shape or not np.isfinite(found).all():
+                    return "the answers to complex inputs are not finite"
+                if np.abs(found - real).max(initial=0) > 1e-9 * np.abs(real).max(initial=1e-300):
+                    return "the forward pass answers complex inputs differently"
+                for name, variable in self.variables.items():
+                    direction = self.subject.rng.standard_normal(variable.shape)
+                    ours = self.derivative(name, direction)
+                    if not central.agrees(name, direction, ours):
+                        return f"its derivative by {name} is not that of central differences"
+            except ComplexWarning:
+                return "an array of real dtype inside drops the imaginary part"
+            except Exception as error:
+                return f"complex inputs end in {type(error).__name__}: {error}"
+        return ""
+
+
+class CentralDifferences:
+    """(f(x+h) − f(x−h)) / 2h in float64, at several h; the two that agree best are taken."""
+
+    name = "central differences"
+    tolerance = 1e-6
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        self.module = astype(subject.module, np.float64)
+        self.inputs = structure.convert(subject.inputs, np.float64)
+        self.variables = subject.variables(self.module, self.inputs)
+        self.gaps: list[float] = []  # the disagreement of the two steps that were taken
+
+    def derivative(self, name: str, direction: Array | int) -> Array:
+        tries = np.stack([self.difference(name, direction, h) for h in STEPS])
+        gaps = np.abs(np.diff(tries, axis=0))  # (steps − 1, answers)
+        best = gaps.argmin(axis=0)
+        self.gaps.append(float(gaps.min(axis=0).max(initial=0)))
+        return np.asarray(np.take_along_axis(tries, best[None] + 1, axis=0)[0])
+
+    def difference(self, name: str, direction: Array | int, h: float) -> Array:
+        ahead, behind = self.answers(name, direction, h), self.answers(name, direction, -h)
+        return (ahead - behind) / (2 * h)
+
+    def answers(self, name: str, direction: Array | int, h: float) -> Array:
+        with moved(self.variables[name], direction, h):
+            return structure.flat(self.subject.call(self.inputs, self.module))
+
+    @property
+    def error(self) -> float:
+        """What three of four entries stay below; the others may be close to a kink."""
+        return float(np.quantile(self.gaps, 0.75)) if self.gaps else 0.0
+
+    def agrees(self, name: str, direction: Array, derivative: Array) -> bool:
+        """Whether some step size gives `derivative`."""
+        scale = max(np.abs(derivative).max(initial=0), 1e-3)
+        gaps = (np.abs(self.difference(name, direction, h) - derivative).max(initial=0)
+                for h in (1e-5, 1e-4, 1e-6, 1e-3))  # fmt: skip
+        return any(gap <= 1e-5 * scale for gap in gaps)
+
+    def at_kink(self, name: str, entry: int) -> bool:
+        """Whether the derivatives to the left and to the right of an entry differ."""
+        here = structure.flat(self.subject.answers)
+        for h in (1e-6, 2e-5):
+            right = (self.answers(name, entry, h) - here) / h
+            left = (here - self.answers(name, entry, -h)) / h
+            scale = max(np.abs(right).max(initial=0), np.abs(left).max(initial=0))
+            if np.abs(right - left).max(initial=0) > max(50 * h * scale, 1e-3 * scale, 1e-7):
+                return True
+        return False
+
+
+@contextmanager
+def moved(variable: Array, direction: Array | int, by: complex) -> Iterator[None]:
+    """`variable` moved by `by` times a direction, or in one entry; in place, and back."""
+    if isinstance(direction, int):
+        before = variable.flat[direction]
+        variable.flat[direction] = before + by
+        yield
+        variable.flat[direction] = before
+    else:
+        saved = variable.copy()
+        variable += by * direction
+        yield
+        variable[...] = saved
+
+
+class TorchTwin:
+    """A torch module of the same weights, differentiated by autograd."""
+
+    name = "torch"
+    tolerance = 1e-10
+
+    def __init__(self, subject: Subject, twin: Any) -> None:
+        torch = sys.modules.get("torch")
+        if torch is None or not isinstance(twin, torch.nn.Module):
+            raise TypeError(f"twin: expected a torch.nn.Module, got {type(twin).__name__}")
+        self.subject, self.torch = subject, torch
+        self.twin = copy.deepcopy(twin).double()
+        named = dict(self.twin.named_parameters())
+        for name, array in subject.parameters.items():
+            theirs = named.get(name)
+            if theirs is None or tuple(theirs.shape) != array.shape:
+                raise ValueError(f"twin: expected a parameter {name} of shape {array.shape}")
+            if not np.allclose(theirs.detach().numpy(), array.data, rtol=1e-6, atol=1e-7):
+                raise ValueError(f"twin: expected the same weights; {name} differs")
+            theirs.data = torch.from_numpy(array.data.copy())
+        self.tensors: list[Any] = []
+        self.inputs = tuple(self._tensor(value) for value in subject.inputs)
+        self.answers = self._leaves(self.twin(*self.inputs))
+        theirs = np.concatenate([a.detach().numpy().reshape(-1) for a in self.answers])
+        ours = structure.flat(subject.answers)
+        if theirs.shape != ours.shape:
+            raise ValueError("twin: expected answers of the same shapes")
+        self.difference = float(np.abs(theirs - ours).max() / np.abs(theirs).max())
+        checked = dict(zip(subject.checked_inputs, self.tensors, strict=False))
+        self.variables = checked | {name: named[name] for name in subject.parameters}
+
+    def jacobian(self, upstream: Array | None) -> dict[str, Array]:
+        """(entries, answers), or (entries, 1) for the gradient of Σ upstream · answers."""
+        rows = np.eye(sum(a.numel() for a in self.answers)) if upstream is None else upstream[None]
+        ends = np.cumsum([a.numel() for a in self.answers])[:-1]
+        columns: dict[str, list[Array]] = {name: [] for name in self.variables}
+        for row in rows:
+            parts = np.split(row, ends)
+            grads = self.torch.autograd.grad(
+                self.answers,
+                list(self.variables.values()),
+                [self.torch.from_numpy(p.copy()).reshape(a.shape) for p, a in zip(
+                    parts, self.answers, strict=True)],
+                retain_graph=True,
+                allow_unused=True,
+            )  # fmt: skip
+            for (name, variable), grad in zip(self.variables.items(), grads, strict=True):
+                zero = np.zeros(variable.numel())
+                columns[name].append(zero if grad is None else grad.numpy().reshape(-1))
+        return {name: np.stack(parts, axis=1) for name, parts in columns.items()}
+
+    def _tensor(self, value: Any) -> Any:
+        if isinstance(value, PackedSequence):
+            return self.torch.nn.utils.rnn.PackedSequence(
+                *(None if part is None else self._tensor(part) for part in value)
+            )
+        if isinstance(value, tuple | list):
+            return tuple(self._tensor(part) for part in value)
+        if not isinstance(value, np.ndarray):
+            return value
+        tensor = self.torch.from_numpy(value.copy())
+        if np.issubdtype(value.dtype, np.inexact):
+            self.tensors.append(tensor.requires_grad_())
+        return tensor
+
+    def _leaves(self, value: Any) -> list[Any]:
+        if isinstance(value, self.torch.nn.utils.rnn.PackedSequence):
+            return [value.data]
+        if isinstance(value, tuple | list):
+            return [leaf for part in value for leaf in self._leaves(part)]
+        return [value]
+
+
+# The verdict
+
+
+def choose(subject: Subject, judge: str | None, twin: Any) -> tuple[Any, str]:
+    """The strongest judge that works, or the one asked for, and why not a stronger one."""
+    central = CentralDifferences(subject)
+    reason = ""
+    if judge in (None, "complex"):
+        try:
+            complex_step: ComplexStep | None = ComplexStep(subject)
+            refusal = complex_step.refusal(central) if complex_step else ""
+        except Exception as error:
+            complex_step, refusal = None, f"no complex copy: {type(error).__name__}: {error}"
+        if complex_step is not None and not refusal:
+            return complex_step, ""
+        if judge == "complex":
+            raise NotCheckable(f"judge: the complex step does not work here: {refusal}")
+        reason = f"no complex step: {refusal}"
+    if judge == "torch" and twin is None:
+        raise ValueError("judge: 'torch' needs a torch module as `twin`")
+    if judge in (None, "torch") and twin is not None:
+        return TorchTwin(subject, twin), reason
+    return central, reason
+
+
+def verdict(
+    subject: Subject,
+    judge: str | None = None,
+    twin: Any = None,
+    entries: int = 4096,
+    progress: Progress | None = None,
+) -> tuple[Truth, CentralDifferences]:
+    """The Jacobian by the strongest judge that works, or by the one asked for.
+
+    A tensor of more than `entries` numbers is judged in 10 random directions.
+    """
+    chosen, why = choose(subject, judge, twin)
+    values = subject.values
+    directions = {
+        name: subject.rng.standard_normal((10, *array.shape))
+        for name, array in values.items()
+        if array.size > entries and chosen.name != "torch"
+    }
+    total = sum(len(directions.get(name, array.reshape(-1))) for name, array in values.items())
+    reduced = total * subject.upstream.size > MOST_NUMBERS
+    jacobian: dict[str, Array] = {}
+    if isinstance(chosen, TorchTwin):
+        jacobian = chosen.jacobian(subject.upstream if reduced else None)
+    else:
+        done = 0
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            for name, array in values.items():
+                rows = directions.get(name, range(array.size))
+                width = 1 if reduced else subject.upstream.size
+                jacobian[name] = np.empty((len(rows), width))
+                for k, row in enumerate(rows):
+                    derivative = chosen.derivative(name, row)
+                    jacobian[name][k] = derivative @ subject.upstream if reduced else derivative
+                    done += 1
+                    if progress is not None:
+                        progress(done, total)
+    truth = Truth(
+        chosen.name, why, chosen.tolerance, 0.0, jacobian, directions,
+        {name: array.shape for name, array in values.items()}, subject.upstream, reduced,
+    )  # fmt: skip
+    largest = max((np.abs(truth.gradient(name)).max(initial=0) for name in values), default=0.0)
+    # Sums of numbers of size 1 (the upstream gradient's) that cancel leave a few of their last
+    # digits; the difference of two answers of central differences leaves what its steps leave.
+    noise = np.abs(structure.flat(subject.answers)).max(initial=0)
+    truth.floor = 1e-13 * max(largest, 1.0)
+    central = CentralDifferences(subject)
+    if isinstance(chosen, CentralDifferences):
+        truth.floor = 1e-8 * largest + 1e-10 * noise + 30 * chosen.error
+        if 30 * chosen.error > 1e-2 * max(largest, 1e-300):
+            raise NotCheckable(
+                f"central differences at steps {STEPS[0]:g} to {STEPS[-1]:g} disagree by "
+                f"{chosen.error:.1e}, the largest gradient is {largest:.1e}: the forward pass is "
+                f"too coarse (float32 inside?) or not smooth, and no stronger judge works ({why})"
+            )
+    return truth, central

@@ -1,0 +1,170 @@
+"""What a check found: a table of the gradients, then the causes, most certain first."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..module import Array
+
+Index = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One gradient, or one gate's rows of it.
+
+    difference and relative are max|claimed − true| and the same over max|true|; they are at
+    `where`, with `claimed` and `true` there. They are None where there is nothing to compare.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    ok: bool
+    judged: str  # "each entry", "10 directions", ...
+    difference: float | None = None
+    relative: float | None = None
+    where: Index | None = None
+    claimed: float | None = None
+    true: float | None = None
+    kinks: int = 0  # entries at a kink, where there is no derivative; they are not judged
+    problem: str = ""  # why there is nothing to compare
+    gates: tuple[Row, ...] = ()
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A cause that was tested. `name` is a short name for it, `tensors` what it explains."""
+
+    name: str
+    cause: str
+    evidence: str
+    look: str
+    tensors: tuple[str, ...] = ()
+    alternatives: tuple[str, ...] = ()  # names of other causes that fit the same numbers
+
+    def __str__(self) -> str:
+        lines = [self.cause, f"     evidence: {self.evidence}"]
+        if self.alternatives:
+            lines.append(f"     the same numbers follow from: {'; '.join(self.alternatives)}")
+        if self.look:
+            lines.append(f"     look at:  {self.look}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class GradientReport:
+    """The result of `check_gradients`. `str(report)` is the table and the findings."""
+
+    subject: str
+    judge: str
+    tolerance: float
+    rows: tuple[Row, ...]
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def ok(self) -> bool:
+        """Every gradient right and no finding."""
+        return not self.findings and all(row.ok for row in self.rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as numbers, strings and lists."""
+        return {"ok": self.ok, **asdict(self)}
+
+    def __str__(self) -> str:
+        wrong = sum(not row.ok for row in self.rows)
+        verdict = f"right: {len(self.rows)} gradients" if self.ok else "WRONG"
+        if wrong:
+            verdict += f": {wrong} of {len(self.rows)} gradients"
+        lines = [
+            f"{self.subject}: {verdict}",
+            f"judge: {self.judge}, relative tolerance {self.tolerance:.0e}",
+            "",
+            *table(self.rows),
+        ]
+        for k, finding in enumerate(self.findings, 1):
+            lines += ["", f"{k:>3}. {finding}"]
+        if self.notes:
+            lines += ["", *(f"note: {note}" for note in self.notes)]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+HEADER = ("", "gradient of", "shape", "difference", "relative", "at", "claimed", "true", "judged")
+
+
+def table(rows: tuple[Row, ...]) -> list[str]:
+    """The rows as lines, the gates of a wrong gradient below it."""
+    cells = [HEADER]
+    for row in rows:
+        cells.append(_cells(row))
+        if not row.ok:
+            cells += [_cells(gate, indent="  ") for gate in row.gates]
+    widths = [max(len(line[k]) for line in cells) for k in range(len(HEADER))]
+    left = (0, 1, 2, 8)
+    return [
+        "  ".join(
+            text.ljust(width) if k in left else text.rjust(width)
+            for k, (text, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in cells
+    ]
+
+
+def _cells(row: Row, indent: str = "") -> tuple[str, ...]:
+    mark = "ok" if row.ok else "WRONG"
+    shape = "×".join(map(str, row.shape)) or "number"
+    judged = row.problem or row.judged
+    if row.kinks:
+        judged += f", {row.kinks} at a kink"
+    if row.where is None or row.difference is None or row.relative is None:
+        numbers = ("", "", "", "", "")
+        if row.difference is not None and row.relative is not None:
+            numbers = (f"{row.difference:.1e}", f"{row.relative:.1e}", "", "", "")
+    else:
+        numbers = (
+            f"{row.difference:.1e}",
+            f"{row.relative:.1e}",
+            str(list(row.where)),
+            f"{row.claimed:.6g}",
+            f"{row.true:.6g}",
+        )
+    return (mark, indent + row.name, shape, *numbers, "" if indent else judged)
+
+
+def compare(
+    name: str,
+    claimed: Array,
+    true: Array,
+    tolerance: float,
+    floor: float,
+    *,
+    judged: str = "each entry",
+    kinks: Array | None = None,
+) -> Row:
+    """The row of one gradient. `floor` is the absolute difference that rounding explains."""
+    difference = np.abs(claimed - true)
+    difference = np.where(np.isnan(difference), np.inf, difference)
+    if kinks is not None:
+        difference = np.where(kinks, 0, difference)
+    if not difference.size:
+        return Row(name, true.shape, True, judged, 0.0, 0.0)
+    where = tuple(int(k) for k in np.unravel_index(difference.argmax(), true.shape))
+    largest, scale = float(difference[where]), float(np.abs(true).max())
+    relative = largest / scale if scale else (0.0 if largest <= floor else np.inf)
+    return Row(
+        name,
+        true.shape,
+        largest <= tolerance * scale + floor,
+        judged,
+        largest,
+        relative,
+        where,
+        float(claimed[where]),
+        float(true[where]),
+        0 if kinks is None else int(kinks.sum()),
+    )

@@ -1,0 +1,269 @@
+"""The module under test, in float64, with what it answers and what its backward pass claims."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..module import Array, Module, describe
+from . import structure
+
+STATE_ARGUMENT = re.compile(r"state|hidden|prev|init|^[hca](x|_?0|_?t)?$", re.IGNORECASE)
+TARGET_ARGUMENT = re.compile(r"^(targets?|labels?|y|y_true|expected)$", re.IGNORECASE)
+
+
+class NotCheckable(ValueError):
+    """The check cannot be made; the message says why."""
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What one backward pass returned and added, by name; None where nothing came."""
+
+    grads: dict[str, Any]
+    returned: Any  # as `backward` returned it
+    record: Any
+
+
+def astype(module: Module, dtype: Any) -> Module:
+    """A copy in `dtype`, also of a module that has no `astype`."""
+    if hasattr(module, "astype"):
+        converted: Module = module.astype(dtype)
+        return converted
+    twin = copy.deepcopy(module)
+    for parameter in twin.parameters():
+        parameter.data, parameter.grad = parameter.data.astype(dtype), None
+    return twin
+
+
+def generators(module: Any) -> list[np.random.Generator]:
+    """The random generators that the module and the modules below it hold."""
+    modules = module.named_modules() if hasattr(module, "named_modules") else [("", module)]
+    return [
+        value
+        for _, part in modules
+        for value in vars(part).values()
+        if isinstance(value, np.random.Generator)
+    ]
+
+
+class Subject:
+    """A module and inputs in float64, a random upstream gradient, and what the module does.
+
+    If the caller gives no state and the module takes one, a random one is given: at zero, a
+    backward pass that forgets the state can look right.
+    """
+
+    def __init__(self, module: Module, inputs: tuple[Any, ...], seed: int) -> None:
+        for name in ("forward", "backward", "parameters"):
+            if not callable(getattr(module, name, None)) or not callable(module):
+                raise NotCheckable(
+                    f"module: expected __call__, forward, backward and parameters, got "
+                    f"{describe(module)} without {name}"
+                )
+        self.original = module
+        self.rng = np.random.default_rng(seed)
+        self.module = astype(module, np.float64)
+        self.guarded = True  # whether passes run on copies, as they change what they are given
+        self._random_states = [g.bit_generator.state for g in generators(self.module)]
+        self.random = False
+        self.zero_start = False  # whether backward needs .grad to be an array of zeros
+        self.inputs = structure.convert(tuple(inputs), np.float64)
+        if not structure.leaves(self.inputs):
+            raise NotCheckable("inputs: expected at least one floating point array")
+
+        self.answers = self._first_answers()
+        self.inputs = self._with_state()
+        self.answers = self.call()
+        self.splits = structure.splits_answers(module, self.answers)
+        self.is_cell = structure.is_cell(module, self.inputs, self.answers)
+        self.answer_leaves = structure.leaves(self.answers)
+        self.answer_names = structure.answer_names(self.answers, self.is_cell)
+        self._check_answers()
+        self.upstream: Array = self.rng.standard_normal(structure.flat(self.answers).size)
+        self.input_names = structure.input_names(module, self.inputs, self.is_cell)
+        self.parameters = dict(self._named_parameters(self.module))
+        count = len(structure.leaves(self.inputs[0])) if self._only_first() else None
+        self.checked_inputs = self.input_names[:count]
+        self.guarded = self._changes_something()
+
+    # What the module is asked
+
+    def rewind(self, module: Module) -> None:
+        """Set the module's random generators back, so that every pass draws the same numbers."""
+        if self.random:
+            for generator, state in zip(generators(module), self._random_states, strict=True):
+                generator.bit_generator.state = state
+            np.random.set_state(self._global_state)  # noqa: NPY002 -- what others' code may use
+
+    def call(self, inputs: Any = None, module: Any = None) -> Any:
+        module = self.module if module is None else module
+        inputs = self.inputs if inputs is None else inputs
+        self.rewind(module)
+        if not self.guarded:
+            return module(*inputs)
+        with self._kept(module, inputs):
+            return copy.deepcopy(module(*inputs))
+
+    def forward(self, inputs: Any = None) -> Any:
+        self.rewind(self.module)
+        inputs = self.inputs if inputs is None else inputs
+        if not self.guarded:
+            return self.module.forward(*inputs)
+        with self._kept(self.module, ()):
+            return self.module.forward(*copy.deepcopy(inputs))
+
+    def backward(self, record: Any, upstream: Array, answers: Any = None) -> Any:
+        grads = self.grad_answers(upstream, answers)
+        if not self.guarded:
+            return self.module.backward(record, *grads)
+        with self._kept(self.module, ()):
+            return self.module.backward(record, *grads)
+
+    @contextmanager
+    def _kept(self, module: Any, inputs: Any) -> Iterator[None]:
+        """Puts back what a pass changes in its inputs and parameters."""
+        arrays = [*structure.leaves(inputs), *(p.data for _, p in self._named_parameters(module))]
+        saved = [array.copy() for array in arrays]
+        yield
+        for array, kept in zip(arrays, saved, strict=True):
+            if array.flags.writeable:
+                array[...] = kept
+
+    def _changes_something(self) -> bool:
+        """Whether a pass changes its inputs or the parameters."""
+        watched = [*structure.leaves(self.inputs), *(p.data for p in self.parameters.values())]
+        before = [array.tobytes() for array in watched]
+        with self._kept(self.module, self.inputs):
+            self.guarded = False
+            self.call()
+            self.claims()
+            return before != [array.tobytes() for array in watched]
+
+    def grad_answers(self, upstream: Array, answers: Any = None) -> tuple[Any, ...]:
+        """`upstream` in the structure that backward takes it in."""
+        answers = self.answers if answers is None else answers
+        parts = structure.split(upstream, structure.leaves(answers))
+        grads = structure.replace(answers, iter([part.copy() for part in parts]))
+        return tuple(grads) if self.splits else (grads,)
+
+    def claims(
+        self, upstream: Array | None = None, inputs: Any = None, answers: Any = None
+    ) -> Claims:
+        """The gradients of a fresh forward and backward pass, from `.grad` None."""
+        upstream = self.upstream if upstream is None else upstream
+        inputs = self.inputs if inputs is None else inputs
+        self.clear()
+        record = self.forward(inputs)
+        try:
+            returned = self.backward(record, upstream, answers)
+        except (TypeError, AttributeError):
+            if self.zero_start:
+                raise
+            self.zero_start = True
+            try:
+                return self.claims(upstream, inputs, answers)
+            except Exception:
+                self.zero_start = False
+            raise
+        return self.collect(returned, record, inputs)
+
+    def clear(self) -> None:
+        for parameter in self.parameters.values():
+            parameter.grad = np.zeros_like(parameter.data) if self.zero_start else None
+
+    def collect(self, returned: Any, record: Any = None, inputs: Any = None) -> Claims:
+        inputs = self.inputs if inputs is None else inputs
+        found = structure.align(inputs, returned)
+        grads = dict(zip(self.checked_inputs, found, strict=False))
+        for name, parameter in self.parameters.items():
+            grad = parameter.grad
+            grads[name] = None if grad is None else np.array(grad)
+        return Claims(grads, returned, record)
+
+    # What is known of it
+
+    @property
+    def values(self) -> dict[str, Array]:
+        """The arrays whose gradients are checked, by name."""
+        found = dict(zip(self.checked_inputs, structure.leaves(self.inputs), strict=False))
+        return found | {name: p.data for name, p in self.parameters.items()}
+
+    def variables(self, module: Any, inputs: Any) -> dict[str, Array]:
+        """The same arrays in a copy of the module and of the inputs; to be changed in place."""
+        found = dict(zip(self.checked_inputs, structure.leaves(inputs), strict=False))
+        return found | {name: p.data for name, p in self._named_parameters(module)}
+
+    @staticmethod
+    def _named_parameters(module: Any) -> list[tuple[str, Any]]:
+        if hasattr(module, "named_parameters"):
+            return list(module.named_parameters())
+        return [(f"parameter {k}", p) for k, p in enumerate(module.parameters())]
+
+    def _first_answers(self) -> Any:
+        """The answers; finds out whether they are random, and whether that can be helped."""
+        global_state = np.random.get_state()  # noqa: NPY002 -- what others' code may use
+        first, second = self.call(), self.call()
+        if not same(first, second):
+            self.random, self._global_state = True, global_state
+            first = self.call()
+        return first
+
+    @property
+    def repeatable(self) -> bool:
+        return same(self.call(), self.call())
+
+    def _with_state(self) -> tuple[Any, ...]:
+        missing = structure.positional(self.module.forward)[len(self.inputs) :]
+        if not missing or not STATE_ARGUMENT.search(missing[0]):
+            return self.inputs
+        # A cell answers with the state itself, a layer with an output and the state.
+        candidates = [self.answers]
+        if structure.splits_answers(self.module, self.answers) and len(self.answers) == 2:
+            pair = structure.is_cell(self.module, self.inputs, self.answers)
+            candidates = [self.answers, self.answers[1]] if pair else [self.answers[1]]
+        for state in candidates:
+            arrays = structure.leaves(state)
+            values = [0.5 * self.rng.standard_normal(array.shape) for array in arrays]
+            for more in ((structure.replace(state, iter(values)),), tuple(values)):
+                if len(more) <= len(missing) and self._accepts((*self.inputs, *more)):
+                    return (*self.inputs, *more)
+        return self.inputs
+
+    def _accepts(self, inputs: tuple[Any, ...]) -> bool:
+        try:
+            answers = structure.leaves(self.call(inputs))
+        except Exception:
+            return False
+        return [a.shape for a in answers] == [a.shape for a in structure.leaves(self.answers)]
+
+    def _only_first(self) -> bool:
+        """Whether this is a loss, which returns the gradient of the prediction alone."""
+        arguments = structure.positional(self.module.forward)
+        scalar = all(leaf.ndim == 0 for leaf in self.answer_leaves)
+        return scalar or (len(arguments) > 1 and bool(TARGET_ARGUMENT.match(arguments[1])))
+
+    def _check_answers(self) -> None:
+        if not self.answer_leaves:
+            raise NotCheckable(
+                f"answers: expected floating point arrays, got {describe(self.answers)}"
+            )
+        for name, leaf in zip(self.answer_names, self.answer_leaves, strict=True):
+            if leaf.dtype != np.float64:
+                raise NotCheckable(
+                    f"{name}: expected float64, as parameters and inputs are float64 here, got "
+                    f"{leaf.dtype}. Something inside casts; differences in {leaf.dtype} are too "
+                    f"coarse to judge a gradient. Compute in the dtype of the input"
+                )
+            if not np.isfinite(leaf).all():
+                raise NotCheckable(f"{name}: expected finite numbers, got infinity or NaN")
+
+
+def same(a: Any, b: Any) -> bool:
+    return [x.tobytes() for x in structure.leaves(a)] == [x.tobytes() for x in structure.leaves(b)]
