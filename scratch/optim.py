@@ -105,7 +105,7 @@ class Adam:
         np.divide(m, scratch, out=scratch)
         scratch *= lr / (1 - beta1**t)
         for slot in run:
-            slot.parameter.data -= slot.step_taken
+            slot.parameter.data -= slot.row(_SCRATCH)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Set every gradient to `None`, or to zeros in place."""
@@ -129,8 +129,8 @@ class Adam:
         for i, slot in enumerate(self._slots):
             if slot.step:
                 state[f"{i}.step"] = np.array(slot.step)
-                for name in _moments(self.amsgrad):
-                    state[f"{i}.{name}"] = slot.moment(name).copy()
+                for row, name in enumerate(_moments(self.amsgrad)):
+                    state[f"{i}.{name}"] = slot.row(row).copy()
         return state
 
     def load_state_dict(self, state_dict: Mapping[str, Array]) -> None:
@@ -156,8 +156,8 @@ class Adam:
         self.amsgrad, self.maximize = amsgrad, maximize
         for i, slot in enumerate(self._slots):
             slot.step = int(state.get(f"{i}.step", 0))
-            for name in _MOMENTS:
-                slot.moment(name)[...] = state.get(f"{i}.{name}", 0)
+            for row, name in enumerate(_MOMENTS):
+                slot.row(row)[...] = state.get(f"{i}.{name}", 0)
 
 
 _OPTIONS = (
@@ -169,7 +169,8 @@ _OPTIONS = (
     "maximize",
     "decoupled_weight_decay",
 )
-_MOMENTS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
+_MOMENTS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")  # the first rows of the state
+_SCRATCH = 4  # the last one
 
 
 def _moments(amsgrad: bool) -> tuple[str, ...]:
@@ -186,12 +187,11 @@ class _State:
 
     def __init__(self, size: int, dtype: np.dtype[Any]) -> None:
         self.table = np.zeros((5, size), dtype)
-        # A complex number is two real ones, as in PyTorch.
-        self.real_table = self.table.view(self.table.real.dtype)
-        self.reals = 2 if np.issubdtype(dtype, np.complexfloating) else 1
+        self.real_dtype = self.table.real.dtype
 
     def rows(self, start: int, stop: int) -> Array:
-        return self.real_table[:, start * self.reals : stop * self.reals]
+        """All rows from `start` to `stop`. A complex number is two real ones, as in PyTorch."""
+        return self.table[:, start:stop].view(self.real_dtype)
 
     def gather(self, arrays: list[Array], row: Array) -> None:
         np.concatenate([array.ravel() for array in arrays], out=row.view(self.table.dtype))
@@ -206,12 +206,10 @@ class _Slot:
         self.step = 0
         self.state = state
         self.start, self.stop = start, start + parameter.data.size
-        self.moments = state.table[:3, start : self.stop].reshape(3, *self.shape)
-        self.step_taken = state.table[4, start : self.stop].reshape(self.shape)
 
-    def moment(self, name: str) -> Array:
-        moment: Array = self.moments[_MOMENTS.index(name), ...]
-        return moment
+    def row(self, i: int) -> Array:
+        """Its part of the i-th row of the state, in its shape: a view, not a copy."""
+        return self.state.table[i, self.start : self.stop].reshape(self.shape)
 
     def check(self) -> None:
         """Refuse a gradient that does not fit, or a parameter that is no longer what it was."""

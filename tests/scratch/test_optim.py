@@ -126,6 +126,20 @@ def test_a_saved_run_goes_on_exactly(seed, options):
     assert resumed.state_dict().keys() == adam.state_dict().keys()
 
 
+def test_a_deep_copy_goes_on_by_itself():
+    adam = stepped(amsgrad=True)
+    (ours, theirs) = adam, copy.deepcopy(adam)
+    for _ in range(3):
+        ours.step()
+        theirs.step()
+    state = theirs.state_dict()
+    for name, array in ours.state_dict().items():
+        np.testing.assert_array_equal(array, state[name], err_msg=name)
+    for slot, other in zip(ours._slots, theirs._slots, strict=True):
+        assert slot.parameter is not other.parameter
+        np.testing.assert_array_equal(slot.parameter.data, other.parameter.data)
+
+
 def test_a_saved_state_is_a_copy():
     parameter = Parameter(np.ones(2))
     parameter.grad = np.ones(2)
