@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .checks import check_arrays, check_dimensions, check_int, check_like
+from .checks import check_arrays, check_dimensions, check_gradients, check_int, check_like
 from .memory import Memory, columns
 from .module import Array, Module, Parameter, Seed, uniform_parameter
 from .step import Step
@@ -170,7 +170,7 @@ class Cell(Module):
         self, input_size: int, hidden_size: int, bias: bool, dtype: DTypeLike, rng: Seed
     ) -> None:
         for name, size in (("input_size", input_size), ("hidden_size", hidden_size)):
-            check_int(name, size)
+            check_int(name, size, int | np.integer)
             if size < 0:
                 raise RuntimeError(f"{name}: expected at least 0, got {size}")
         self.input_size = input_size
@@ -196,8 +196,8 @@ class Cell(Module):
 
         x: (N, input_size) or (input_size,). state: h, or (h, c), each (N, hidden_size) or
         (hidden_size,); zeros if it is None.
-        Raises TypeError for what is no array, ValueError for another number of dimensions,
-        RuntimeError for another size or dtype.
+        Raises TypeError for what is no array, ValueError for an array that has neither one nor two
+        dimensions, RuntimeError for another size or dtype.
         """
         name = type(self).__name__
         check_dimensions(f"{name}: x", x, {1: "(input_size,)", 2: "(N, input_size)"})
@@ -205,7 +205,7 @@ class Cell(Module):
         check_like(f"{name}: x", x, (*batch, self.input_size), dtype)
         shape = (*batch, self.hidden_size)
         names = [f"{name}: {array}_prev" for array in self.states]
-        state = check_arrays(names, state, [shape] * len(names), dtype)
+        state = check_arrays(names, state, [shape] * len(names), dtype, cell=True)
 
         weights = Weights(CellParameters.of(self), self._kind.gate_order, self._kind.halved_gates)
         x, *state = (np.array(array, ndmin=2).T for array in (x, *state))  # copies, for the record
@@ -222,7 +222,7 @@ class Cell(Module):
         """
         shape = step.h.shape if step.batched else step.h.shape[1:]
         names = [f"{type(self).__name__}: grad_{name}" for name in self.states]
-        grads = check_arrays(names, grad_state, [shape] * len(names), step.h.dtype, optional=True)
+        grads = check_gradients(names, grad_state, [shape] * len(names), step.h.dtype)
         grad_weights = GradWeights(step.weights)
         grad_x, *grad_prev = step.backward(grad_weights, *(np.atleast_2d(g).T for g in grads))
         grad_weights.finish()
@@ -268,10 +268,10 @@ class RNNCell(Cell):
 
     @property
     def _kind(self) -> type[RNNStep]:
-        return RNN_STEPS.get(self.nonlinearity, RNNStep)
+        return ReLUStep if self.nonlinearity == "relu" else RNNStep
 
     def forward(self, x: Array, state: Any = None) -> Any:
-        if self.nonlinearity not in RNN_STEPS:
+        if self.nonlinearity not in list(RNN_STEPS):
             raise RuntimeError(
                 f"RNNCell: nonlinearity: expected 'tanh' or 'relu', got {self.nonlinearity!r}"
             )

@@ -7,6 +7,7 @@ several: ValueError for the number of dimensions of an input, RuntimeError for a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import UnionType
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,8 @@ from .module import Array, describe
 Shape = tuple[int, ...]
 
 
-def check_int(name: str, value: object) -> None:
-    if not isinstance(value, int):
+def check_int(name: str, value: object, kinds: type | UnionType = int) -> None:
+    if not isinstance(value, kinds) or isinstance(value, bool):
         raise TypeError(f"{name}: expected an int, got {describe(value)}")
 
 
@@ -36,12 +37,18 @@ def check_dimensions(
         raise error(f"{name}: expected {' or '.join(shapes.values())}, got {describe(array)}")
 
 
-def check_like(name: str, array: object, shape: Shape, dtype: np.dtype[Any]) -> Array:
-    """RuntimeError for another shape or dtype."""
+def check_like(
+    name: str,
+    array: object,
+    shape: Shape,
+    dtype: np.dtype[Any],
+    dtype_error: type[Exception] = RuntimeError,
+) -> Array:
+    """RuntimeError for another shape, `dtype_error` for another dtype."""
     if not isinstance(array, np.ndarray):
         raise TypeError(f"{name}: expected a NumPy array, got {describe(array)}")
     if array.shape != shape or array.dtype != dtype:
-        raise RuntimeError(
+        raise (RuntimeError if array.shape != shape else dtype_error)(
             f"{name}: expected shape {shape} and dtype {dtype}, got {describe(array)}"
         )
     return array
@@ -52,27 +59,54 @@ def check_arrays(
     value: Any,
     shapes: Sequence[Shape],
     dtype: np.dtype[Any],
-    *,
-    optional: bool = False,
+    cell: bool = False,
 ) -> list[Array]:
-    """The arrays of a state, or of its gradient: `value` itself if there is one name, else a pair.
+    """The arrays of a state: `value` itself if there is one name, else a pair. None is zeros.
 
-    None stands for zeros; within a pair only if `optional`. RuntimeError for another shape, dtype
-    or number of arrays, IndexError for too few, TypeError for what is neither array nor pair.
+    RuntimeError for another shape or dtype; of a `cell`, ValueError for an array that has neither
+    one nor two dimensions.
     """
     if value is None:
         return [np.zeros(shape, dtype) for shape in shapes]
-    arrays = [value] if len(names) == 1 else value
-    pair = f"{names[0].split(':')[0]}: expected the pair ({', '.join(names)}), got"
-    if not isinstance(arrays, tuple | list):
-        error: type[Exception] = RuntimeError if isinstance(value, np.ndarray) else TypeError
-        raise error(f"{pair} {describe(value)}")
-    if len(arrays) != len(names):
-        error = IndexError if len(arrays) < len(names) else RuntimeError
-        raise error(f"{pair} {len(arrays)} values")
+    arrays = _take_apart(names, value, cell)
+    if cell:
+        for name, array in zip(names, arrays, strict=True):
+            check_dimensions(name, array, {1: "(hidden_size,)", 2: "(N, hidden_size)"})
+    expected = zip(names, arrays, shapes, strict=True)
+    return [check_like(name, array, shape, dtype) for name, array, shape in expected]
+
+
+def check_gradients(
+    names: Sequence[str], value: Any, shapes: Sequence[Shape], dtype: np.dtype[Any]
+) -> list[Array]:
+    """The same for the gradients of a state, of which each may be None, for zeros.
+
+    RuntimeError for another shape, ValueError for another dtype.
+    """
+    arrays = [None] * len(names) if value is None else _take_apart(names, value, cell=True)
     return [
         np.zeros(shape, dtype)
-        if array is None and optional
-        else check_like(name, array, shape, dtype)
+        if array is None
+        else check_like(name, array, shape, dtype, ValueError)
         for name, array, shape in zip(names, arrays, shapes, strict=True)
     ]
+
+
+def _take_apart(names: Sequence[str], value: Any, cell: bool) -> Sequence[Any]:
+    """One array for each name; TypeError for what is no tuple, RuntimeError for another number.
+
+    PyTorch's layers, unlike its cells, look for two entries in an array too, and so have an
+    IndexError for fewer.
+    """
+    if len(names) == 1:
+        return [value]
+    expected = f"expected the pair ({', '.join(names)}), got"
+    if isinstance(value, np.ndarray) and not cell:
+        few = value.ndim == 0 or len(value) < len(names)
+        raise (IndexError if few else RuntimeError)(f"{expected} {describe(value)}")
+    if not isinstance(value, tuple | list):
+        raise TypeError(f"{expected} {describe(value)}")
+    if len(value) != len(names):
+        few = len(value) < len(names) and not cell
+        raise (IndexError if few else RuntimeError)(f"{expected} {len(value)} values")
+    return value

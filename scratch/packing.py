@@ -191,6 +191,21 @@ def check_packed(name: str, sequence: object) -> None:
             )
 
 
+def check_order(name: str, sequence: PackedSequence) -> None:
+    """Refuse indices that are not inverse to each other.
+
+    A layer brings its states into the order of the rows by the one, and back by the other. PyTorch
+    does not look, and its states come out in some other order.
+    """
+    order, back = sequence.sorted_indices, sequence.unsorted_indices
+    if order is not None:
+        _check_permutation(f"{name}.sorted_indices", order)
+    if not np.array_equal(order, None if back is None else _invert(back)):  # type: ignore[arg-type]
+        raise RuntimeError(
+            f"{name}.sorted_indices: expected the inverse of unsorted_indices, {back}, got {order}"
+        )
+
+
 def _places(batch_sizes: Ints, order: Ints | None) -> tuple[Ints, Ints]:
     """Row r of the data is step `time[r]` of the caller's sequence `place[r]`."""
     time, rank = np.nonzero(np.arange(batch_sizes[0]) < batch_sizes[:, None])  # (rows,), (rows,)

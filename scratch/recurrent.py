@@ -7,7 +7,8 @@ reads the whole output of the layer below and writes its own part of the layer's
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from numbers import Number
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,11 +16,18 @@ from numpy.typing import DTypeLike
 
 from . import bptt
 from .cells import RNN_STEPS, LSTMStep, cell_shapes
-from .checks import check_arrays, check_bool, check_dimensions, check_int, check_like
+from .checks import (
+    check_arrays,
+    check_bool,
+    check_dimensions,
+    check_gradients,
+    check_int,
+    check_like,
+)
 from .layout import Layout, PackedLayout, PaddedLayout
 from .memory import Memory, columns
 from .module import Array, Module, Parameter, Seed, describe, uniform_parameter
-from .packing import PackedSequence
+from .packing import PackedSequence, check_order, check_packed
 from .projection import ProjectedLSTMStep
 from .weights import CellParameters, Weights
 
@@ -70,7 +78,9 @@ class Recurrent(Module):
         check_at_least("input_size", input_size, 1)
         check_int("hidden_size", hidden_size)
         check_at_least("hidden_size", hidden_size, 1)
+        check_int("num_layers", num_layers, int | np.integer)
         check_at_least("num_layers", num_layers, 1)
+        check_int("proj_size", proj_size, int | np.integer)
         check_at_least("proj_size", proj_size, 0)
         if proj_size >= hidden_size:
             raise ValueError(
@@ -132,7 +142,7 @@ class Recurrent(Module):
 
     def _run(self, x: Any, state: Any, memory: Memory | None) -> Trace:
         layout = self._check_input(x)
-        state_0 = self._check_states("{}_0", state, layout)
+        state_0 = self._check_states(check_arrays, "{}_0", state, layout)
         state_n = [np.empty_like(array) for array in state_0]
         trace = Trace(layout)
         xs = layout.split(x)
@@ -167,7 +177,7 @@ class Recurrent(Module):
         """
         layout = trace.layout
         grad_hs = self._check_grad_output(trace, grad_output)
-        grad_state_n = self._check_states("grad_{}_n", grad_state, layout, optional=True)
+        grad_state_n = self._check_states(check_gradients, "grad_{}_n", grad_state, layout)
         grad_state_0 = [np.empty_like(array) for array in grad_state_n]
         for layer in reversed(range(self.num_layers)):
             below = self._output_size if layer else self.input_size
@@ -221,7 +231,10 @@ class Recurrent(Module):
 
     def _check_input(self, x: Any) -> Layout:
         name = f"{type(self).__name__}: x"
+        check_bool("bidirectional", self.bidirectional)
         if isinstance(x, PackedSequence):
+            check_packed(name, x)
+            check_order(name, x)
             check_dimensions(f"{name}.data", x.data, {2: "(rows, input_size)"}, RuntimeError)
             layout: Layout = PackedLayout(x)
             data = x.data
@@ -245,14 +258,14 @@ class Recurrent(Module):
         return layout
 
     def _check_states(
-        self, form: str, state: Any, layout: Layout, optional: bool = False
+        self, check: Callable[..., list[Array]], form: str, state: Any, layout: Layout
     ) -> list[Array]:
         """The arrays of a state or its gradient, (layers · directions, N, H), in column order."""
         names = [f"{type(self).__name__}: {form.format(name)}" for name in self.states]
         batch = (layout.sizes[0],) if layout.batched else ()
         runs = self.num_layers * len(self._suffixes(0))
         shapes = [(runs, *batch, size) for size in (self._state_size, self.hidden_size)]
-        arrays = check_arrays(names, state, shapes[: len(names)], self._dtype, optional=optional)
+        arrays = check(names, state, shapes[: len(names)], self._dtype)
         return [layout.sort(array) for array in arrays]
 
     def _check_grad_output(self, trace: Trace, grad: Any) -> Sequence[Array] | None:
@@ -262,9 +275,14 @@ class Recurrent(Module):
         if trace.layout.packed:
             if not isinstance(grad, PackedSequence):
                 raise TypeError(f"{name}: expected a PackedSequence, got {describe(grad)}")
-            check_like(f"{name}.data", grad.data, output.data.shape, output.data.dtype)
+            check_like(f"{name}.data", grad.data, output.data.shape, output.data.dtype, ValueError)
+            if not all(np.array_equal(a, b) for a, b in zip(grad[1:], output[1:], strict=True)):
+                raise RuntimeError(
+                    f"{name}: expected the batch_sizes and indices of the output: "
+                    f"trace.output._replace(data=...), got {grad.batch_sizes}, {grad[2:]}"
+                )
         else:
-            check_like(name, grad, output.shape, output.dtype)
+            check_like(name, grad, output.shape, output.dtype, ValueError)
         return trace.layout.split(grad)
 
     def extra_repr(self) -> str:
@@ -313,7 +331,7 @@ class RNN(Recurrent):
             raise ValueError("proj_size: only an LSTM has a projection")
         if unknown:
             raise TypeError(f"RNN has no argument {', '.join(unknown)}")
-        if nonlinearity not in RNN_STEPS:
+        if nonlinearity not in list(RNN_STEPS):
             raise ValueError(f"nonlinearity: expected 'tanh' or 'relu', got {nonlinearity!r}")
         self.nonlinearity = nonlinearity
         super().__init__(
@@ -371,9 +389,15 @@ def check_at_least(name: str, value: int, smallest: int) -> None:
 
 
 def check_dropout(dropout: float, num_layers: int) -> None:
-    if isinstance(dropout, bool) or not 0 <= float(dropout) <= 1:
-        raise ValueError(f"dropout: expected a probability from 0 to 1, got {dropout}")
-    if dropout > 0 and num_layers == 1:
+    """The types are those of PyTorch, which converts to a float before it looks."""
+    expected = f"dropout: expected a probability from 0 to 1, got {describe(dropout)}"
+    try:
+        p = float(dropout)
+    except (TypeError, ValueError) as error:
+        raise type(error)(expected) from None
+    if not isinstance(dropout, Number) or isinstance(dropout, bool) or not 0 <= p <= 1:
+        raise ValueError(expected)
+    if p > 0 and num_layers == 1:
         warnings.warn(
             f"dropout acts between layers: dropout={dropout} does nothing with num_layers=1",
             stacklevel=4,
