@@ -40,7 +40,7 @@ def to_torch(value, requires_grad=False):
         return tuple(to_torch(entry, requires_grad) for entry in value)
     if value is None:
         return None
-    return torch.tensor(np.ascontiguousarray(value), requires_grad=requires_grad)
+    return torch.tensor(np.array(value), requires_grad=requires_grad)
 
 
 def flatten(value):
