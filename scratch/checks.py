@@ -6,7 +6,9 @@ several: ValueError for the number of dimensions of an input, RuntimeError for a
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
+from numbers import Number
 from types import UnionType
 from typing import Any
 
@@ -25,6 +27,27 @@ def check_int(name: str, value: object, kinds: type | UnionType = int) -> None:
 def check_bool(name: str, value: object) -> None:
     if not isinstance(value, bool):
         raise TypeError(f"{name}: expected True or False, got {describe(value)}")
+
+
+def check_at_least(name: str, value: int, smallest: int) -> None:
+    if value < smallest:
+        raise ValueError(f"{name}: expected at least {smallest}, got {value}")
+
+
+def check_dropout(dropout: float, num_layers: int) -> None:
+    """The types are those of PyTorch, which converts to a float before it looks."""
+    expected = f"dropout: expected a probability from 0 to 1, got {describe(dropout)}"
+    try:
+        p = float(dropout)
+    except (TypeError, ValueError) as error:
+        raise type(error)(expected) from None
+    if not isinstance(dropout, Number) or isinstance(dropout, bool) or not 0 <= p <= 1:
+        raise ValueError(expected)
+    if p > 0 and num_layers == 1:
+        warnings.warn(
+            f"dropout acts between layers: dropout={dropout} does nothing with num_layers=1",
+            stacklevel=4,
+        )
 
 
 def check_dimensions(

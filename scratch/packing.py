@@ -206,6 +206,16 @@ def check_order(name: str, sequence: PackedSequence) -> None:
         )
 
 
+def check_same_order(name: str, sequence: PackedSequence, output: PackedSequence) -> None:
+    """Refuse a sequence whose rows are other steps or sequences than those of `output`."""
+    pairs: list[tuple[Any, Any]] = list(zip(sequence[1:], output[1:], strict=True))
+    if not all(np.array_equal(a, b) for a, b in pairs):
+        raise RuntimeError(
+            f"{name}: expected the batch_sizes and indices of the output, as "
+            f"output._replace(data=...) has them: {output[1:]}, got {sequence[1:]}"
+        )
+
+
 def _places(batch_sizes: Ints, order: Ints | None) -> tuple[Ints, Ints]:
     """Row r of the data is step `time[r]` of the caller's sequence `place[r]`."""
     time, rank = np.nonzero(np.arange(batch_sizes[0]) < batch_sizes[:, None])  # (rows,), (rows,)

@@ -6,9 +6,7 @@ reads the whole output of the layer below and writes its own part of the layer's
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
-from numbers import Number
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,8 +16,10 @@ from . import bptt
 from .cells import RNN_STEPS, LSTMStep, cell_shapes
 from .checks import (
     check_arrays,
+    check_at_least,
     check_bool,
     check_dimensions,
+    check_dropout,
     check_gradients,
     check_int,
     check_like,
@@ -27,7 +27,7 @@ from .checks import (
 from .layout import Layout, PackedLayout, PaddedLayout
 from .memory import Memory, columns
 from .module import Array, Module, Parameter, Seed, describe, uniform_parameter
-from .packing import PackedSequence, check_order, check_packed
+from .packing import PackedSequence, check_order, check_packed, check_same_order
 from .projection import ProjectedLSTMStep
 from .weights import CellParameters, Weights
 
@@ -276,11 +276,7 @@ class Recurrent(Module):
             if not isinstance(grad, PackedSequence):
                 raise TypeError(f"{name}: expected a PackedSequence, got {describe(grad)}")
             check_like(f"{name}.data", grad.data, output.data.shape, output.data.dtype, ValueError)
-            if not all(np.array_equal(a, b) for a, b in zip(grad[1:], output[1:], strict=True)):
-                raise RuntimeError(
-                    f"{name}: expected the batch_sizes and indices of the output: "
-                    f"trace.output._replace(data=...), got {grad.batch_sizes}, {grad[2:]}"
-                )
+            check_same_order(name, grad, output)
         else:
             check_like(name, grad, output.shape, output.dtype, ValueError)
         return trace.layout.split(grad)
@@ -381,24 +377,3 @@ class LSTM(Recurrent):
     @property
     def _kind(self) -> type[Any]:
         return ProjectedLSTMStep if self.proj_size else LSTMStep
-
-
-def check_at_least(name: str, value: int, smallest: int) -> None:
-    if value < smallest:
-        raise ValueError(f"{name}: expected at least {smallest}, got {value}")
-
-
-def check_dropout(dropout: float, num_layers: int) -> None:
-    """The types are those of PyTorch, which converts to a float before it looks."""
-    expected = f"dropout: expected a probability from 0 to 1, got {describe(dropout)}"
-    try:
-        p = float(dropout)
-    except (TypeError, ValueError) as error:
-        raise type(error)(expected) from None
-    if not isinstance(dropout, Number) or isinstance(dropout, bool) or not 0 <= p <= 1:
-        raise ValueError(expected)
-    if p > 0 and num_layers == 1:
-        warnings.warn(
-            f"dropout acts between layers: dropout={dropout} does nothing with num_layers=1",
-            stacklevel=4,
-        )
