@@ -37,9 +37,9 @@ class Memory:
         except (KeyError, IndexError):
             self._free = {}  # other sizes than before: what lies here is not needed again
             block = np.empty(size, np.uint8)
-        # Views refer to the last array below them, which the memoryview makes `array`: it lives as
+        # Views refer to the last array below them, which the buffer makes `array`: it lives as
         # long as any of them, and its end is the end of them all.
-        array: Array = np.frombuffer(memoryview(block), dtype)
+        array: Array = np.frombuffer(block.data, dtype)
         weakref.finalize(array, self._take_back, block).atexit = False
         return array.reshape(shape)
 
