@@ -163,7 +163,7 @@ def own_series(path: str, column: str, window: int, every_step: bool = False) ->
         text = Path(path).read_text("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(
-            f"{path}: expected text in UTF-8, which ends at byte {error.start}"
+            f"{path}: expected UTF-8 text, got byte {error.object[error.start]:#x} at {error.start}"
         ) from None
     values = parse_column(text, column, path)
     count = len(values) - 1 - window

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NoReturn
 
-from ..systems import SYSTEMS, System, Task, load_task, with_series
+from ..systems import SYSTEMS, Model, System, Task, load_task, with_series
 
 
 class Mistake(Exception):
@@ -33,7 +33,7 @@ def run(parser: argparse.ArgumentParser, argv: list[str] | None = None) -> int:
     except Mistake as mistake:
         parser.error(str(mistake))
     except MemoryError as error:
-        parser.error(f"not enough memory, choose smaller sizes: {error}")
+        parser.error(f"expected sizes that fit into memory, {error}")
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # whoever read the output has seen enough, as in `... | head`
@@ -50,9 +50,9 @@ def at_least(smallest: int) -> Callable[[str], int]:
             number = int(text)
         except ValueError:
             number = smallest - 1
-        if number < smallest:
+        if not smallest <= number < 2**63:
             raise argparse.ArgumentTypeError(
-                f"expected a whole number of at least {smallest}, got {text!r}"
+                f"expected a whole number of at least {smallest}, below 2**63, got {text!r}"
             )
         return number
 
@@ -130,3 +130,12 @@ def read_task(system: System, args: argparse.Namespace) -> Task:
         raise Mistake(f"--csv {args.csv}: {error.strerror}") from None
     except ValueError as error:
         raise Mistake(str(error)) from None
+
+
+def make_model(task: Task) -> Model:
+    """A new model. A size that no memory can hold is a `Mistake`."""
+    try:
+        return task.make_model()
+    except (MemoryError, OverflowError, ValueError) as error:
+        size = f"--hidden-size {task.system.hidden_size}"
+        raise Mistake(f"{size}: expected a size that fits into memory, {error}") from None

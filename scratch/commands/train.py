@@ -15,7 +15,7 @@ from ..data import HeldOut
 from ..optim import Adam
 from ..systems import SYSTEMS, Model, Task
 from ..training import check_truncate, epoch_line, tenths, train, truncation_error
-from .options import Mistake, add_options, at_least, choose_system, read_task
+from .options import Mistake, add_options, at_least, choose_system, make_model, read_task
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> None:
     if args.save is not None:
         check_writable(args.save)
     task = read_task(system, args)
-    model = task.make_model()
+    model = make_model(task)
     if args.load is not None:
         load(model, args.load)
     train_and_print(task, model, args.truncate)

@@ -1,0 +1,217 @@
+"""python -m scratch train, as a user runs it: its lines, its files, its refusals."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scratch.__main__ import main
+
+ROOT = Path(__file__).parents[2]
+
+
+def scratch(*arguments, blocked=()):
+    """Run `python -m scratch` in a process of its own, in which `blocked` cannot be imported."""
+    code = f"import runpy, sys; sys.modules.update(dict.fromkeys({blocked!r}))\n"
+    code += "runpy.run_module('scratch', run_name='__main__')"
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def refuse(capsys):
+    """Run the command in this process; it must print one line and exit with status 2."""
+
+    def refuse(*arguments):
+        with pytest.raises(SystemExit) as raised:
+            main(["train", *map(str, arguments)])
+        assert raised.value.code == 2
+        message = capsys.readouterr().err
+        assert message.count("\n") == 1
+        assert message.endswith("\n")
+        return message
+
+    return refuse
+
+
+# What it prints and writes
+
+
+def test_a_run_without_torch_and_matplotlib_saved_and_gone_on_with(tmp_path):
+    path = tmp_path / "weights"  # the name is taken as it is, without an .npz at its end
+    first = scratch("train", "airline-lstm", "--save", path, blocked=["torch", "matplotlib"])
+    assert (first.returncode, first.stderr) == (0, "")
+    lines = first.stdout.splitlines()
+    assert lines[0] == "airline-lstm: SimpleLSTM in float64, Adam lr 0.003"
+    assert [line.split(",")[0] for line in lines[1:11]] == [
+        f"Epoch [{epoch}/30]" for epoch in range(3, 31, 3)
+    ]
+    (after,) = re.findall(r"^Loss after training: ([\d.]+)$", first.stdout, re.M)
+    (rmse, naive) = re.findall(
+        r"^Held-out RMSE in thousand passengers: ([\d.]+) \(same as last year: ([\d.]+)\)$",
+        *(first.stdout, re.M),
+    )[0]
+    assert float(rmse) <= 21
+    assert naive == "41.85"
+    assert re.search(r"^[\d.]+ seconds$", first.stdout, re.M)
+    assert lines[-1] == f"Weights saved in {path}"
+
+    with np.load(path, allow_pickle=False) as archive:
+        assert sorted(archive) == sorted(
+            [f"lstm.{kind}_{gate}_l0" for kind in ("weight", "bias") for gate in ("ih", "hh")]
+            + ["fc.weight", "fc.bias"]
+        )
+        assert {array.dtype for array in archive.values()} == {np.dtype(np.float64)}
+    second = scratch("train", "airline-lstm", "--load", path, "--epochs", 1, "--dtype", "float32")
+    assert second.returncode == 0
+    # The first loss of the second run is what the first run ended with.
+    (loss,) = re.findall(r"Epoch \[1/1\], Loss: ([\d.]+)", second.stdout)
+    assert f"{float(loss):.3g}" == after
+
+
+def test_a_seed_and_every_option_say_what_is_trained(capsys):
+    def run(*arguments):
+        assert main(["train", *map(str, arguments)]) == 0
+        return re.sub(r"[\d.]+ seconds", "", capsys.readouterr().out)
+
+    base = ["classes-rnn", "--epochs", 3]
+    assert run(*base) == run(*base, "--seed", 0)
+    for option in (["--seed", 1], ["--hidden-size", 3], ["--lr", 0.1], ["--dtype", "float32"]):
+        assert run(*base) != run(*base, *option)
+
+
+def test_a_series_of_one_s_own_at_every_step_and_truncated(tmp_path, capsys):
+    path = tmp_path / "level.csv"
+    values = np.random.default_rng(0).standard_normal(40).cumsum()
+    path.write_text("day,level\n" + "".join(f"{i},{v}\n" for i, v in enumerate(values)))
+    series = ["--csv", str(path), "--column", "level", "--window", "6"]
+    options = ["--every-step", "--truncate", "2", "--epochs", "4"]
+    assert main(["train", *series, *options]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("series-lstm: SimpleLSTM in float64")
+    assert "Held-out RMSE in level: " in out
+    assert "(same as the row before: " in out
+    before, after = re.findall(r"Gradient cut every 2 steps: off by ([\d.]+)%", out)
+    assert float(before) > 0
+    assert float(after) > 0
+    assert main(["train", "sine-rnn", *series, "--epochs", "1"]) == 0
+    assert capsys.readouterr().out.startswith("sine-rnn: SimpleRNN in float64, Adam lr 0.01")
+
+
+def test_reading_on_in_a_closed_pipe_is_no_traceback():
+    command = f"{sys.executable} -m scratch train sine-rnn --hidden-size 1 --epochs 5 | head -n 1"
+    result = subprocess.run(
+        *(["bash", "-c", command],),
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.stdout == "sine-rnn: SimpleRNN in float64, Adam lr 0.01\n"
+    assert result.stderr == ""
+
+
+# What it refuses
+
+
+def test_a_refusal_is_one_line_and_status_2():
+    result = scratch("train", "airline-lstm", "--csv", "nothing.csv")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == (
+        "python -m scratch: expected --csv, --column and --window together, got no --column\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "expected one of sine-rnn, sine-lstm, classes-rnn, airline-lstm, or --csv FILE"),
+        (["sine"], "invalid choice: 'sine' (choose from"),
+        (["classes-rnn", "--every-step"], "expected one of sine-rnn, sine-lstm, airline-lstm"),
+        (["sine-rnn", "--truncate", "5"], "--truncate: expected --every-step with it"),
+        (
+            ["sine-rnn", "--truncate", "0"],
+            "expected a whole number of at least 1, below 2**63, got '0'",
+        ),
+        (
+            ["sine-rnn", "--epochs", "1.5"],
+            "expected a whole number of at least 1, below 2**63, got '1.5'",
+        ),
+        (
+            ["sine-rnn", "--seed", "-1"],
+            "expected a whole number of at least 0, below 2**63, got '-1'",
+        ),
+        (["sine-rnn", "--lr", "nan"], "expected a number above 0, got 'nan'"),
+        (["sine-rnn", "--dtype", "float16"], "invalid choice: 'float16'"),
+        (["sine-rnn", "--hidden-size", "9" * 15], "--hidden-size 999999999999999: "),
+        (
+            ["sine-rnn", "--hidden-size", "9" * 30],
+            "expected a whole number of at least 1, below 2**63",
+        ),
+        (["airline-lstm", "--lr", "1e300"], "expected a smaller --lr than 1e+300"),
+        (["airline-lstm", "--window", "3"], "together, got no --csv"),
+        (
+            ["classes-rnn", "--csv", "x.csv", "--column", "a", "--window", "3"],
+            "--csv: classes-rnn answers with classes, expected one of sine-rnn, sine-lstm",
+        ),
+        (
+            ["--csv", "/nowhere/x.csv", "--column", "a", "--window", "3"],
+            "--csv /nowhere/x.csv: No such file or directory",
+        ),
+        (["classes-rnn", "--load", "/nowhere/x.npz"], "No such file or directory"),
+        (["classes-rnn", "--save", "/nowhere/x.npz"], "expected an existing folder, got /nowhere"),
+        (["classes-rnn", "--save", "/"], "expected the name of a file, got a folder"),
+    ],
+)
+def test_what_is_wrong_and_what_would_be_right(refuse, arguments, message):
+    assert message in refuse(*arguments)
+
+
+def test_a_series_that_cannot_be_read(refuse, tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("a\n1\n?\n")
+    message = refuse("--csv", path, "--column", "a", "--window", 3)
+    assert f"{path}, line 3: expected a number, got '?'" in message
+
+
+def test_nothing_is_trained_before_a_refused_file(refuse, tmp_path, monkeypatch):
+    monkeypatch.setattr("scratch.commands.train.train", None)
+    refuse("classes-rnn", "--save", tmp_path)
+    refuse("classes-rnn", "--load", tmp_path)
+
+
+def test_everything_that_does_not_fit_stands_in_one_line(refuse, tmp_path):
+    path, kept = tmp_path / "wrong.npz", tmp_path / "kept.npz"
+    np.savez(path, **{"fc.weight": np.zeros((1, 9)), "fc.bias": np.array(["x"]), "more": 1.0})
+    message = refuse("airline-lstm", "--load", path, "--save", kept)
+    for part in (
+        "missing: lstm.weight_ih_l0, shape (128, 1)",
+        "unexpected: more",
+        "fc.weight: expected shape (1, 32), got (1, 9)",
+        "fc.bias: expected float64 numbers",
+    ):
+        assert part in message
+    assert not kept.exists()
+
+
+def test_a_file_that_is_no_npz(refuse, tmp_path):
+    path = tmp_path / "x.npz"
+    path.write_bytes(b"")
+    assert "expected an .npz file as --save writes it" in refuse("classes-rnn", "--load", path)
+    with open(path, "wb") as file:
+        np.save(file, np.zeros(3))
+    assert "expected an .npz file as --save writes it" in refuse("classes-rnn", "--load", path)
+    np.savez(path, a=np.array([{}], dtype=object))
+    assert "allow_pickle=False" in refuse("classes-rnn", "--load", path)
+    np.savez(path, a=np.zeros(100))
+    path.write_bytes(path.read_bytes().replace(b"\0" * 300, b"\1" * 300))
+    assert "Bad CRC-32" in refuse("classes-rnn", "--load", path)
