@@ -8,7 +8,12 @@ The environment variable HYPOTHESIS_PROFILE chooses as well.
 
 import os
 
+import torch
 from hypothesis import HealthCheck, settings
+
+# The tensors here are small: a second thread costs more than it brings, and where it has to wait
+# for a core, a hundred times more.
+torch.set_num_threads(1)
 
 # How long an example takes depends on the machine and its load: no test fails for it.
 settings.register_profile("timeless", deadline=None, suppress_health_check=[HealthCheck.too_slow])
