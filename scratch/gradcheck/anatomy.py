@@ -216,7 +216,7 @@ def _role(leaf: Array, run: equations.Run, kind: str) -> tuple[str, str] | None:
             options = list(_state_axes(leaf.shape, N, H))
         else:
             sizes = {"t": T, "n": N, "h": H}
-            letters = "tnh" if leaf.ndim == 3 else "th" if N == 1 else "nh"
+            letters = "tnh" if leaf.ndim == 3 else "th" if N == 1 else "nh" if T == 1 else ""
             options = [
                 "".join(p)
                 for p in itertools.permutations(letters)

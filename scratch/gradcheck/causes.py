@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..module import Array
+from .worlds import World
 
 
 @dataclass(frozen=True)
@@ -59,12 +60,11 @@ def fits(claimed: Array, predicted: Array, context: Context) -> bool:
 def explain(
     name: str,
     claimed: Any,
-    predicted: dict[str, Array],
-    steps: dict[str, Array],
+    world: World,
     context: Context,
 ) -> Cause | None:
-    """The simplest way from `predicted[name]` to `claimed`; None if there is none."""
-    wanted = predicted[name]
+    """The simplest way from the world's gradient to `claimed`; None if there is none."""
+    wanted = world.grads[name]
     if claimed is None:
         return Cause(
             "gradient missing",
@@ -84,8 +84,9 @@ def explain(
         _single(claimed, wanted),
         _factor(claimed, wanted, context),
         _turned(claimed, wanted, context),
-        _steps(claimed, steps.get(name), context),
-        _another(name, claimed, predicted, context),
+        _steps(name, claimed, world, context),
+        _samples(name, claimed, world, context),
+        _another(name, claimed, world, context),
         _gates(name, claimed, wanted, context),
         _clipped(claimed, wanted, context),
     )
@@ -106,6 +107,15 @@ def _shape(claimed: Array, wanted: Array, context: Context) -> Cause | None:
     if claimed.size == wanted.size and fits(claimed.reshape(wanted.shape), wanted, context):
         return Cause("wrong shape", f"{came}; the numbers are right",
                      "where the gradient is stored: reshape it", 0.0)  # fmt: skip
+    for axes in itertools.permutations(range(claimed.ndim)):
+        turned = claimed.transpose(axes)
+        if turned.shape == wanted.shape and fits(turned, wanted, context):
+            return Cause(
+                "wrong shape",
+                f"{came}: its axes are in another order, {axes} gives the right one",
+                "where the gradient is stored or returned: its axes are those of the tensor",
+                error(turned, wanted),
+            )
     for count in range(1, claimed.ndim + 1):
         for axes in itertools.combinations(range(claimed.ndim), count):
             total = claimed.sum(axis=axes)
@@ -182,10 +192,11 @@ def _turned(claimed: Array, wanted: Array, context: Context) -> Cause | None:
     return None
 
 
-def _steps(claimed: Array, steps: Array | None, context: Context) -> Cause | None:
+def _steps(name: str, claimed: Array, world: World, context: Context) -> Cause | None:
     """Steps that are missing from the sum over time."""
-    if steps is None or len(steps) < 2:
+    if world.steps is None or name not in world.steps.names or len(world.steps[name]) < 2:
         return None
+    steps = world.steps[name]
     total = steps.sum(axis=0)
     options = (
         ("assigned instead of added", "only step 0's part, the last one computed: each step "
@@ -194,10 +205,10 @@ def _steps(claimed: Array, steps: Array | None, context: Context) -> Cause | Non
         ("step 0 missing", "the sum over all steps but step 0", total - steps[0]),
         ("last step missing", "the sum over all steps but the last one", total - steps[-1]),
     )  # fmt: skip
-    for name, words, option in options:
+    for kind, words, option in options:
         if fits(claimed, option, context):
             return Cause(
-                name,
+                kind,
                 f"the gradient of {{}} holds {words}",
                 "the loop over time: a parameter that is used at every step gets the sum (+=)",
                 error(claimed, option),
@@ -205,11 +216,26 @@ def _steps(claimed: Array, steps: Array | None, context: Context) -> Cause | Non
     return None
 
 
-def _another(
-    name: str, claimed: Array, predicted: dict[str, Array], context: Context
-) -> Cause | None:
+def _samples(name: str, claimed: Array, world: World, context: Context) -> Cause | None:
+    """One sample's part in place of the sum over the batch."""
+    if world.samples is None or name not in world.samples.names:
+        return None
+    samples = world.samples[name]
+    for k, sample in enumerate(samples):
+        if len(samples) > 1 and fits(claimed, sample, context):
+            return Cause(
+                "not summed over the batch",
+                f"the gradient of {{}} holds only sample {k}'s part",
+                "the sum over the batch",
+                error(claimed, sample),
+            )
+    return None
+
+
+def _another(name: str, claimed: Array, world: World, context: Context) -> Cause | None:
     """The gradient of another tensor."""
-    for other, array in predicted.items():
+    for other in world.grads.names:
+        array = world.grads[other]
         if other != name and array.shape == claimed.shape and fits(claimed, array, context):
             gates = [context.gates[n].flat[0] for n in (name, other) if n in context.gates]
             one_gate = all(np.ptp(context.gates[n]) == 0 for n in (name, other)

@@ -17,12 +17,12 @@ import numpy as np
 from ..module import Array
 from . import structure
 from .anatomy import Anatomy
-from .causes import RIGHT, Cause, Context, error, explain
+from .causes import RIGHT, Cause, Context, error, explain, fits
 from .judges import Truth
 from .report import Finding
 from .sizes import name_factor
 from .subject import Subject
-from .worlds import Simulation, World, from_jacobian
+from .worlds import Grads, Simulation, World, from_jacobian
 
 EXACT = 1e-9  # relative; both sides are float64 and differ in the order of sums alone
 
@@ -60,7 +60,7 @@ class Diagnosis:
     ) -> None:
         self.subject, self.truth, self.kinks = subject, truth, kinks
         names = [name for name in subject.values if name not in truth.directions]
-        self.true = World((), {name: truth.gradient(name) for name in names}, {})
+        self.true = World((), Grads(names, truth.gradient))
         self.claimed = {name: self._without_kinks(name, claimed[name]) for name in names}
         self.anatomy, self.simulation = None, None
         tolerance = truth.tolerance
@@ -73,7 +73,7 @@ class Diagnosis:
                 self.true, tolerance = world, EXACT
         gates, gate_names = find_gates(subject, self.anatomy)
         biases = frozenset(n for n in names if "bias" in n)
-        floor = 1e-12 * max(1.0, *(np.abs(g).max(initial=0) for g in self.true.grads.values()))
+        floor = 1e-12 * max(1.0, *(np.abs(self.true.grads[n]).max(initial=0) for n in names))
         if self.simulation is None:
             floor = truth.floor
         self.context = Context(tolerance, float(floor), gates, gate_names, biases)
@@ -87,7 +87,6 @@ class Diagnosis:
     # Worlds
 
     def worlds(self) -> Iterator[World]:
-        yield self.true
         if self.simulation is None:
             yield from from_jacobian(self.subject, self.truth)
         else:
@@ -97,15 +96,28 @@ class Diagnosis:
         names = self.claimed if names is None else names
         return Reading(
             world,
-            {n: explain(n, self.claimed[n], world.grads, world.steps, self.context) for n in names},
+            {n: explain(n, self.claimed[n], world, self.context) for n in names},
         )
 
-    def best(self) -> tuple[Reading, list[Reading]]:
+    def reproduces(self, world: World, names: Iterable[str]) -> bool:
+        """Whether the world's mistakes alone give one of the wrong gradients as it was claimed."""
+        return any(
+            self.claimed[name] is not None
+            and self.claimed[name].shape == world.grads[name].shape
+            and np.any(self.claimed[name])
+            and fits(self.claimed[name], world.grads[name], self.context)
+            for name in names
+        )
+
+    def best(self, pairs: bool) -> tuple[Reading, list[Reading]]:
         """The reading that explains most with least, and others that do as well."""
-        readings = [self.read(world) for world in self.worlds()]
+        first = self.read(self.true)
+        wrong = [n for n, c in first.causes.items() if c is None or c.name != RIGHT]
+        readings = [first]
+        readings += [self.read(world) for world in self.worlds() if self.reproduces(world, wrong)]
         best = min(readings, key=lambda r: r.cost)
-        if best.unexplained and self.simulation is not None:
-            readings += self._pairs(best)
+        if pairs and best.unexplained and self.simulation is not None:
+            readings += self._pairs(best.unexplained)
             best = min(readings, key=lambda r: r.cost)
         named = {m.name for m in best.world.mistakes}
         rivals = [
@@ -116,30 +128,21 @@ class Diagnosis:
         ]  # fmt: skip
         return best, rivals
 
-    def _pairs(self, best: Reading) -> Iterator[Reading]:
-        """Two mistakes at once, as far as they explain more than the best so far."""
+    def _pairs(self, hardest: list[str]) -> Iterator[Reading]:
+        """Two mistakes at once that together give a gradient that neither explains alone."""
         assert self.simulation is not None
-        hardest = best.unexplained
-        most = len(hardest)
-        for one, two in itertools.combinations(self.simulation.mistakes(), 2):
-            if not one.fits_with(two):
-                continue
-            world = self.simulation.world(one, two)
-            missed = 0
-            for name in hardest:
-                found = explain(name, self.claimed[name], world.grads, world.steps, self.context)
-                missed += found is None
-                if missed >= most:
-                    break
-            else:
-                reading = self.read(world)
-                most = min(most, max(len(reading.unexplained), 1))
-                yield reading
+        mistakes = [mistake for mistake in self.simulation.mistakes() if not mistake.alone]
+        for one, two in itertools.combinations(mistakes, 2):
+            if one.fits_with(two):
+                world = self.simulation.world(one, two)
+                if self.reproduces(world, hardest):
+                    yield self.read(world)
 
     # Words
 
-    def findings(self) -> list[Finding]:
-        best, rivals = self.best()
+    def findings(self, pairs: bool = True) -> list[Finding]:
+        """The causes; `pairs` of mistakes are tried where single ones leave something open."""
+        best, rivals = self.best(pairs)
         rivals = [r for r in rivals if self._survives(r)] if self._survives(best) else []
         found = [self._of_mistake(m, best, rivals) for m in best.world.mistakes]
         found += self._of_causes(best)
@@ -195,7 +198,7 @@ class Diagnosis:
         )
 
     def _claims_truth(self, name: str) -> bool:
-        cause = explain(name, self.claimed[name], self.true.grads, {}, self.context)
+        cause = explain(name, self.claimed[name], self.true, self.context)
         return cause is not None and cause.name == RIGHT
 
     def _by_length(self) -> str:
@@ -211,7 +214,7 @@ class Diagnosis:
                 max(
                     np.inf if claimed[n] is None or claimed[n].shape != true[n].shape
                     else error(claimed[n], true[n])
-                    for n in true
+                    for n in true.names
                 )  # fmt: skip
             )
         return f"; largest relative error {errors[0]:.0e} for T = 1, {errors[1]:.2g} for T = 2"

@@ -45,13 +45,28 @@ class Run:
 
 @dataclass(frozen=True)
 class Gradients:
-    """What a backward pass computed; W by step, (T, G, H, D+H+1)."""
+    """What a backward pass computed. The gradient of W is Σ grad_z inputsᵀ."""
 
-    W: Array
+    z: Array  # (T, G, N, H)
+    inputs: Array  # (T, N, D+H+1)  [x; h_prev; 1]
     x: Array  # (T, N, D)
     h_0: Array  # (N, H)
     c_0: Array  # (N, H)
     named: dict[str, Array]  # grad_i, grad_c, ...: (T, N, H), for the comparison of traces
+
+    def W(self) -> Array:
+        """(G, H, D+H+1)"""
+        T, G, N, H = self.z.shape
+        columns = self.z.transpose(1, 3, 0, 2).reshape(G * H, T * N)
+        return (columns @ self.inputs.reshape(T * N, -1)).reshape(G, H, -1)
+
+    def W_by_step(self) -> Array:
+        """(T, G, H, D+H+1)"""
+        return np.swapaxes(self.z, 2, 3) @ self.inputs[:, None]
+
+    def W_by_sample(self) -> Array:
+        """(N, G, H, D+H+1)"""
+        return np.einsum("tgnh,tnk->nghk", self.z, self.inputs)
 
 
 def sigmoid(z: Array) -> Array:
@@ -118,7 +133,9 @@ def slopes_of(kind: str, gate: str) -> dict[str, Any]:
     return TANH_SLOPES if kind == "tanh" else RELU_SLOPES
 
 
-def backward(run: Run, upstream: dict[str, Array], mistakes: dict[str, Any]) -> Gradients:
+def backward(
+    run: Run, upstream: dict[str, Array], mistakes: dict[str, Any], trace: bool = False
+) -> Gradients:
     """Backpropagation through time, with `mistakes`: the setting of a rule → what is done instead.
 
     `upstream` has any of output and cs, (T, N, H), and h_n, c_n, (N, H).
@@ -127,7 +144,8 @@ def backward(run: Run, upstream: dict[str, Array], mistakes: dict[str, Any]) -> 
     given, lstm = run.given, run.given.kind == "LSTM"
     T, N, H = run.h.shape
     D = given.x.shape[2]
-    G = len(run.gates[0])
+    gates = GATES[given.kind]
+    G = len(gates)
     W_x, W_h = given.W[..., :D], given.W[..., D : D + H]
     if get("W_h transposed"):
         W_h = W_h.swapaxes(1, 2)
@@ -140,14 +158,17 @@ def backward(run: Run, upstream: dict[str, Array], mistakes: dict[str, Any]) -> 
     c_prev = _previous(run.c_prev, run.c, get("c_prev"))
     left_out_h, left_out_x = get("left out of h", ()), get("left out of x", ())
     order = get("order of grad_z", range(G))
-    sign = np.array([get(f"factor of {gate}", 1.0) for gate in GATES[given.kind]])
+    sign = [get(f"factor of {gate}", 1.0) for gate in gates]
+    to_h = [k for k in range(G) if k not in left_out_h]
+    to_x = [k for k in range(G) if k not in left_out_x]
 
-    grad_z = np.empty((T, G, N, H))
-    grad_x = np.empty((T, N, D))
-    named = {name: np.zeros((T, N, H)) for name in ("grad_h", "grad_c", "grad_h_prev",
-             "grad_c_prev", *(f"grad_{gate}" for gate in GATES[given.kind]))}  # fmt: skip
+    grad_z = np.zeros((T, G, N, H))
+    grad_x = np.zeros((T, N, D))
+    names = ("grad_h", "grad_c", "grad_h_prev", "grad_c_prev", *(f"grad_{g}" for g in gates))
+    named = {name: np.zeros((T, N, H)) for name in names} if trace else {}
     from_h, from_c = grad_h_n, grad_c_n  # what step t+1 hands back to step t
-    for t in reversed(range(T)):
+    skipped = {"first": range(1, T), "last": range(T - 1)}
+    for t in reversed(skipped.get(get("skipped step", ""), range(T))):
         # h_t goes into the output and into step t+1, c_t into step t+1 and into h_t.
         grad_h = grad_output[t] + _carried(from_h, grad_h_n, t == T - 1, get("carry h"))
         if lstm:
@@ -164,25 +185,27 @@ def backward(run: Run, upstream: dict[str, Array], mistakes: dict[str, Any]) -> 
             grad_g = grad_c * {None: i, "g": g, "f": f}[get("grad_g")]
             from_c = grad_c * _forget(run.gates, t, get("forget"))
             grads = [grad_i, grad_f, grad_g, grad_o]
-            named["grad_c"][t], named["grad_c_prev"][t] = grad_c, from_c
+            if trace:
+                named["grad_c"][t], named["grad_c_prev"][t] = grad_c, from_c
         else:
             grads = [grad_h]
         # a = φ(z)
-        for k, gate in enumerate(GATES[given.kind]):
+        for k, gate in enumerate(gates):
             grad_z[t, k] = grads[k] * slopes[gate][t] * sign[k]
-            named[f"grad_{gate}"][t] = grads[k]
-        grad_z[t] = grad_z[t, list(order)]
+            if trace:
+                named[f"grad_{gate}"][t] = grads[k]
+        if "order of grad_z" in mistakes:
+            grad_z[t] = grad_z[t, list(order)]
         # z = W_x x + W_h h_prev + b
-        to_h = [k for k in range(G) if k not in left_out_h]
-        to_x = [k for k in range(G) if k not in left_out_x]
-        from_h = sum((grad_z[t, k] @ W_h[k] for k in to_h), zeros)
-        grad_x[t] = sum((grad_z[t, k] @ W_x[k] for k in to_x), np.zeros((N, D)))
-        named["grad_h"][t], named["grad_h_prev"][t] = grad_h, from_h
+        from_h = (grad_z[t, to_h] @ W_h[to_h]).sum(axis=0)
+        grad_x[t] = (grad_z[t, to_x] @ W_x[to_x]).sum(axis=0)
+        if trace:
+            named["grad_h"][t], named["grad_h_prev"][t] = grad_h, from_h
     inputs = np.concatenate([given.x, h_prev, np.ones((T, N, 1))], axis=2)
-    grad_W = np.swapaxes(grad_z, 2, 3) @ inputs[:, None]  # (T, G, H, D+H+1)
-    named |= {f"grad_z_{gate}": grad_z[:, k] for k, gate in enumerate(GATES[given.kind])}
-    named["grad_x"] = grad_x
-    return Gradients(grad_W, grad_x, from_h, from_c, named)
+    if trace:
+        named |= {f"grad_z_{gate}": grad_z[:, k] for k, gate in enumerate(gates)}
+        named["grad_x"] = grad_x
+    return Gradients(grad_z, inputs, grad_x, from_h, from_c, named)
 
 
 def _slopes(run: Run, mistakes: dict[str, Any]) -> dict[str, Array]:
@@ -191,7 +214,11 @@ def _slopes(run: Run, mistakes: dict[str, Any]) -> dict[str, Array]:
     slopes = {}
     for k, gate in enumerate(GATES[kind]):
         written = mistakes.get(f"slope of {gate}", "right")
-        slopes[gate] = slopes_of(kind, gate)[written](run.gates[:, k], run.z[:, k])
+        a, z = run.gates[:, k], run.z[:, k]
+        if written == "of the step before":
+            a = run.h_prev if kind != "LSTM" else _previous(a, a, "one step early")
+            written = "right"
+        slopes[gate] = slopes_of(kind, gate)[written](a, z)
     if kind == "LSTM":
         written = mistakes.get("slope of c", "right")
         slopes["c"] = 1 - run.h**2 if written == "1 − h²" else (

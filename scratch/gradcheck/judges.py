@@ -149,14 +149,14 @@ class CentralDifferences:
                 for h in (1e-5, 1e-4, 1e-6, 1e-3))  # fmt: skip
         return any(gap <= 1e-5 * scale for gap in gaps)
 
-    def at_kink(self, name: str, entry: int) -> bool:
-        """Whether the derivatives to the left and to the right of an entry differ."""
+    def at_kink(self, name: str, direction: Array | int) -> bool:
+        """Whether the derivatives to the left and to the right differ, by an entry or along one."""
         here = structure.flat(self.subject.answers)
         for h in (1e-6, 2e-5):
-            right = (self.answers(name, entry, h) - here) / h
-            left = (here - self.answers(name, entry, -h)) / h
+            right = (self.answers(name, direction, h) - here) / h
+            left = (here - self.answers(name, direction, -h)) / h
             scale = max(np.abs(right).max(initial=0), np.abs(left).max(initial=0))
-            if np.abs(right - left).max(initial=0) > max(50 * h * scale, 1e-3 * scale, 1e-7):
+            if np.abs(right - left).max(initial=0) > max(100 * h * scale, 1e-4 * scale, 1e-7):
                 return True
         return False
 

@@ -22,14 +22,15 @@ class Mistake:
     look: str
     settings: dict[str, Any] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()  # answers whose gradient is taken for zero
-    ones: bool = False  # upstream gradients taken for one
+    ones: tuple[str, ...] = ()  # answers whose gradient is taken for all ones
     only_last: bool = False  # of the output's gradient, only the last step's is used
+    alone: bool = False  # too unlikely to be tried together with another mistake
     returned: dict[str, str] = field(default_factory=dict)  # h_0, c_0 → "zero" or "last state's"
 
     def fits_with(self, other: Mistake) -> bool:
         return not (
             set(self.settings) & set(other.settings)
-            or set(self.ignored) & set(other.ignored)
+            or {*self.ignored, *self.ones} & {*other.ignored, *other.ones}
             or set(self.returned) & set(other.returned)
             or self.name == other.name
         )
@@ -37,7 +38,7 @@ class Mistake:
 
 def every(kind: str, roles: tuple[str, ...]) -> list[Mistake]:
     """The mistakes possible in a recurrence of this kind that answers with `roles`."""
-    found = [*_upstream(roles), *_carry(kind), *_states(kind), *_slopes(kind), *_gates(kind)]
+    found = [*_upstream(roles), *_loop(), *_carry(kind), *_states(kind), *_slopes(kind), *_gates(kind)]
     return found + (_cell_state() if kind == "LSTM" else [])
 
 
@@ -71,14 +72,26 @@ def _upstream(roles: tuple[str, ...]) -> list[Mistake]:
                 only_last=True,
             ),
         ]
-    found.append(
-        Mistake(
-            "upstream of ones",
-            "the upstream gradient is taken for all ones",
-            "where backward takes in the gradients of the answers: they must be used as given",
-            ones=True,
+    else:
+        found = [
+            Mistake(
+                f"gradient of {role[0]} ignored",
+                f"the gradient of the new {role[0]} is ignored",
+                f"the line that computes grad_{role[0]}: the gradient that was given belongs into "
+                f"it",
+                ignored=(role,),
+            )
+            for role in last
+        ]
+    for ones in sorted({roles, *((role,) for role in roles)}, key=len, reverse=True):
+        found.append(
+            Mistake(
+                "upstream of ones",
+                f"the gradient of {' and '.join(ones)} is taken for all ones",
+                "where backward takes in the gradients of the answers: they must be used as given",
+                ones=ones,
+            )
         )
-    )
     return found
 
 
@@ -109,6 +122,18 @@ def _carry(kind: str) -> list[Mistake]:
             )
         )
     return found
+
+
+def _loop() -> list[Mistake]:
+    return [
+        Mistake(
+            f"{which} step skipped",
+            f"the loop over time leaves out {step}",
+            "the range of the backward loop: it has the steps of the forward loop",
+            {"skipped step": which},
+        )
+        for which, step in (("first", "step 0"), ("last", "the last step"))
+    ]
 
 
 def _states(kind: str) -> list[Mistake]:
@@ -158,6 +183,7 @@ def _slopes(kind: str) -> list[Mistake]:
         "of σ": "the derivative of σ is used for an activation that is not σ",
         "of ReLU": "the derivative of ReLU is used for an activation that is not ReLU",
         "1 − a": "1 − a stands where the derivative belongs",
+        "of the step before": "the derivative is taken at the step before",
         "1 − h²": "1 − h² stands where 1 − tanh²(c) belongs",
     }
     sets = [(gate,) for gate in GATES[kind]]
@@ -166,7 +192,8 @@ def _slopes(kind: str) -> list[Mistake]:
     found = []
     for gates in sets:
         known = [set(slopes_of(kind, gate)) - {"right"} for gate in gates]
-        written = set.intersection(*known) | ({"1 − h²"} if gates == ("c",) else set())
+        written = set.intersection(*known)
+        written |= {"1 − h²"} if gates == ("c",) else {"of the step before"}
         what = "tanh(c)" if gates == ("c",) else (
             "h" if kind != "LSTM" else
             f"gate {gates[0]}" if len(gates) == 1 else f"the gates {', '.join(gates)}"
@@ -204,6 +231,7 @@ def _gates(kind: str) -> list[Mistake]:
                 f"where the forward pass has {', '.join(gates)}",
                 "where the gates' gradients are put side by side",
                 {"order of grad_z": order},
+                alone=sum(k != place for place, k in enumerate(order)) > 2,
             )
         )
     for k, gate in enumerate(gates):

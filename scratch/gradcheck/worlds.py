@@ -6,8 +6,9 @@ or, where the module's equations are known, from those equations with a mistake 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -20,13 +21,26 @@ from .mistakes import Mistake, every
 from .subject import Subject
 
 
+class Grads(dict[str, Array]):
+    """Gradients by name, each computed when it is first asked for."""
+
+    def __init__(self, names: Sequence[str], make: Callable[[str], Array]) -> None:
+        super().__init__()
+        self.names, self._make = tuple(names), make
+
+    def __missing__(self, name: str) -> Array:
+        self[name] = self._make(name)
+        return self[name]
+
+
 @dataclass(frozen=True)
 class World:
-    """The gradients under some mistakes; of parameters also by step, (T, *shape), if known."""
+    """The gradients under some mistakes; if known, a parameter's parts by step and by sample."""
 
     mistakes: tuple[Mistake, ...]
-    grads: dict[str, Array]
-    steps: dict[str, Array]
+    grads: Grads
+    steps: Grads | None = None  # (T, *shape)
+    samples: Grads | None = None  # (N, *shape)
 
 
 class Simulation:
@@ -37,35 +51,46 @@ class Simulation:
     ) -> None:
         self.subject, self.anatomy = subject, anatomy
         self.inputs = subject.inputs if inputs is None else inputs
-        self.answers = subject.answers if inputs is None else subject.call(inputs)
-        leaves = structure.leaves(self.answers)
+        answers = subject.answers if inputs is None else subject.call(inputs)
         if upstream is None:
             upstream = subject.upstream
-        self.upstream = anatomy.upstream(structure.split(upstream, leaves))
+        parts = structure.split(upstream, structure.leaves(answers))
+        self.upstream = anatomy.upstream(parts)
         self.run = equations.forward(anatomy.given(subject, self.inputs))
+        self.names = (*anatomy.names.values(), *subject.parameters)
+        self.roles = {name: role for role, name in anatomy.names.items()}
 
     def world(self, *mistakes: Mistake) -> World:
         settings = {key: value for m in mistakes for key, value in m.settings.items()}
         upstream = self._upstream(mistakes)
         gradients = equations.backward(self.run, upstream, settings)
-        grads, steps = {}, {}
         states = {"x": gradients.x, "h_0": gradients.h_0, "c_0": gradients.c_0}
         for mistake in mistakes:
             for role, returned in mistake.returned.items():
                 last = upstream.get(role.replace("_0", "_n"), np.zeros_like(states[role]))
                 states[role] = np.zeros_like(last) if returned == "zero" else last
-        for role, name in self.anatomy.names.items():
-            grads[name] = self.anatomy.from_standard(role, states[role])
-        for name in self.subject.parameters:
-            steps[name] = self.anatomy.layout.scatter(name, gradients.W)  # (T, *shape)
-            grads[name] = steps[name].sum(axis=0)
-        return World(mistakes, grads, steps)
+
+        def make(name: str) -> Array:
+            if name in self.roles:
+                role = self.roles[name]
+                return self.anatomy.from_standard(role, states[role])
+            return self.anatomy.layout.scatter(name, W())
+
+        W = cache(gradients.W)
+        steps, samples = cache(gradients.W_by_step), cache(gradients.W_by_sample)
+        scatter, parameters = self.anatomy.layout.scatter, tuple(self.subject.parameters)
+        return World(
+            mistakes,
+            Grads(self.names, make),
+            Grads(parameters, lambda name: scatter(name, steps())),
+            Grads(parameters, lambda name: scatter(name, samples())),
+        )
 
     def _upstream(self, mistakes: Sequence[Mistake]) -> dict[str, Array]:
         upstream = dict(self.upstream)
         for mistake in mistakes:
-            if mistake.ones:
-                upstream = {role: np.ones_like(array) for role, array in upstream.items()}
+            for role in mistake.ones:
+                upstream[role] = np.ones_like(upstream[role])
         for mistake in mistakes:
             for role in mistake.ignored:
                 upstream[role] = np.zeros_like(upstream[role])
@@ -96,7 +121,7 @@ def from_jacobian(subject: Subject, truth: Truth) -> Iterator[World]:
     sizes = [leaf.size for leaf in subject.answer_leaves]
     starts = np.cumsum([0, *sizes])
     for mistake, upstream in _changed_upstream(subject, truth.upstream, starts):
-        yield World((mistake,), {name: truth.gradient(name, upstream) for name in names}, {})
+        yield World((mistake,), Grads(names, partial(truth.gradient, upstream=upstream)))
 
 
 def _changed_upstream(
@@ -114,10 +139,14 @@ def _changed_upstream(
                 name = f"gradient of {subject.answer_names[which[0]]} ignored"
             ignored = " and ".join(subject.answer_names[k] for k in which)
             yield Mistake(name, f"the gradient of {ignored} is ignored", look), changed
-    yield (
-        Mistake("upstream of ones", "the upstream gradient is taken for all ones", look),
-        np.ones_like(upstream),
-    )
+    every = list(range(len(subject.answer_names)))
+    for which in [every, *([k] for k in every if len(every) > 1)]:
+        changed = upstream.copy()
+        for k in which:
+            changed[starts[k] : starts[k + 1]] = 1
+        ones = " and ".join(subject.answer_names[k] for k in which)
+        cause = f"the gradient of {ones} is taken for all ones"
+        yield Mistake("upstream of ones", cause, look), changed
     first = subject.answer_leaves[0]
     for axis in range(first.ndim - 1):
         if first.shape[axis] > 1:
