@@ -25,6 +25,7 @@ from tests.torch_twin import (
     assert_same_arrays,
     assert_same_pass,
     distance_to_kink,
+    flat_grads,
     flatten,
     size_of,
 )
@@ -83,6 +84,32 @@ def test_none_is_a_gradient_of_zeros(case):
     assert_equal(case.module.backward(record), expected)
     if case.two_states:
         assert_equal(case.module.backward(record, None, (None, zeros[1])), expected)
+
+
+@given(layers(dtypes=st.just(np.float64), max_layers=2, dropout=False))
+def test_gradients_by_a_complex_step(case):
+    """Along a random direction of everything at once: f(x + iεd) = f(x) + iε ⟨f′(x), d⟩ + O(ε²)."""
+    record = case.module.forward(case.x, case.full_state)
+    assume(distance_to_kink(case.module, record) > KINK)
+    grads = flatten(case.module.backward(record, *case.grads))
+    grads += [parameter.grad for parameter in case.module.parameters()]
+
+    other = case.module.astype(np.complex128)
+    data, state = flatten(case.x)[0] + 0j, [array + 0j for array in flatten(case.full_state)]
+    arrays = [data, *state, *(parameter.data for parameter in other.parameters())]
+    products = []
+    for array, grad in zip(arrays, grads, strict=True):
+        direction = case.numbers(*array.shape)
+        array += 1e-100j * direction
+        products.append((grad * direction).ravel())
+
+    x = case.x._replace(data=data) if isinstance(case.x, PackedSequence) else data
+    answers = other(x, tuple(state) if case.two_states else state[0])
+    pairs = zip(flatten(answers), flat_grads(case.grads, answers), strict=True)
+    loss = sum((answer * grad).sum() for answer, grad in pairs if grad is not None)
+    products = np.concatenate(products)
+    derivative, terms = np.float64(np.imag(loss) / 1e-100), float(np.abs(products).sum())
+    assert_parity("derivative", products.sum(), derivative, terms=terms)
 
 
 # A layer is its cell, step by step
