@@ -70,6 +70,17 @@ def positive(text: str) -> float:
     return number
 
 
+def check_writable(option: str, path: str) -> None:
+    """Before minutes of work: the folder is there, and takes a file of the name `path`."""
+    folder = os.path.dirname(path) or "."
+    if not os.path.isdir(folder):
+        raise Mistake(f"{option} {path}: expected an existing folder, got {folder}")
+    if os.path.isdir(path):
+        raise Mistake(f"{option} {path}: expected the name of a file, got a folder")
+    if not os.access(path if os.path.exists(path) else folder, os.W_OK):
+        raise Mistake(f"{option} {path}: no permission to write there")
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options that choose a system's settings and data."""
     settings = parser.add_argument_group("settings (default: the system's own)")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import time
 import zipfile
 import zlib
@@ -44,7 +43,7 @@ def run(args: argparse.Namespace) -> None:
     except ValueError:
         raise Mistake("--truncate: expected --every-step with it") from None
     if args.save is not None:
-        check_writable(args.save)
+        check_writable("--save", args.save)
     task = read_task(system, args)
     model = make_model(task)
     if args.load is not None:
@@ -106,17 +105,6 @@ def load(model: Model, path: str) -> None:
     except (RuntimeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         problems = str(error).replace(":\n  ", ": ").replace("\n  ", "; ")
         raise Mistake(f"--load {path}: {problems}") from None
-
-
-def check_writable(path: str) -> None:
-    """Before an hour of training: the folder is there, and takes a file of this name."""
-    folder = os.path.dirname(path) or "."
-    if not os.path.isdir(folder):
-        raise Mistake(f"--save {path}: expected an existing folder, got {folder}")
-    if os.path.isdir(path):
-        raise Mistake(f"--save {path}: expected the name of a file, got a folder")
-    if not os.access(path if os.path.exists(path) else folder, os.W_OK):
-        raise Mistake(f"--save {path}: no permission to write there")
 
 
 def save(model: Model, path: str) -> None:
