@@ -43,6 +43,10 @@ class Row:
     problem: str = ""  # what cannot be subtracted: another shape or dtype, or no gradient
 
     @property
+    def label(self) -> str:
+        return self.name if self.kind == "output" else f"gradient of {self.name}"
+
+    @property
     def ok(self) -> bool:
         return self.relative <= self.tolerance
 
@@ -66,13 +70,12 @@ class Parity:
     def __str__(self) -> str:
         lines = [("", "shape", "largest difference", "relative", "at", "scratch", "torch", "")]
         for row in self.rows:
-            name = row.name if row.kind == "output" else f"gradient of {row.name}"
             verdict = "" if row.ok else "differs"
             numbers = f"{row.difference:.1e}", f"{row.relative:.1e}", str(row.index)
             values = f"{row.scratch:.6g}", f"{row.torch:.6g}"
             if row.problem:
                 numbers, values, verdict = ("", "", ""), ("", ""), row.problem
-            lines.append((name, str(row.shape), *numbers, *values, verdict))
+            lines.append((row.label, str(row.shape), *numbers, *values, verdict))
         return f"{self.title}\n{align(lines, left=(0, 1, 4, 7))}\n{self._summary()}"
 
     def _summary(self) -> str:
@@ -131,34 +134,8 @@ def compare(module: Module, *inputs: Any, seed: int = 0) -> Parity:
     return Parity(
         f"{type(module).__name__}, {dtype}",
         (
-            *_rows("output", zip(answer_names, _flat(answers), their_answers, strict=True)),
-            *_rows("gradient", zip(leaves, map(grads.get, leaves), their_grads, strict=True)),
-        ),
-    )
-
-
-def compare_step(model: Module, criterion: Module, x: Array, target: Array) -> Parity:
-    """One step of training on both sides, up to the optimizer: prediction, loss and gradients."""
-    ours = copy.deepcopy(model)
-    ours.zero_grad()
-    record = ours.forward(x)
-    loss = criterion.forward(record.output, target)
-    grad_prediction = criterion.backward(loss)
-    grads: dict[str, Any] = {"prediction": grad_prediction}
-    grads["x"] = ours.backward(record, grad_prediction)
-    grads |= {name: parameter.grad for name, parameter in ours.named_parameters()}
-
-    theirs, their_x = twin(model), to_torch(x).requires_grad_()
-    prediction = theirs(their_x)
-    their_loss = twin(criterion)(prediction, to_torch(target))
-    leaves = {"prediction": prediction, "x": their_x, **dict(theirs.named_parameters())}
-    their_grads = torch.autograd.grad(their_loss, list(leaves.values()))
-    return Parity(
-        f"{type(model).__name__} and {type(criterion).__name__}, {record.output.dtype}",
-        (
-            *_rows("output", [("prediction", record.output, prediction)]),
-            *_rows("output", [("loss", loss.value, their_loss)]),
-            *_rows("gradient", zip(leaves, map(grads.get, leaves), their_grads, strict=True)),
+            *rows("output", zip(answer_names, _flat(answers), their_answers, strict=True)),
+            *rows("gradient", zip(leaves, map(grads.get, leaves), their_grads, strict=True)),
         ),
     )
 
@@ -220,7 +197,8 @@ def _check_dropout(module: Module) -> None:
 # What comes out, in numbers
 
 
-def _rows(kind: Kind, tensors: Iterable[tuple[str, Any, torch.Tensor]]) -> Iterator[Row]:
+def rows(kind: Kind, tensors: Iterable[tuple[str, Any, torch.Tensor]]) -> Iterator[Row]:
+    """A row for each name with the array of scratch, or None, and the tensor of torch."""
     for name, ours, theirs in tensors:
         yield _row(kind, name, ours, to_numpy(theirs))
 

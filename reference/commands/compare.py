@@ -1,0 +1,291 @@
+"""python -m reference compare: train systems in NumPy and in PyTorch, and hold them together."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+from typing import Any
+
+import numpy as np
+
+from scratch.commands.options import Mistake, add_options, at_least, choose_system, read_task
+from scratch.data import HeldOut
+from scratch.losses import MSELoss
+from scratch.module import Array
+from scratch.systems import SYSTEMS, System, Task
+from scratch.training import check_truncate, epoch_line, tenths
+
+from ..parity import Parity
+from ..trial import (
+    Report,
+    Side,
+    compare_first_step,
+    largest_difference,
+    rounding,
+    run_scratch,
+    run_torch,
+)
+from ..twin import twin
+
+LEGEND = """\
+Both sides start from the same weights and train on the same data, scratch first, then torch.
+At the first step, "apart" is max|a − b| / max|b| of the worst tensor; afterwards it is max|a − b|.
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser(
+        "compare",
+        help="train systems in NumPy and in PyTorch, from the same weights",
+        description="Train systems in NumPy and in PyTorch, from the same weights on the same "
+        "data, and show how far the two sides are apart.",
+    )
+    parser.add_argument(
+        "systems",
+        metavar="SYSTEM",
+        nargs="*",
+        help=f"{', '.join(SYSTEMS)} (default: all)",
+    )
+    add_options(parser)
+    parser.add_argument(
+        "--truncate",
+        type=at_least(1),
+        metavar="K",
+        help="end backpropagation through time, and take a step, after every K time steps",
+    )
+    parser.add_argument("--out", metavar="DIR", default="out", help="where the pictures go (out)")
+    parser.add_argument("--json", metavar="FILE", help="where the numbers go")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    systems = choose_systems(args)
+    check_places(args.out, args.json)
+    tasks = [read_task(system, args) for system in systems]
+    print(LEGEND)
+    results, pictures = {}, []
+    for task in tasks:
+        results[task.system.name], paths = compare_system(task, args.truncate, args.out)
+        pictures.append("  ".join(paths))
+        print()
+    print("Pictures", *pictures, sep="\n  ")
+    if args.json is not None:
+        save_json(args.json, results)
+        print(f"Numbers\n  {args.json}")
+
+
+def choose_systems(args: argparse.Namespace) -> list[System]:
+    """Those named; without a name the series of one's own, or all that can do what is asked."""
+    for name in args.systems:
+        if name not in SYSTEMS:
+            raise Mistake(f"SYSTEM: expected one of {', '.join(SYSTEMS)}, got {name!r}")
+    try:
+        check_truncate(args.truncate, args.every_step)
+    except ValueError:
+        raise Mistake("--truncate: expected --every-step with it") from None
+    own_series = (args.csv, args.column, args.window) != (None, None, None)
+    if not args.systems and own_series:
+        return [choose_system(None, args)]
+    names = list(dict.fromkeys(args.systems)) or [
+        name for name, system in SYSTEMS.items() if system.allows_every_step or not args.every_step
+    ]
+    return [choose_system(name, args) for name in names]
+
+
+def compare_system(task: Task, truncate: int | None, out: str) -> tuple[dict[str, Any], list[str]]:
+    """Compare, train, print and draw. Returns the numbers for --json and the pictures' names."""
+    system, model = task.system, task.make_model()
+    theirs = twin(model)
+    print(
+        f"{system.name}: {type(model).__name__} in {task.inputs.dtype}, hidden size "
+        f"{system.hidden_size}, Adam lr {system.lr:g}, epochs {system.epochs}"
+        + ("" if truncate is None else f", gradient cut every {truncate} steps")
+    )
+    parity = compare_first_step(model, task)
+    print_first_step(parity, rounding(model, task) if task.inputs.dtype == np.float32 else None)
+    scratch = run_scratch(model, task, truncate, reporter("scratch", system.epochs))
+    torch = run_torch(theirs, task, truncate, reporter("torch", system.epochs, scratch.losses))
+    weights = largest_difference(scratch.weights, torch.weights)
+    predictions = largest_difference(predictions_of(scratch), predictions_of(torch))
+    rmse = held_out_rmse(task.held_out, scratch, torch)
+    print_line(
+        "after training", f"weights {number(weights)}, predictions {number(predictions)} apart"
+    )
+    if task.held_out is not None and rmse is not None:
+        series = task.held_out.series
+        print_line(
+            "held-out RMSE",
+            f"scratch {rmse['scratch']:.4g}, torch {rmse['torch']:.4g}, "
+            f"{series.naive_name} {rmse['naive']:.4g} ({series.unit})",
+        )
+    seconds = {"scratch": scratch.seconds, "torch": torch.seconds}
+    print_line(
+        "seconds",
+        f"scratch {scratch.seconds:.2f}, torch {torch.seconds:.2f}, "
+        f"scratch/torch {scratch.seconds / torch.seconds:.2f}",
+    )
+    numbers = {
+        "dtype": str(task.inputs.dtype),
+        "epochs": system.epochs,
+        "first_step": {
+            "outputs": parity.worst("output").relative,
+            "gradients": parity.worst("gradient").relative,
+        },
+        "trained": {"weights": weights, "predictions": predictions},
+        "loss": {"scratch": scratch.losses, "torch": torch.losses},
+        "held_out_rmse": rmse,
+        "seconds": seconds,
+    }
+    return numbers, draw(task, parity, scratch, torch, out)
+
+
+def predictions_of(side: Side) -> dict[str, Array]:
+    held_out = {} if side.held_out is None else {"held-out": side.held_out}
+    return {"training": side.prediction, **held_out}
+
+
+def held_out_rmse(held_out: HeldOut | None, scratch: Side, torch: Side) -> dict[str, float] | None:
+    if held_out is None or scratch.held_out is None or torch.held_out is None:
+        return None
+    return {
+        "scratch": held_out.rmse(held_out.restore(scratch.held_out)),
+        "torch": held_out.rmse(held_out.restore(torch.held_out)),
+        "naive": held_out.rmse(held_out.naive),
+    }
+
+
+# Printing
+
+
+def print_line(label: str, text: str) -> None:
+    print(f"  {label:<16}{text}", flush=True)
+
+
+def number(difference: float) -> str:
+    return f"{difference:7.1e}" if difference else f"{0:7}"
+
+
+def print_first_step(parity: Parity, errors: tuple[float, float] | None) -> None:
+    output, gradient = parity.worst("output").relative, parity.worst("gradient").relative
+    print_line("first step", f"outputs {number(output)}, gradients {number(gradient)} apart")
+    for row in parity.rows:
+        if not row.ok:
+            print_line("", f"above {row.tolerance:.0e}: {row.label}, {number(row.relative)}")
+    if errors is not None:
+        print_line(
+            "",
+            f"apart from the gradients in float64: scratch {number(errors[0])}, "
+            f"torch {number(errors[1])}",
+        )
+
+
+def reporter(side: str, epochs: int, others: list[float] | None = None) -> Report:
+    """Prints the course's line every tenth of the epochs, with the distance from `others`."""
+    shown = tenths(epochs)
+
+    def report(epoch: int, loss: float) -> None:
+        if epoch in shown:
+            apart = "" if others is None else f"   {number(abs(loss - others[epoch - 1]))} apart"
+            print_line(side, epoch_line(epoch, epochs, loss) + apart)
+
+    return report
+
+
+# Files
+
+
+def draw(task: Task, parity: Parity, scratch: Side, torch: Side, out: str) -> list[str]:
+    """Write the three pictures of a system. Returns their paths."""
+    from .. import figures
+
+    is_mse = isinstance(task.system.criterion, MSELoss)
+    loss_label = "loss, mean squared error" if is_mse else "loss, cross-entropy [nat]"
+    pictures = {
+        "prediction": draw_prediction(task, scratch, torch),
+        "loss": figures.draw_losses(scratch.losses, torch.losses, loss_label),
+        "parity": figures.draw_parity(parity),
+    }
+    paths = []
+    for kind, figure in pictures.items():
+        paths.append(os.path.join(out, f"{task.system.name}-{kind}.png"))
+        try:
+            figure.savefig(paths[-1])
+        except OSError as error:
+            raise Mistake(f"--out {out}: {error.strerror or error}") from None
+    return paths
+
+
+def draw_prediction(task: Task, scratch: Side, torch: Side) -> Any:
+    """The held-out series, the classes, whole waves or their last values: what the task has."""
+    from .. import figures
+
+    held_out = task.held_out
+    if held_out is not None and scratch.held_out is not None and torch.held_out is not None:
+        series = held_out.series
+        return figures.draw_curves(
+            held_out.times,
+            held_out.truth,
+            held_out.restore(scratch.held_out),
+            held_out.restore(torch.held_out),
+            series.time_unit,
+            series.unit,
+            naive=held_out.naive,
+            naive_label=series.naive_name,
+        )
+    truth, ours, theirs = task.targets, scratch.prediction, torch.prediction
+    if task.targets.dtype == np.int64:
+        return figures.draw_classes(truth, ours, theirs)
+    label = "wave 0.1 rad ahead"
+    if task.every_step:
+        few = np.linspace(0, len(task.targets) - 1, 3).astype(int)
+        return figures.draw_waves(
+            few + 1, truth[few, :, 0], ours[few, :, 0], theirs[few, :, 0], label
+        )
+    order = np.argsort(task.targets[:, 0])
+    return figures.draw_curves(
+        np.arange(1, len(order) + 1),
+        truth[order, 0],
+        ours[order, 0],
+        theirs[order, 0],
+        "sequence, in the order of the truth",
+        f"{label}, last value",
+    )
+
+
+def check_places(out: str, json_file: str | None) -> None:
+    """Before any training: pictures and numbers can be written where they shall go."""
+    try:
+        os.makedirs(out, exist_ok=True)
+    except OSError as error:
+        raise Mistake(f"--out {out}: expected a folder, {error.strerror}") from None
+    if not os.access(out, os.W_OK):
+        raise Mistake(f"--out {out}: no permission to write there")
+    if json_file is None:
+        return
+    folder = os.path.dirname(json_file) or "."
+    if not os.path.isdir(folder):
+        raise Mistake(f"--json {json_file}: expected an existing folder, got {folder}")
+    if os.path.isdir(json_file):
+        raise Mistake(f"--json {json_file}: expected the name of a file, got a folder")
+    if not os.access(json_file if os.path.exists(json_file) else folder, os.W_OK):
+        raise Mistake(f"--json {json_file}: no permission to write there")
+
+
+def save_json(path: str, results: dict[str, Any]) -> None:
+    """The numbers; one that is infinite or NaN, for which JSON has no word, becomes null."""
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(finite(results), file, indent=2, allow_nan=False)
+            file.write("\n")
+    except OSError as error:
+        raise Mistake(f"--json {path}: {error.strerror}") from None
+
+
+def finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: finite(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
