@@ -14,7 +14,15 @@ from ..data import HeldOut
 from ..optim import Adam
 from ..systems import SYSTEMS, Model, Task
 from ..training import check_truncate, epoch_line, tenths, train, truncation_error
-from .options import Mistake, add_options, at_least, choose_system, make_model, read_task
+from .options import (
+    Mistake,
+    add_options,
+    at_least,
+    check_writable,
+    choose_system,
+    make_model,
+    read_task,
+)
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
