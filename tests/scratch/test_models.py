@@ -41,22 +41,27 @@ size = st.integers(1, 6)
 
 
 @st.composite
-def models(draw, every_step=None):
-    every_step = st.booleans() if every_step is None else st.just(every_step)
-    return draw(st.sampled_from(MODELS))(
+def models(draw, model_classes=MODELS, every_step=(False, True)):
+    return draw(st.sampled_from(model_classes))(
         *(draw(size), draw(size), draw(size)),
-        every_step=draw(every_step),
+        every_step=draw(st.sampled_from(every_step)),
         dtype=draw(st.sampled_from([np.float64, np.float32])),
         rng=draw(st.integers(0, 2**32 - 1)),
     )
 
 
-@given(models(), st.integers(1, 8), st.none() | size, st.booleans(), st.integers(0, 2**32 - 1))
-def test_outputs_and_gradients_match_the_twin(model, time, batch, given_state, seed):
+@pytest.mark.parametrize("form", ["unbatched", "batched", "from a state"])
+@pytest.mark.parametrize("every_step", [False, True])
+@pytest.mark.parametrize("model_class", MODELS)
+@given(data=st.data(), time=st.integers(1, 8), batch=size, seed=st.integers(0, 2**32 - 1))
+def test_outputs_and_gradients_match_the_twin(
+    model_class, every_step, form, data, time, batch, seed
+):
+    model = data.draw(models([model_class], [every_step]))
     rng, dtype = np.random.default_rng(seed), model.fc.weight.dtype
-    leading = (time,) if batch is None else (batch, time)
+    leading = (time,) if form == "unbatched" else (batch, time)
     x = rng.standard_normal((*leading, sizes_of(model)[0])).astype(dtype)
-    state = normal_state(model, batch, rng) if given_state and batch is not None else None
+    state = normal_state(model, batch, rng) if form == "from a state" else None
     theirs = reference_twin(model)
 
     record = model.forward_from(x, state)
@@ -111,7 +116,7 @@ def test_no_gradient_is_a_gradient_of_zero(model_class, every_step):
         np.testing.assert_array_equal(parameter.grad, np.zeros_like(parameter.data))
 
 
-@given(models(every_step=True), st.integers(2, 8), st.data())
+@given(models(every_step=[True]), st.integers(2, 8), st.data())
 def test_two_halves_with_the_state_handed_over_are_the_whole(model, time, data):
     middle = data.draw(st.integers(1, time - 1))
     x = np.random.default_rng(time).standard_normal((3, time, sizes_of(model)[0]))
