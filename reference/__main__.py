@@ -4,7 +4,7 @@ import sys
 
 from scratch.commands import options
 
-from .commands import compare
+from .commands import bench, compare
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -12,7 +12,7 @@ def main(argv: list[str] | None = None) -> int:
         prog="python -m reference", description="An RNN and an LSTM in NumPy beside PyTorch's."
     )
     subparsers = parser.add_subparsers(required=True)
-    for command in (compare,):
+    for command in (compare, bench):
         command.add_parser(subparsers)
     return options.run(parser, argv)
 

@@ -93,20 +93,21 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> int:
     check(args)
     threads = args.threads or available_cores()
     environment = {**dict.fromkeys(THREADS, str(threads)), **QUIET}
     if any(os.environ.get(name) != value for name, value in environment.items()):
-        sys.exit(run_again(args, environment))
+        return run_again(args, environment)
     torch.set_num_threads(threads)
     facts = versions(threads)
     print(", ".join(f"{name} {value}" for name, value in facts.items()))
-    rows = list(bench_growth(args) if args.growth else bench(args))
+    rows: list[Any] = list(bench_growth(args) if args.growth else bench(args))
     if args.json is not None:
         save_json(args.json, {**facts, "rows": [asdict(row) for row in rows]})
     if args.figure is not None:
         save_figure(args.figure, rows)
+    return 0
 
 
 def check(args: argparse.Namespace) -> None:
@@ -147,7 +148,7 @@ def available_cores() -> int:
 
 
 def versions(threads: int) -> dict[str, Any]:
-    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]  # type: ignore[call-overload]
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     return {
         "Python": platform.python_version(),
         "NumPy": np.__version__,
