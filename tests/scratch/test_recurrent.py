@@ -17,6 +17,7 @@ from scratch.cells import LSTMCell, RNNCell
 from scratch.memory import SMALL
 from scratch.packing import PackedSequence, pack_padded_sequence
 from scratch.recurrent import LSTM, RNN
+from scratch.weights import GradWeights
 from tests.parity import assert_parity
 from tests.strategies import FLOATS, SEEDS, layers
 from tests.torch_twin import (
@@ -44,6 +45,29 @@ def test_parity(case):
     record = case.module.forward(case.x, case.state)
     assume(distance_to_kink(case.module, record) > KINK)
     assert_same_pass(case.module, case.x, case.state, case.grads, case.full_state, record)
+
+
+@pytest.mark.parametrize("shape", [(70, 32), (600, 1), (2, 700)])
+@pytest.mark.parametrize(("kind", "options"), [(RNN, {}), (LSTM, {}), (LSTM, {"proj_size": 3})])
+@pytest.mark.parametrize("form", ["padded", "packed"])
+def test_parity_of_long_and_large_batches(kind, options, shape, form):
+    """More columns than the gradient of the weights collects before it multiplies."""
+    steps, batch = shape
+    assert steps * batch > GradWeights.COLUMNS
+    layer = kind(3, 5, bidirectional=True, dtype=np.float64, rng=0, **options)
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((steps, batch, 3))
+    if form == "packed":
+        lengths = rng.integers(steps // 2, steps + 1, batch)
+        x = pack_padded_sequence(x, lengths, enforce_sorted=False)
+    trace = layer.forward(x)
+    output = flatten(trace.output)[0]
+    grad = rng.standard_normal(output.shape)
+    if form == "packed":
+        grad = trace.output._replace(data=grad)
+    zeros = tuple(np.zeros_like(array) for array in flatten(answers_of(layer, trace)[1]))
+    zeros = zeros if kind is LSTM else zeros[0]
+    assert_same_pass(layer, x, None, (grad, None), zeros, trace)
 
 
 @given(layers())
