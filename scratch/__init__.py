@@ -1,10 +1,12 @@
 """An RNN and an LSTM in NumPy, with every backward pass written by hand.
 
 The names in reading order: one time step, the layers that carry it through time, the head and the
-losses, the optimizer, sequences of several lengths, what they are all made of, and the models.
+losses, the optimizer, sequences of several lengths, what they are all made of, the models, and the
+check of a backward pass.
 """
 
 from .cells import LSTMCell, RNNCell
+from .gradcheck import GradientReport, check_gradients
 from .linear import Linear
 from .losses import CrossEntropyLoss, MSELoss
 from .models import SimpleLSTM, SimpleRNN
@@ -30,4 +32,6 @@ __all__ = [  # noqa: RUF022 -- in reading order
     "Module",
     "SimpleRNN",
     "SimpleLSTM",
+    "check_gradients",
+    "GradientReport",
 ]

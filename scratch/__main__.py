@@ -3,12 +3,13 @@
 import sys
 
 from .commands import options, train
+from .gradcheck import command as check
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = options.Parser(prog="python -m scratch", description="An RNN and an LSTM in NumPy.")
     subparsers = parser.add_subparsers(required=True)
-    for command in (train,):
+    for command in (train, check):
         command.add_parser(subparsers)
     return options.run(parser, argv)
 

@@ -25,10 +25,10 @@ class Parser(argparse.ArgumentParser):
 
 
 def run(parser: argparse.ArgumentParser, argv: list[str] | None = None) -> int:
-    """Parse, and call what the parser has set as `run`. Returns the exit status."""
+    """Parse, and call what the parser has set as `run`. Returns its exit status, None for 0."""
     args = parser.parse_args(argv)
     try:
-        args.run(args)
+        status: int = args.run(args) or 0
         sys.stdout.flush()
     except Mistake as mistake:
         parser.error(str(mistake))
@@ -39,7 +39,7 @@ def run(parser: argparse.ArgumentParser, argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read the output has seen enough, as in `... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    return 0
+    return status
 
 
 def at_least(smallest: int) -> Callable[[str], int]:

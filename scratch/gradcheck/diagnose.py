@@ -18,9 +18,9 @@ from ..module import Array
 from . import structure
 from .anatomy import Anatomy
 from .causes import RIGHT, Cause, Context, error, explain, fits
-from .judges import Truth
+from .judges import Progress, Truth
 from .report import Finding
-from .sizes import name_factor
+from .sizes import name_factor, simple
 from .subject import Subject
 from .worlds import Grads, Simulation, World, from_jacobian
 
@@ -42,8 +42,11 @@ class Reading:
     def cost(self) -> tuple[int, float]:
         """Fewer gradients unexplained first, then fewer mistakes."""
         own = {(c.name, c.cause) for c in self.causes.values() if c is not None and c.name != RIGHT}
-        # Of two causes of the same numbers, a step left out is less likely than its state ignored.
+        # Of two causes of the same numbers, a step left out is less likely than its state ignored,
+        # and a factor that is no simple number less likely than what makes it.
         extra = 0.1 * any(name == "step 0 missing" for name, _ in own)
+        factors = {c.factor for c in self.causes.values() if c is not None and c.factor is not None}
+        extra += 0.5 * sum(not simple(factor) for factor in factors)
         return len(self.unexplained), len(self.world.mistakes) + len(own) + extra
 
 
@@ -109,7 +112,9 @@ class Diagnosis:
             for name in names
         )
 
-    def best(self, pairs: bool) -> tuple[Reading, list[Reading]]:
+    def best(
+        self, pairs: bool, progress: Progress | None = None
+    ) -> tuple[Reading, list[Reading]]:
         """The reading that explains most with least, and others that do as well."""
         first = self.read(self.true)
         wrong = [n for n, c in first.causes.items() if c is None or c.name != RIGHT]
@@ -117,7 +122,7 @@ class Diagnosis:
         readings += [self.read(world) for world in self.worlds() if self.reproduces(world, wrong)]
         best = min(readings, key=lambda r: r.cost)
         if pairs and best.unexplained and self.simulation is not None:
-            readings += self._pairs(best.unexplained)
+            readings += self._pairs(best.unexplained, progress)
             best = min(readings, key=lambda r: r.cost)
         named = {m.name for m in best.world.mistakes}
         rivals = [
@@ -128,11 +133,14 @@ class Diagnosis:
         ]  # fmt: skip
         return best, rivals
 
-    def _pairs(self, hardest: list[str]) -> Iterator[Reading]:
+    def _pairs(self, hardest: list[str], progress: Progress | None) -> Iterator[Reading]:
         """Two mistakes at once that together give a gradient that neither explains alone."""
         assert self.simulation is not None
         mistakes = [mistake for mistake in self.simulation.mistakes() if not mistake.alone]
-        for one, two in itertools.combinations(mistakes, 2):
+        pairs = list(itertools.combinations(mistakes, 2))
+        for k, (one, two) in enumerate(pairs):
+            if progress is not None:
+                progress(k, len(pairs), "pairs of mistakes")
             if one.fits_with(two):
                 world = self.simulation.world(one, two)
                 if self.reproduces(world, hardest):
@@ -140,9 +148,9 @@ class Diagnosis:
 
     # Words
 
-    def findings(self, pairs: bool = True) -> list[Finding]:
+    def findings(self, pairs: bool = True, progress: Progress | None = None) -> list[Finding]:
         """The causes; `pairs` of mistakes are tried where single ones leave something open."""
-        best, rivals = self.best(pairs)
+        best, rivals = self.best(pairs, progress)
         rivals = [r for r in rivals if self._survives(r)] if self._survives(best) else []
         found = [self._of_mistake(m, best, rivals) for m in best.world.mistakes]
         found += self._of_causes(best)
@@ -210,14 +218,18 @@ class Diagnosis:
                 return ""
             simulation, claimed = fresh
             true = simulation.world().grads
+            names = [simulation.anatomy.names["x"], *self.subject.parameters]
             errors.append(
                 max(
                     np.inf if claimed[n] is None or claimed[n].shape != true[n].shape
                     else error(claimed[n], true[n])
-                    for n in true.names
+                    for n in names
                 )  # fmt: skip
             )
-        return f"; largest relative error {errors[0]:.0e} for T = 1, {errors[1]:.2g} for T = 2"
+        return (
+            f"; largest relative error of x and the parameters: {errors[0]:.0e} for T = 1, "
+            f"{errors[1]:.2g} for T = 2"
+        )
 
     def _of_causes(self, best: Reading) -> list[Finding]:
         """One finding for each cause, with all the gradients that it explains."""

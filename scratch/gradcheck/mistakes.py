@@ -119,6 +119,7 @@ def _carry(kind: str) -> list[Mistake]:
                 returned={}
                 if returned == "its own"
                 else {f"{state}_0": returned for state in which},
+                alone=returned != "its own",
             )
         )
     return found
@@ -204,6 +205,7 @@ def _slopes(kind: str) -> list[Mistake]:
                 f"local derivative of {what}: {words[instead]}",
                 f"the line that takes the gradient of {what} through its activation",
                 {f"slope of {gate}": instead for gate in gates},
+                alone=instead in ("1 − a", "of the step before", "of ReLU"),
             )
             for instead in words
             if instead in written
@@ -242,6 +244,7 @@ def _gates(kind: str) -> list[Mistake]:
                     f"the gradient of gate {gate} is multiplied by {factor:g}: {word}",
                     f"the line that computes the gradient of gate {gate}",
                     {f"factor of {gate}": factor},
+                    alone=factor in (0.5, 0.0),
                 )
             )
         for places in (("h",), ("x",), ("h", "x")):

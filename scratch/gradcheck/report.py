@@ -117,7 +117,7 @@ def table(rows: tuple[Row, ...]) -> list[str]:
 
 def _cells(row: Row, indent: str = "") -> tuple[str, ...]:
     mark = "ok" if row.ok else "WRONG"
-    shape = "×".join(map(str, row.shape)) or "number"
+    shape = "" if indent else "×".join(map(str, row.shape)) or "number"
     judged = row.problem or row.judged
     if row.kinks:
         judged += f", {row.kinks} at a kink"

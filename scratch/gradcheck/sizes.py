@@ -56,6 +56,11 @@ def readings(factor: float, found: dict[str, float]) -> list[str]:
     return fits
 
 
+def simple(factor: float) -> bool:
+    """Whether it is a whole number or one over a whole number."""
+    return any(abs(n - round(n)) < NEAR * abs(n) and round(n) for n in (factor, 1 / factor))
+
+
 MEANING = {
     "−1": "the sign is wrong",
     "2": "counted twice",

@@ -197,7 +197,8 @@ def _compare(
             if name in held:
                 last_right = place
             elif not _follows(name, after) & held and not (name == "grad_h" and held):
-                return Comparison(tuple(places), place, last_right)
+                before = [found[p] for p in after if name in after[p] and p in held]
+                return Comparison(tuple(places), place, before[-1] if before else last_right)
     return Comparison(tuple(places), None, last_right)
 
 

@@ -102,14 +102,20 @@ JOINT = [
     Mistake(JointLSTM, "dc = dc_next + dh", "i *= 0.5; dc = dc_next + dh",
             "backward changes the record"),
     Mistake(JointLSTM, "z = x[t] @", "x[t] *= 0.9; z = x[t] @", "the call changes inputs"),
-    Mistake(JointLSTM, "h = o * np.tanh(c)", "h = o * np.tanh(c) * np.random.normal()",
-            ""),
+    Mistake(JointLSTM, "h = o * np.tanh(c)",
+            "h = o * np.tanh(c) + 0.1 * np.random.default_rng().normal()", "random forward"),
+    Mistake(JointLSTM, 'return cache["output"], (cache', 'return 2 * cache["output"], (cache',
+            "call and forward differ"),
+    Mistake(JointLSTM, "hs, cs, gates, zs = [h], [c], [], []",
+            "self.gates = gates = getattr(self, 'gates', []); gates.clear(); "
+            "hs, cs, zs = [h], [c], []", "module remembers a pass"),
     Mistake(JointLSTM, "dx[t] = dz @", "dx[T - 1 - t] = dz @", "reversed"),
     Mistake(JointLSTM, "dx = np.zeros_like(x)", "dx = np.zeros_like(x, dtype=np.float32)",
             "float32 inside"),
     Mistake(JointLSTM, "dx[t] = dz @ self.W_x.data",
             "dx[t] = dz[:, :3 * H] @ self.W_x.data[:3 * H]", "gate o left out of grad_x"),
-    Mistake(JointLSTM, "for t in reversed(range(T)):", "for t in reversed(range(1, T)):", "?"),
+    Mistake(JointLSTM, "for t in reversed(range(T)):", "for t in reversed(range(1, T)):",
+            "first step skipped"),
 ]  # fmt: skip
 
 GATEWISE = [
@@ -121,8 +127,9 @@ GATEWISE = [
     Mistake(GatewiseLSTM, "self.W_o.add_grad(do", "self.W_o.add_grad(-do", "factor −1"),
     Mistake(GatewiseLSTM, " + dg @ self.W_c.data", "", "gate g left out of grad_h and grad_x"),
     Mistake(GatewiseLSTM, "self.b_i.add_grad(di.sum(axis=0))", "self.b_i.grad = di.sum(axis=0)",
-            "assigned instead of added"),
-    Mistake(GatewiseLSTM, "self.b_o.add_grad(do.sum(axis=0))", "self.b_o.add_grad(do[0])", "?"),
+            "assigned instead of added between passes"),
+    Mistake(GatewiseLSTM, "self.b_o.add_grad(do.sum(axis=0))", "self.b_o.add_grad(do[0])",
+            "not summed over the batch"),
     Mistake(GatewiseLSTM, "np.stack(grad_x[::-1], axis=1)", "np.stack(grad_x, axis=1)", "reversed"),
     Mistake(GatewiseLSTM, "dh_next, dc_next = grad_h, grad_c",
             "dh_next, dc_next = np.zeros_like(grad_h), np.zeros_like(grad_c)",
@@ -132,7 +139,8 @@ GATEWISE = [
 
 PLAIN = [
     Mistake(StudentRNN, "dh = grad_output[t] + grad_h", "dh = grad_output[t]", "missing carry of h"),
-    Mistake(StudentRNN, "(1 - hs[t + 1] ** 2)", "(1 - hs[t] ** 2)", "?"),
+    Mistake(StudentRNN, "(1 - hs[t + 1] ** 2)", "(1 - hs[t] ** 2)",
+            "local derivative of h"),
     Mistake(StudentRNN, "(1 - hs[t + 1] ** 2)", "(1 - np.tanh(hs[t + 1]) ** 2)",
             "local derivative of h"),
     Mistake(StudentRNN, "hs[t].T @ dz", "hs[t + 1].T @ dz", "h shifted by one step"),
@@ -144,7 +152,6 @@ PLAIN = [
     Mistake(StudentRNN, "keepdims=True", "keepdims=False", "wrong shape"),
     Mistake(StudentRNN, "dz.sum(axis=0, keepdims=True)", "dz", "wrong shape"),
     Mistake(StudentRNN, "hs.append(np.tanh(", "hs.append(np.maximum(0, ", "local derivative of h"),
-    Mistake(StudentRNN, "return x, hs", "self.hs = hs; return x, hs", "right"),
     Mistake(StudentRNN, "self.b.add_grad(db)", "self.b.grad += db", "None not handled"),
 ]  # fmt: skip
 
@@ -160,6 +167,115 @@ CELL = [
 ]  # fmt: skip
 
 ZOO = [*JOINT, *GATEWISE, *PLAIN, *CELL]
+
+
+# Mistakes in subclasses of this package's own modules.
+
+
+class LinearTransposed(Linear):
+    def backward(self, record, grad_output):
+        grad = super().backward(record, grad_output)
+        self.weight.grad = self.weight.grad.T
+        return grad
+
+
+class LinearAssigned(Linear):
+    def backward(self, record, grad_output):
+        self.weight.grad = None
+        return super().backward(record, grad_output)
+
+
+class LinearWithoutBias(Linear):
+    def backward(self, record, grad_output):
+        kept = self.bias.grad
+        grad = super().backward(record, grad_output)
+        self.bias.grad = kept
+        return grad
+
+
+class LossWithoutMean(MSELoss):
+    def backward(self, record, grad_loss=1):
+        return super().backward(record, grad_loss) * record.difference.size
+
+
+class LossWithoutTwo(MSELoss):
+    def backward(self, record, grad_loss=1):
+        return super().backward(record, grad_loss) / 2
+
+
+class LossOverBatch(CrossEntropyLoss):
+    def backward(self, record, grad_loss=1):
+        return super().backward(record, grad_loss) / len(record.log_softmax)
+
+
+class LossIgnoresUpstream(MSELoss):
+    def backward(self, record, grad_loss=1):
+        return super().backward(record)
+
+
+class CellOfOnes(RNNCell):
+    def backward(self, step, grad_state):
+        return super().backward(step, np.ones_like(grad_state))
+
+
+class CellSign(LSTMCell):
+    def backward(self, step, grad_state):
+        grad_x, grad_prev = super().backward(step, grad_state)
+        return -grad_x, grad_prev
+
+
+class LayerWithoutLastState(LSTM):
+    def backward(self, trace, grad_output=None, grad_state=None):
+        return super().backward(trace, grad_output)
+
+
+class LayerWithoutOutput(RNN):
+    def backward(self, trace, grad_output=None, grad_state=None):
+        return super().backward(trace, None, grad_state)
+
+
+class LayerSwapsGates(LSTM):
+    def backward(self, trace, grad_output=None, grad_state=None):
+        grads = super().backward(trace, grad_output, grad_state)
+        i, f, g, o = np.split(self.bias_hh_l0.grad, 4)
+        self.bias_hh_l0.grad = np.concatenate([f, i, g, o])
+        return grads
+
+
+class LayerClips(RNN):
+    def backward(self, trace, grad_output=None, grad_state=None):
+        grads = super().backward(trace, grad_output, grad_state)
+        for parameter in self.parameters():
+            np.clip(parameter.grad, -0.5, 0.5, out=parameter.grad)
+        return grads
+
+
+def subclasses() -> list[tuple[object, tuple, str]]:
+    """A module, its inputs, and the name of the first finding."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((4, 3, 5))  # (T, N, D)
+    y = rng.standard_normal((4, 3, 5))
+    double = {"dtype": np.float64, "rng": 1}
+    return [
+        (LinearTransposed(5, 2, **double), (x,), "transposed"),
+        (LinearTransposed(5, 5, **double), (x,), "transposed"),
+        (LinearAssigned(5, 2, **double), (x,), "assigned instead of added between passes"),
+        (LinearWithoutBias(5, 2, **double), (x,), "gradient missing"),
+        (LossWithoutMean(), (x, y), "factor the number of entries of prediction"),
+        (LossWithoutTwo(), (x, y), "factor 1/2"),
+        (LossOverBatch(), (x[:, 0], np.array([0, 1, 2, 3])),
+         "factor 1/the size of prediction along axis 0"),
+        (LossIgnoresUpstream(), (x, y), "upstream of ones"),
+        (CellOfOnes(5, 4, **double), (x[0],), "upstream of ones"),
+        (CellSign(5, 4, **double), (x[0],), "factor −1"),
+        (LayerWithoutLastState(5, 4, **double), (x,), "gradient of the final state ignored"),
+        (LayerWithoutLastState(5, 4, 2, bidirectional=True, **double), (x,),
+         "gradient of the final state ignored"),
+        (LayerWithoutOutput(5, 4, **double), (x,), "gradient of the output ignored"),
+        (LayerSwapsGates(5, 4, **double), (x,), "gates in another order"),
+        (LayerSwapsGates(5, 4, 2, **double), (x,), "gates in another order"),
+        (LayerClips(5, 4, **double), (x,), "clipping"),
+    ]  # fmt: skip
 
 
 def plant(of: type, *changes: tuple[str, str]) -> type:

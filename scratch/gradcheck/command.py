@@ -1,0 +1,94 @@
+"""python -m scratch check FILE.py:NAME: is a person's own backward pass right, and if not, why."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+
+from typing import Any
+
+from ..commands.options import Mistake, at_least
+from . import anatomy, trace
+from .check import check_gradients
+from .loading import KINDS, Sizes, inputs_for, load, make, own_code
+from .subject import NotCheckable, Subject
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser(
+        "check",
+        help="check the backward pass of a class of your own",
+        description="Check the backward pass of a class of your own, and name the mistake. "
+        "Exit status: 0 right, 1 wrong, 2 could not be checked.",
+    )
+    parser.add_argument("target", metavar="FILE.py:NAME", help="a class derived from Module")
+    parser.add_argument("--like", choices=KINDS, help="compare the values inside with ours")
+    parser.add_argument("--input-size", type=at_least(1), default=4, help="(default 4)")
+    parser.add_argument("--hidden-size", type=at_least(1), default=5, help="(default 5)")
+    parser.add_argument("--seq-len", type=at_least(1), default=4, help="time steps (default 4)")
+    parser.add_argument("--batch", type=at_least(1), default=3, help="samples (default 3)")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """The exit status: 0 right, 1 wrong. What could not be checked is a `Mistake`."""
+    path = args.target.rpartition(":")[0]
+    sizes = Sizes(args.input_size, args.hidden_size, args.seq_len, args.batch)
+    cls = load(args.target)
+    module = make(cls, path, sizes)
+    inputs = inputs_for(module, path, sizes, args.like)
+    try:
+        report = own_code(path, "the check", check, module, inputs)
+        lines = own_code(path, "the comparison", compare, module, inputs, args.like)
+    except NotCheckable as error:
+        raise Mistake(f"{args.target}: {error}") from None
+    if args.json:
+        found = {**report.to_dict(), "like": lines and {"kind": args.like, **lines}}
+        print(json.dumps(plain(found), ensure_ascii=False))
+    else:
+        print(report)
+        for words, text in lines.items():
+            if words != "ok":
+                print(f"\n{words}, compared with {args.like}: {text}")
+    return 0 if report.ok and lines.get("ok", True) else 1
+
+
+def check(module: Any, inputs: tuple[Any, ...]) -> Any:
+    try:
+        return check_gradients(module, *inputs)
+    except NotCheckable as error:
+        raise Mistake(str(error)) from None
+
+
+def compare(module: Any, inputs: tuple[Any, ...], like: str | None) -> dict[str, Any]:
+    """The first quantity of the forward and of the backward pass that is not ours."""
+    if like is None:
+        return {}
+    subject = Subject(module, inputs, 0)
+    known = anatomy.find(subject)
+    kind = "LSTM" if like.startswith("LSTM") else "RNN"
+    if known is None or (known.kind == "LSTM") != (kind == "LSTM"):
+        closest = trace.best_guess(subject, kind)
+        text = f"it does not compute what {like} computes with these parameters"
+        if closest is not None and closest.first_wrong is not None:
+            text += f"; read in the way that comes closest, {closest}"
+        return {"ok": False, "forward": text}
+    backward = trace.compare_backward(subject, known)
+    return {
+        "ok": backward.first_wrong is None,
+        "forward": "every answer agrees",
+        "backward": str(backward),
+    }
+
+
+def plain(value: Any) -> Any:
+    """Numbers that JSON has: infinity and NaN become words."""
+    if isinstance(value, dict):
+        return {key: plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
