@@ -29,16 +29,29 @@ def train(
         state: Any = None
         total = 0.0
         for x, target in chunks(inputs, targets, truncate):
-            optimizer.zero_grad()
-            output, state = model.forward_from(x, state)
-            loss = criterion(output, target)
-            loss.backward()
-            if max_norm is not None:
-                clip_grad_norm_(model.parameters(), max_norm)
-            optimizer.step()
-            state = detach(state)
-            total += loss.item() * (x.shape[1] / inputs.shape[1])
+            loss, state = train_step(model, criterion, optimizer, x, target, state, max_norm)
+            total += loss * (x.shape[1] / inputs.shape[1])
         yield total
+
+
+def train_step(
+    model: Any,
+    criterion: nn.Module,
+    optimizer: Optimizer,
+    x: Tensor,
+    target: Tensor,
+    state: Any = None,
+    max_norm: float | None = None,
+) -> tuple[float, Any]:
+    """As `scratch.training.train_step`."""
+    optimizer.zero_grad()
+    output, state = model.forward_from(x, state)
+    loss = criterion(output, target)
+    loss.backward()
+    if max_norm is not None:
+        clip_grad_norm_(model.parameters(), max_norm)
+    optimizer.step()
+    return loss.item(), detach(state)
 
 
 def detach(state: Any) -> Any:

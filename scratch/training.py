@@ -35,16 +35,29 @@ def train(
         state: Any = None
         total = 0.0
         for x, target in chunks(inputs, targets, truncate):
-            optimizer.zero_grad()
-            record = model.forward_from(x, state)
-            loss = criterion.forward(record.output, target)
-            model.backward(record, criterion.backward(loss))
-            if max_norm is not None:
-                clip_grad_norm_(model.parameters(), max_norm)
-            optimizer.step()
-            state = record.state
-            total += float(loss.value) * (x.shape[1] / inputs.shape[1])
+            loss, state = train_step(model, criterion, optimizer, x, target, state, max_norm)
+            total += loss * (x.shape[1] / inputs.shape[1])
         yield total
+
+
+def train_step(
+    model: Any,
+    criterion: Module,
+    optimizer: Adam,
+    x: Array,
+    target: Array,
+    state: Any = None,
+    max_norm: float | None = None,
+) -> tuple[float, Any]:
+    """One step of the optimizer; the loss before it, and the last state, a constant."""
+    optimizer.zero_grad()
+    record = model.forward_from(x, state)
+    loss = criterion.forward(record.output, target)
+    model.backward(record, criterion.backward(loss))
+    if max_norm is not None:
+        clip_grad_norm_(model.parameters(), max_norm)
+    optimizer.step()
+    return float(loss.value), record.state
 
 
 def truncation_error(
