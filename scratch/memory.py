@@ -60,7 +60,8 @@ def columns(
     """
     if memory is None:
         place = np.empty(rows * max(sizes), dtype)
-        return [place[: rows * n].reshape(rows, n) for n in sizes]
+        views = {n: place[: rows * n].reshape(rows, n) for n in set(sizes)}
+        return [views[n] for n in sizes]
     place = memory.empty((rows * sum(sizes),), dtype)
     if min(sizes) == max(sizes):
         stacked: Sequence[Array] = place.reshape(len(sizes), rows, sizes[0])  # type: ignore[assignment]
