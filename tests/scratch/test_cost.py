@@ -1,0 +1,187 @@
+"""What a pass costs, in products, calls and bytes: counted, not timed."""
+
+from __future__ import annotations
+
+import gc
+import math
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from scratch import LSTM, RNN
+from scratch.weights import GradWeights
+
+LAYERS = pytest.mark.parametrize("layer_class", [RNN, LSTM])
+MAKERS = ("empty", "empty_like", "zeros", "zeros_like", "frombuffer", "ascontiguousarray", "array")
+
+
+class Count:
+    """What NumPy was asked to do: calls, matrix products, and numbers that went into them."""
+
+    def __init__(self):
+        self.calls = self.products = self.multiplications = self.tanhs = self.new_arrays = 0
+
+
+class Counted(np.ndarray):
+    """An array that counts every ufunc and function of NumPy it takes part in."""
+
+    count = Count()
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=(), **kwargs):
+        count = Counted.count
+        count.calls += 1
+        plain = [np.asarray(array) for array in inputs]
+        if out:
+            kwargs["out"] = tuple(np.asarray(array) for array in out)
+        result = getattr(ufunc, method)(*plain, **kwargs)
+        count.new_arrays += not out
+        count.products += ufunc is np.matmul
+        if ufunc is np.matmul:
+            count.multiplications += plain[0].size * plain[1].shape[-1]
+        if ufunc is np.tanh:
+            count.tanhs += plain[0].size
+        return out[0] if out else np.asarray(result).view(Counted)
+
+    def __array_function__(self, function, types, args, kwargs):
+        Counted.count.calls += 1
+        result = super().__array_function__(function, types, args, kwargs)
+        assert function not in (np.dot, np.einsum, np.tensordot, np.inner, np.vdot), function
+        return result.view(Counted) if type(result) is np.ndarray else result
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Make every new array one that counts; returns a function that counts one pass."""
+    for name in MAKERS:
+        make = getattr(np, name)
+        monkeypatch.setattr(
+            np, name, lambda *args, make=make, **kwargs: make(*args, **kwargs).view(Counted)
+        )
+
+    def count(run):
+        Counted.count = Count()
+        result = run()
+        return Counted.count, result
+
+    return count
+
+
+def make(layer_class, size, **options):
+    """A layer without a past, x, and a gradient for its output."""
+    T, N, D, H = size
+    rng = np.random.default_rng(0)
+    layer = layer_class(D, H, **options, dtype=np.float64, rng=rng)
+    width = H * (2 if layer.bidirectional else 1)
+    return layer, rng.standard_normal((T, N, D)), rng.standard_normal((T, N, width))
+
+
+def gates(layer_class):
+    return 4 if layer_class is LSTM else 1
+
+
+# Arithmetic
+
+
+@LAYERS
+@pytest.mark.parametrize(("T", "N"), [(1, 3), (7, 3), (9, 600)])
+@pytest.mark.parametrize("options", [{}, {"num_layers": 2}, {"bidirectional": True}])
+def test_one_product_per_step_forward_and_no_arithmetic_is_done_twice(
+    layer_class, T, N, options, counted
+):
+    D, H = 5, 4
+    layer, x, grad = make(layer_class, (T, N, D, H), **options)
+    rows = gates(layer_class) * H
+    inputs = [  # of each run: the columns of W_ih and W_hh
+        parameter.shape[1] + H
+        for name, parameter in layer.named_parameters()
+        if name.startswith("weight_ih")
+    ]
+    forward, trace = counted(lambda: layer.forward(x))
+    assert forward.products == T * len(inputs)
+    assert forward.multiplications == sum(T * N * rows * (m + 1) for m in inputs)  # 1: the biases
+    assert forward.tanhs == T * N * len(inputs) * (5 if layer_class is LSTM else 1) * H
+
+    backward, _ = counted(lambda: layer.backward(trace, grad))
+    steps_together = math.ceil(GradWeights.COLUMNS / N)
+    assert backward.products == len(inputs) * (T + math.ceil(T / steps_together))
+    assert backward.multiplications == sum(T * N * rows * (2 * m + 1) for m in inputs)
+    assert backward.tanhs == 0
+
+
+@LAYERS
+@pytest.mark.parametrize("N", [1, 16])
+def test_calls_of_numpy_grow_in_proportion_to_the_steps(layer_class, N, counted):
+    counts = {}
+    for T in (100, 1000):
+        layer, x, grad = make(layer_class, (T, N, 2, 3))
+        counts[T], _ = counted(lambda: layer.backward(layer.forward(x), grad))  # noqa: B023
+    assert counts[1000].calls <= 10 * counts[100].calls
+    assert counts[1000].new_arrays <= 10 * counts[100].new_arrays
+    assert counts[1000].multiplications == 10 * counts[100].multiplications
+
+
+@LAYERS
+def test_a_step_is_computed_in_place(layer_class, counted):
+    T = 50
+    layer, x, _grad = make(layer_class, (T, 3, 2, 4))
+    forward, _ = counted(lambda: layer.forward(x))
+    per_step = 1 if layer_class is LSTM else 0  # i ⊙ g, which is added to f ⊙ c_prev
+    assert forward.new_arrays - per_step * T < 10
+
+
+# Memory
+
+WORD = 8  # bytes of a float64
+SIZE = T, N, D, H = 40, 64, 8, 64
+VIEWS = 300  # bytes of the Python objects of one step that show where it is in a larger array
+
+
+def traced(run):
+    """The bytes that are left after `run`, beside its result those at the peak, and its result."""
+    gc.collect()
+    tracemalloc.start()
+    try:
+        result = run()
+        left, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    return left, peak, result
+
+
+@LAYERS
+def test_a_record_is_within_its_bound_and_a_copy_of_the_input(layer_class):
+    layer, x, _grad = make(layer_class, SIZE)
+    left, peak, _trace = traced(lambda: layer.forward(x))
+    numbers = (9 if layer_class is LSTM else 3) * T * N * H + x.size
+    assert left <= numbers * WORD
+    assert peak <= numbers * WORD
+
+
+@LAYERS
+def test_a_second_pass_takes_no_new_memory(layer_class):
+    layer, x, _grad = make(layer_class, (T, N, D, 2 * H))
+    layer.forward(x)
+    _left, peak, _ = traced(lambda: layer.forward(x))
+    assert peak < T * N * 2 * H * WORD  # less than one of the arrays of the record
+
+
+@LAYERS
+@pytest.mark.parametrize("steps", [T, 4 * T])
+def test_a_call_without_a_record_takes_its_output_and_one_step(layer_class, steps):
+    layer, x, _grad = make(layer_class, (steps, N, D, H))
+    weights = sum(parameter.data.nbytes for parameter in layer.parameters())
+    _left, peak, (output, _state) = traced(lambda: layer(x))
+    step = (gates(layer_class) + 6) * N * H * WORD + N * (D + 1) * WORD
+    assert peak <= output.nbytes + step + 2 * weights + VIEWS * steps
+
+
+@LAYERS
+def test_the_backward_pass_takes_no_memory_that_grows_but_the_gradient_of_x(layer_class):
+    extra = {}
+    for steps in (T, 4 * T):
+        layer, x, grad = make(layer_class, (steps, N, D, H))
+        trace = layer.forward(x)
+        _left, peak, (grad_x, _) = traced(lambda: layer.backward(trace, grad))  # noqa: B023
+        extra[steps] = peak - grad_x.nbytes
+    assert extra[4 * T] <= extra[T] + VIEWS * 3 * T
