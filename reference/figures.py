@@ -114,16 +114,20 @@ def draw_losses(scratch: Sequence[float], torch: Sequence[float], y_label: str) 
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
     a, b = np.array(scratch), np.array(torch)
     epochs = np.arange(1, len(a) + 1)
-    marker: dict[str, Any] = {"marker": "o", "markersize": 4} if len(a) == 1 else {}
-    above.plot(epochs, a, **SCRATCH, **marker)
-    above.plot(epochs, b, **TORCH, **marker)
+    one = len(a) == 1  # a line of one point is not seen
+    above.plot(epochs, a, **SCRATCH, **({"marker": "o", "ms": 11, "mfc": "none"} if one else {}))
+    above.plot(epochs, b, **TORCH, **({"marker": "x", "ms": 7, "mew": 2} if one else {}))
     positive = np.concatenate([a, b])[np.concatenate([a, b]) > 0]
     if positive.size and positive.max() > 20 * positive.min():
         above.set_yscale("log")
     above.set_ylabel(y_label)
-    _log_with_zeros(below, epochs, np.abs(a - b), vertical=True)
+    with np.errstate(invalid="ignore"):  # ∞ − ∞
+        difference = np.abs(a - b)
+    _log_with_zeros(below, epochs, difference, vertical=True)
     below.set(xlabel="epoch", ylabel="|scratch − torch|")
     _whole_numbers(below)
+    if one:
+        below.set_xticks([1])
     _legend_above(above, below)
     figure.align_ylabels()
     return figure
@@ -136,7 +140,7 @@ def draw_parity(parity: Parity, *, axes: Axes | None = None) -> Figure:
     relative = np.array([row.relative for row in parity.rows])
     tolerance = parity.rows[0].tolerance
     axes.axvline(tolerance, color="0.3", linestyle="--", label=f"tolerance, {tolerance:.0e}")
-    _log_with_zeros(axes, places, relative, vertical=False)
+    _log_with_zeros(axes, places, relative, vertical=False, upto=tolerance)
     axes.set_yticks(places, [row.label for row in parity.rows])
     axes.set_ylim(len(places) - 0.5, -0.5)
     axes.grid(axis="y", color="0.9")
@@ -146,29 +150,33 @@ def draw_parity(parity: Parity, *, axes: Axes | None = None) -> Figure:
     return figure
 
 
-def _log_with_zeros(axes: Axes, places: Array, values: Array, *, vertical: bool) -> None:
-    """Values on a logarithmic axis; exact zeros, which have no place on it, at its lower end."""
+def _log_with_zeros(
+    axes: Axes, places: Array, values: Array, *, vertical: bool, upto: float = 0.0
+) -> None:
+    """Values on a logarithmic axis; zeros and infinities, which have no place on it, at its ends.
+
+    `vertical`: the values go up, the places to the right; otherwise the other way round.
+    `upto`: the axis reaches beyond it.
+    """
     positive = values[np.isfinite(values) & (values > 0)]
-    low = positive.min() if positive.size else 1e-17
-    floor = 10.0 ** np.floor(np.log10(low) - 0.7)
+    low, high = (positive.min(), positive.max()) if positive.size else (1e-16, 1e-14)
+    floor, ceiling = 10.0 ** np.floor(np.log10(low) - 0.7), 3 * max(high, upto)
     dots: dict[str, Any] = {"linestyle": "none", "clip_on": False, "color": "0.1", "zorder": 3}
-    for chosen, at, style in (
-        (values > 0, values, {"marker": "o", "ms": 5, "label": "difference"}),
-        (
-            values == 0,
-            np.full(len(values), floor),
-            {"marker": "v" if vertical else "<", "ms": 6, "mfc": "white", "label": "exactly 0"},
-        ),
+    for chosen, shown, marker, label in (
+        (np.isfinite(values) & (values > 0), values, "o", "difference"),
+        (values == 0, np.full(len(values), floor), "v" if vertical else "<", "exactly 0"),
+        (np.isinf(values), np.full(len(values), ceiling), "^" if vertical else ">", "infinite"),
     ):
         if chosen.any():
-            xy = (places[chosen], at[chosen]) if vertical else (at[chosen], places[chosen])
-            axes.plot(*xy, **dots | style)
+            xy = (places[chosen], shown[chosen]) if vertical else (shown[chosen], places[chosen])
+            fill = dots["color"] if marker == "o" else "white"
+            axes.plot(*xy, **dots, marker=marker, mfc=fill, ms=5.5, label=label)
     if vertical:
         axes.set_yscale("log")
-        axes.set_ylim(bottom=floor)
+        axes.set_ylim(floor, ceiling)
     else:
         axes.set_xscale("log")
-        axes.set_xlim(left=floor)
+        axes.set_xlim(floor, ceiling)
 
 
 def _axes(axes: Any, width: float, height: float) -> tuple[Figure, Any]:

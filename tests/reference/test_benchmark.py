@@ -1,0 +1,161 @@
+"""The bench command: what it measures, what it writes, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from reference.__main__ import main
+from reference.benchmark import DTYPES, OPTIONS, SIZES, Case, Work, cases, limit, measure, torch_peak
+from reference.commands import bench
+from scratch import LSTM, RNN
+from scratch.systems import SYSTEMS
+
+
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """As if the libraries had been loaded with the settings that the command wants."""
+    for name, value in {**dict.fromkeys(bench.THREADS, "1"), **bench.QUIET}.items():
+        monkeypatch.setenv(name, value)
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_every_case_does_the_same_work_on_both_sides():
+    """Small ones run; of the large ones, the names are all there."""
+    names = [(case.section, case.name) for case in cases()]
+    assert len(set(names)) == len(names)
+    assert len(names) == len(SYSTEMS) + 2 * (2 * len(SIZES) + len(OPTIONS))
+
+
+def test_a_row_is_a_line_of_json_and_of_the_table(tmp_path, capfd, in_this_process):
+    file, figure = tmp_path / "bench.json", tmp_path / "bench.png"
+    options = ["--rows", "classes", "--repeats", "2", "--threads", "1"]
+    assert main(["bench", *options, "--json", str(file), "--figure", str(figure)]) == 0
+    printed = capfd.readouterr().out.splitlines()
+    assert max(map(len, printed)) <= 120
+    assert sum("classes-rnn" in line for line in printed) == len(DTYPES)
+    assert f"torch {torch.__version__}, threads 1" in printed[0]
+    assert figure.read_bytes().startswith(b"\x89PNG")
+
+    result = json.loads(file.read_text())
+    assert (result["NumPy"], result["threads"]) == (np.__version__, 1)
+    assert [row["dtype"] for row in result["rows"]] == list(DTYPES)
+    for row in result["rows"]:
+        assert (row["section"], row["name"], row["rounds"]) == ("training step", "classes-rnn", 2)
+        for name in ("scratch_ms", "torch_ms", "ratio", "limit_ms"):
+            assert 0 < row[name]["low"] <= row[name]["median"] <= row[name]["high"]
+        assert row["share"] > 0
+        assert min(row["scratch_bytes"], row["torch_bytes"]) > 0
+
+
+def test_growth_with_the_steps(tmp_path, capfd, in_this_process):
+    file = tmp_path / "growth.json"
+    options = ["--growth", "--rows", "RNN (1, 8*64", "--repeats", "1", "--threads", "1"]
+    assert main(["bench", *options, "--json", str(file)]) == 0
+    assert max(map(len, capfd.readouterr().out.splitlines())) <= 120
+    (row,) = json.loads(file.read_text())["rows"]
+    assert (row["name"], row["dtype"]) == ("RNN (1, 8, 64)", "float64")
+    assert row["long_ms"]["median"] > row["short_ms"]["median"] > 0
+
+
+def test_the_command_starts_itself_with_the_threads_that_it_names():
+    command = [sys.executable, "-m", "reference", "bench", "--rows", "alone RNN (7*32"]
+    result = subprocess.run(
+        [*command, "--repeats", "1", "--threads", "1"],
+        env={**os.environ, "OMP_NUM_THREADS": "2"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "threads 1" in result.stdout
+    assert not result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--rows", "gru"], ["--rows", "gru", "sine-lstm"]),
+        (["--growth", "--rows", "sine-lstm"], ["--rows", "sine-lstm"]),
+        (["--repeats", "0"], ["--repeats", "at least 1", "'0'"]),
+        (["--threads", "two"], ["--threads", "at least 1", "'two'"]),
+        (["--json", "nowhere/bench.json"], ["--json", "existing folder", "nowhere"]),
+        (["--json", "."], ["--json", "name of a file"]),
+        (["--figure", "nowhere/bench.png"], ["--figure", "existing folder", "nowhere"]),
+        (["--figure", "bench.xyz"], ["--figure", "bench.xyz", ".png"]),
+        (["--figure", "bench.png", "--growth"], ["--figure", "--growth"]),
+    ],
+)
+def test_what_it_refuses(options, words, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as exit_:
+        main(["bench", *options])
+    assert exit_.value.code == 2
+    captured = capsys.readouterr()
+    assert not captured.out
+    assert captured.err.count("\n") == 1
+    for word in words:
+        assert word in captured.err
+
+
+def test_the_passes_run_in_turn_and_are_measured():
+    """A pass of 2 MB beside one of 1 MB; both once for their memory, and in every round."""
+    calls = []
+
+    def ours():
+        calls.append("scratch")
+        np.zeros(250_000)
+
+    def theirs():
+        calls.append("torch")
+        torch.zeros(125_000, dtype=torch.float64)
+
+    work = Work(ours, theirs, lambda: calls.append("limit"))
+    row = measure(Case("section", "name", lambda dtype: work), "float64", 3, 0)
+    assert calls[-9:] == ["scratch", "torch", "limit"] * 3
+    assert row.rounds == 3
+    assert row.scratch_bytes == pytest.approx(2e6, rel=0.05)
+    assert row.torch_bytes == pytest.approx(1e6, rel=0.05)
+
+
+def test_peak_of_tensors_counts_what_lives_at_the_same_time():
+    def run():
+        for _ in range(3):
+            torch.zeros(1000, dtype=torch.float64)
+        first, second = torch.zeros(1000), torch.zeros(500)
+        del first, second
+
+    assert torch_peak(run) == 8000
+
+
+@pytest.mark.parametrize("layer_class", [RNN, LSTM])
+@pytest.mark.parametrize("options", [{}, *({k: v} for k, v in (("num_layers", 2), ("bidirectional", True)))])
+def test_the_limit_has_the_products_and_the_tanh_of_the_pass(layer_class, options, monkeypatch):
+    """Counted on both sides: the same shapes of products, as often, and as many numbers in tanh."""
+    T, N, D, H = 6, 100, 3, 4
+    done = []
+    layer = layer_class(D, H, **options, dtype=np.float64)
+    x = np.random.default_rng(0).standard_normal((T, N, D))
+    for name in ("matmul", "tanh"):
+        function = getattr(np, name)
+        monkeypatch.setattr(
+            np,
+            name,
+            lambda *args, function=function, name=name, **kwargs: (
+                done.append((name, *(a.shape for a in args))),
+                function(*args, **kwargs),
+            )[1],
+        )
+    layer(x)
+    passed = done.copy()
+    done.clear()
+    limit(layer, [N] * T, backward=False)()
+    shapes = [(name, *((s[-2:]) for s in rest)) for name, *rest in passed]
+    assert sorted(shapes) == sorted(done)

@@ -1,0 +1,196 @@
+"""python -m reference compare, as a user runs it, and its refusals."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reference.__main__ import main
+
+ROOT = Path(__file__).parents[2]
+LINE = re.compile(r"  (scratch|torch) +Epoch \[(\d+)/(\d+)\], Loss: (\d+\.\d+)(?: +(\S+) apart)?$")
+PICTURES = ("prediction", "loss", "parity")
+
+
+def run(*arguments, cwd=ROOT):
+    return subprocess.run(
+        [sys.executable, "-m", "reference", "compare", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+
+
+def test_a_run(tmp_path):
+    result = run("classes-rnn", "airline-lstm", "--json", "numbers.json", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    assert all(len(line) <= 110 for line in result.stdout.splitlines())
+
+    lines = [match.groups() for line in result.stdout.splitlines() if (match := LINE.match(line))]
+    numbers = json.loads((tmp_path / "numbers.json").read_text())
+    expected = []
+    for name, epochs in (("classes-rnn", 10), ("airline-lstm", 30)):
+        losses = numbers[name]["loss"]
+        for side in ("scratch", "torch"):
+            for epoch in range(epochs // 10, epochs + 1, epochs // 10):
+                expected.append((side, str(epoch), str(epochs), f"{losses[side][epoch - 1]:.6f}"))
+    assert [line[:4] for line in lines] == expected
+    assert all((side == "torch") == (apart is not None) for side, *_, apart in lines)
+
+    for name in ("classes-rnn", "airline-lstm"):
+        for kind in PICTURES:
+            path = Path("out") / f"{name}-{kind}.png"
+            assert str(path) in result.stdout
+            assert (tmp_path / path).read_bytes().startswith(b"\x89PNG")
+    assert len(list((tmp_path / "out").iterdir())) == 6
+
+
+def test_the_numbers_of_a_run(tmp_path):
+    path = tmp_path / "numbers.json"
+    options = ["--out", str(tmp_path / "new" / "out"), "--json", str(path)]
+    assert main(["compare", "classes-rnn", "airline-lstm", *options]) == 0
+    numbers = json.loads(path.read_text())
+    assert list(numbers) == ["classes-rnn", "airline-lstm"]
+    for system in numbers.values():
+        assert list(system) == [
+            *("dtype", "epochs", "first_step", "trained", "loss", "held_out_rmse", "seconds")
+        ]
+        assert system["dtype"] == "float64"
+        assert 0 < system["first_step"]["outputs"] < 1e-12
+        assert 0 < system["first_step"]["gradients"] < 1e-12
+        assert 0 < system["trained"]["weights"] < 1e-8
+        assert 0 < system["trained"]["predictions"] < 1e-8
+        assert all(seconds > 0 for seconds in system["seconds"].values())
+        for side in ("scratch", "torch"):
+            assert len(system["loss"][side]) == system["epochs"]
+    classes, airline = numbers.values()
+    assert classes["held_out_rmse"] is None
+    assert classes["loss"]["scratch"][0] == pytest.approx(np.log(5), rel=0.2)
+    assert all(np.diff(classes["loss"]["scratch"]) < 0)
+    rmse = airline["held_out_rmse"]
+    assert rmse["naive"] == pytest.approx(41.9, abs=0.05)
+    assert max(rmse["scratch"], rmse["torch"]) <= 21
+    assert rmse["scratch"] == pytest.approx(rmse["torch"], rel=1e-8)
+
+
+def test_every_option(tmp_path, capsys):
+    path = tmp_path / "numbers.json"
+    options = {"--epochs": 2, "--hidden-size": 3, "--lr": 0.02, "--seed": 5, "--dtype": "float32"}
+    flat = [str(entry) for pair in options.items() for entry in pair]
+    flat += ["--every-step", "--truncate", "5", "--out", str(tmp_path), "--json", str(path)]
+    assert main(["compare", "airline-lstm", "airline-lstm", *flat]) == 0
+    assert list(json.loads(path.read_text())) == ["airline-lstm"]
+    output = capsys.readouterr().out
+    assert "float32, hidden size 3, Adam lr 0.02, epochs 2, gradient cut every 5 steps" in output
+    assert "apart from the gradients in float64: scratch" in output
+    assert "Epoch [2/2]" in output
+
+
+def test_every_step_leaves_out_what_answers_once(tmp_path, capsys):
+    options = ["--every-step", "--epochs", "1", "--hidden-size", "2", "--out", str(tmp_path)]
+    assert main(["compare", *options]) == 0
+    headings = re.findall(r"^(\S+): Simple", capsys.readouterr().out, re.MULTILINE)
+    assert headings == ["sine-rnn", "sine-lstm", "airline-lstm"]
+
+
+def write_csv(path, rows):
+    path.write_text("day,level\n" + "\n".join(f"{i},{row}" for i, row in enumerate(rows)) + "\n")
+    return ["--csv", str(path), "--column", "level", "--window", "4"]
+
+
+def test_a_series_of_ones_own(tmp_path, capsys):
+    series = write_csv(tmp_path / "level.csv", np.sin(np.arange(40)) * 3)
+    options = ["--epochs", "2", "--out", str(tmp_path)]
+    assert main(["compare", *series, *options]) == 0
+    output = capsys.readouterr().out
+    assert re.search(r"held-out RMSE +scratch \S+, torch \S+, .* \(level\)$", output, re.MULTILINE)
+    assert (tmp_path / "series-lstm-prediction.png").exists()
+    assert main(["compare", "sine-rnn", *series, *options]) == 0
+    assert (tmp_path / "sine-rnn-prediction.png").exists()
+
+
+def test_a_training_that_explodes_is_reported(tmp_path):
+    """Numbers that JSON has no word for become null."""
+    path = tmp_path / "numbers.json"
+    # float32 overflows at 3e38, and so does the square of a prediction of 1e20.
+    options = ["--lr", "1e20", "--dtype", "float32", "--epochs", "3", "--out", tmp_path]
+    result = run("airline-lstm", *options, "--json", path)
+    assert result.returncode == 0, result.stderr
+    assert "Traceback" not in result.stderr
+    losses = json.loads(path.read_text())["airline-lstm"]["loss"]
+    assert losses["scratch"][1:] == losses["torch"][1:] == [None, None]
+
+
+# What a person can mend: one line on standard error, exit status 2, and nothing was trained
+
+
+def assert_refused(arguments, capsys, *words):
+    with pytest.raises(SystemExit) as stopped:
+        main(["compare", *map(str, arguments)])
+    assert stopped.value.code == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert len(captured.err.splitlines()) == 1, captured.err
+    for word in words:
+        assert word in captured.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["sine"], ["'sine'", "sine-rnn", "airline-lstm"]),
+        (["--epochs", "-1"], ["--epochs", "at least 1", "-1"]),
+        (["--epochs", "many"], ["--epochs", "many"]),
+        (["--hidden-size", "0"], ["--hidden-size", "at least 1"]),
+        (["--lr", "0"], ["--lr", "above 0"]),
+        (["--lr", "nan"], ["--lr", "above 0"]),
+        (["--seed", "-3"], ["--seed", "at least 0"]),
+        (["--dtype", "float16"], ["--dtype", "float16", "float32"]),
+        (["--truncate", "0", "--every-step"], ["--truncate", "at least 1"]),
+        (["--truncate", "5"], ["--truncate", "--every-step"]),
+        (["classes-rnn", "--every-step"], ["--every-step", "classes-rnn", "sine-lstm"]),
+        (["--csv", "x.csv", "--window", "3"], ["--column"]),
+        (["--column", "x"], ["--csv"]),
+        (["--unknown"], ["--unknown"]),
+    ],
+)
+def test_bad_arguments(arguments, words, capsys, tmp_path):
+    assert_refused([*arguments, "--out", tmp_path], capsys, *words)
+
+
+def test_bad_places(tmp_path, capsys):
+    file = tmp_path / "file"
+    file.touch()
+    assert_refused(["--out", file], capsys, "--out", "folder")
+    assert_refused(["--out", file / "below"], capsys, "--out")
+    out = ["--out", tmp_path / "out"]
+    assert_refused([*out, "--json", tmp_path], capsys, "--json", "folder")
+    assert_refused([*out, "--json", tmp_path / "no" / "a.json"], capsys, "--json", "existing")
+
+
+def test_bad_series(tmp_path, capsys):
+    out = ["--out", tmp_path]
+    assert_refused(
+        [*out, "--csv", tmp_path / "no.csv", "--column", "a", "--window", 3], capsys, "no.csv"
+    )
+    series = write_csv(tmp_path / "level.csv", [1, 2, "three", *range(40)])
+    assert_refused([*out, *series], capsys, "line 4", "three")
+    series = write_csv(tmp_path / "level.csv", range(7))
+    assert_refused([*out, *series], capsys, "level", "7")
+    assert_refused([*out, *series[:3], "height", *series[4:]], capsys, "height", "day, level")
+    assert_refused([*out, "classes-rnn", *series], capsys, "classes-rnn")
+
+
+def test_a_mistake_as_a_user_sees_it():
+    result = run("--epochs", "0")
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert len(result.stderr.splitlines()) == 1
+    assert "--epochs: expected a whole number of at least 1" in result.stderr

@@ -1,0 +1,93 @@
+"""Both sides of the systems: the first step and the whole training."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from reference import twin
+from reference.trial import compare_first_step, largest_difference, rounding, run_scratch, run_torch
+from scratch.systems import SYSTEMS, load_task
+
+
+def few(task, count=20):
+    """The task with the first sequences of its data: the same steps in less time."""
+    data = task.data
+    return replace(
+        task, data=data._replace(inputs=data.inputs[:count], targets=data.targets[:count])
+    )
+
+
+ALL = [
+    (name, every_step)
+    for name, system in SYSTEMS.items()
+    for every_step in ([False, True] if system.allows_every_step else [False])
+]
+
+
+@pytest.mark.parametrize(("name", "every_step"), ALL)
+def test_the_first_step_agrees(name, every_step):
+    task = few(load_task(SYSTEMS[name], every_step=every_step), 200)
+    model = task.make_model()
+    parity = compare_first_step(model, task)
+    assert parity.ok, str(parity)
+    parameters = [name for name, _ in model.named_parameters()]
+    assert [row.label for row in parity.rows] == [
+        *("prediction", "loss", "gradient of prediction", "gradient of x"),
+        *(f"gradient of {name}" for name in parameters),
+    ]
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_a_mistake_in_the_model_shows_at_the_first_step():
+    task = few(load_task(SYSTEMS["sine-lstm"]))
+    model = task.make_model()
+    backward = model.lstm.backward
+
+    def wrong(*arguments):
+        grads = backward(*arguments)
+        model.lstm.weight_hh_l0.grad[7, 3] += 1e-9
+        return grads
+
+    model.lstm.backward = wrong
+    (bad,) = (row for row in compare_first_step(model, task).rows if not row.ok)
+    assert (bad.label, bad.index) == ("gradient of lstm.weight_hh_l0", (7, 3))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "truncate"),
+    [
+        ("sine-rnn", {}, None),
+        ("sine-lstm", {}, None),
+        ("sine-rnn", {"every_step": True}, 15),
+        ("airline-lstm", {"every_step": True}, 5),
+        ("classes-rnn", {"seed": 1}, None),
+    ],
+)
+def test_trained_sides_stay_together(name, options, truncate):
+    task = few(load_task(SYSTEMS[name], **options))
+    model = task.make_model()
+    theirs, start = twin(model), {k: v.copy() for k, v in model.state_dict().items()}
+    lines = {"scratch": [], "torch": []}
+    ours = run_scratch(model, task, truncate, lambda *line: lines["scratch"].append(line))
+    other = run_torch(theirs, task, truncate, lambda *line: lines["torch"].append(line))
+    # 100 steps add up what rounding moves in each; more than 1e-8 would be another algorithm.
+    assert largest_difference(ours.weights, other.weights) < 1e-8
+    np.testing.assert_allclose(ours.losses, other.losses, rtol=1e-8, atol=1e-12)
+    np.testing.assert_allclose(ours.prediction, other.prediction, rtol=0, atol=1e-8)
+    assert ours.prediction.shape == other.prediction.shape
+    assert largest_difference(ours.weights, start) > 1e-3
+    for side, result in (("scratch", ours), ("torch", other)):
+        assert lines[side] == list(enumerate(result.losses, 1))
+        assert len(result.losses) == task.system.epochs
+        assert result.losses[-1] < result.losses[0]
+        assert result.seconds > 0
+        assert (result.held_out is None) is (task.held_out is None)
+
+
+def test_rounding_is_that_of_the_dtype():
+    task = load_task(SYSTEMS["classes-rnn"], dtype=np.float32)
+    for error in rounding(task.make_model(), task):
+        assert 1e-9 < error < 1e-5
+    task = load_task(SYSTEMS["classes-rnn"])
+    assert rounding(task.make_model(), task)[0] == 0
