@@ -439,6 +439,15 @@ def test_dropout_draws_from_the_module_s_generator():
     assert (first[0] != other[0]).any()
 
 
+@given(layers(dropout=False), st.sampled_from([0.3, 0.7]))
+def test_the_call_draws_the_masks_that_forward_draws(case, p):
+    case.module.dropout = p
+    case.module.train()
+    other = copy.deepcopy(case.module)  # with a generator in the same state
+    record = case.module.forward(case.x, case.state)
+    assert_equal(other(case.x, case.state), answers_of(case.module, record))
+
+
 @given(layers(dropout=False), st.sampled_from([0.3, 1.0]))
 def test_no_dropout_in_eval_nor_at_p_0(case, p):
     expected = case.module(case.x, case.state)
