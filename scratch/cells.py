@@ -219,6 +219,8 @@ class Cell(Module):
         """The gradients of x and of the state before, given that of the state after.
 
         Adds to the gradients of the parameters, with the weights that `forward` used.
+        Raises TypeError for what is no array, RuntimeError for another shape, ValueError for
+        another dtype.
         """
         shape = step.h.shape if step.batched else step.h.shape[1:]
         names = [f"{type(self).__name__}: grad_{name}" for name in self.states]

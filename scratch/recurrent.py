@@ -136,7 +136,8 @@ class Recurrent(Module):
         state: h_0, or (h_0, c_0), each (layers · directions, N, H), without N for unbatched x;
         zeros if it is None. All in the module's dtype.
         Raises TypeError for what is no array, ValueError for another number of dimensions or
-        another dtype of x, RuntimeError for another size, or another dtype of the state.
+        another dtype of x, RuntimeError for another size, another dtype of the state, or a
+        PackedSequence whose fields do not fit each other.
         """
         return self._run(x, state, self._memory)
 
@@ -174,6 +175,8 @@ class Recurrent(Module):
 
         `grad_output` and `grad_state` are the gradients of the output and of the last state; None
         is zero. Adds to the gradients of the parameters, with the weights that `forward` used.
+        Raises TypeError for what is no array, RuntimeError for another shape, ValueError for
+        another dtype.
         """
         layout = trace.layout
         grad_hs = self._check_grad_output(trace, grad_output)
