@@ -11,11 +11,26 @@ import numpy as np
 import pytest
 import torch
 
+from reference import benchmark
 from reference.__main__ import main
-from reference.benchmark import DTYPES, OPTIONS, SIZES, Case, Work, cases, limit, measure, torch_peak
+from reference.benchmark import (
+    DTYPES,
+    OPTIONS,
+    SIZES,
+    Case,
+    Work,
+    cases,
+    layer_pass,
+    limit,
+    measure,
+    torch_peak,
+    training_step,
+)
 from reference.commands import bench
+from reference.twin import twin
 from scratch import LSTM, RNN
 from scratch.systems import SYSTEMS
+from tests.parity import assert_parity
 
 
 @pytest.fixture
@@ -28,11 +43,55 @@ def in_this_process(monkeypatch):
     torch.set_num_threads(threads)
 
 
-def test_every_case_does_the_same_work_on_both_sides():
-    """Small ones run; of the large ones, the names are all there."""
+def test_the_table_has_every_system_size_and_option():
     names = [(case.section, case.name) for case in cases()]
     assert len(set(names)) == len(names)
     assert len(names) == len(SYSTEMS) + 2 * (2 * len(SIZES) + len(OPTIONS))
+
+
+@pytest.mark.parametrize("layer_class", [RNN, LSTM])
+@pytest.mark.parametrize("options", [{}, *OPTIONS.values()])
+def test_both_sides_of_a_layer_get_the_same_gradients(layer_class, options, monkeypatch):
+    pairs = spy_on_twins(monkeypatch)
+    work = layer_pass(layer_class, (5, 4, 3, 2), "float64", **options)
+    for _ in range(2):  # each pass starts from no gradients
+        work.scratch()
+        work.torch()
+    ((ours, theirs),) = pairs
+    assert_same_gradients(ours, theirs)
+
+
+def test_both_sides_of_a_training_step_get_the_same_gradients_and_weights(monkeypatch):
+    pairs = spy_on_twins(monkeypatch)
+    work = training_step(SYSTEMS["classes-rnn"], "float64")
+    for _ in range(3):
+        work.scratch()
+        work.torch()
+    ours, theirs = pairs[0]
+    assert_same_gradients(ours, theirs)
+    for (name, parameter), theirs_ in zip(
+        ours.named_parameters(), theirs.parameters(), strict=True
+    ):
+        assert_parity(name, parameter.data, theirs_)
+
+
+def spy_on_twins(monkeypatch):
+    """A list that gets every module of scratch with its twin."""
+    pairs = []
+
+    def spy(module):
+        pairs.append((module, twin(module)))
+        return pairs[-1][1]
+
+    monkeypatch.setattr(benchmark, "twin", spy)
+    return pairs
+
+
+def assert_same_gradients(ours, theirs):
+    for (name, parameter), theirs_ in zip(
+        ours.named_parameters(), theirs.parameters(), strict=True
+    ):
+        assert_parity(f"gradient of {name}", parameter.grad, theirs_.grad)
 
 
 def test_a_row_is_a_line_of_json_and_of_the_table(tmp_path, capfd, in_this_process):
@@ -58,7 +117,7 @@ def test_a_row_is_a_line_of_json_and_of_the_table(tmp_path, capfd, in_this_proce
 
 def test_growth_with_the_steps(tmp_path, capfd, in_this_process):
     file = tmp_path / "growth.json"
-    options = ["--growth", "--rows", "RNN (1, 8*64", "--repeats", "1", "--threads", "1"]
+    options = ["--growth", "--rows", "RNN (1, 8*float64", "--repeats", "1", "--threads", "1"]
     assert main(["bench", *options, "--json", str(file)]) == 0
     assert max(map(len, capfd.readouterr().out.splitlines())) <= 120
     (row,) = json.loads(file.read_text())["rows"]
@@ -136,26 +195,23 @@ def test_peak_of_tensors_counts_what_lives_at_the_same_time():
 
 
 @pytest.mark.parametrize("layer_class", [RNN, LSTM])
-@pytest.mark.parametrize("options", [{}, *({k: v} for k, v in (("num_layers", 2), ("bidirectional", True)))])
+@pytest.mark.parametrize("options", [{}, {"num_layers": 2}, {"bidirectional": True}])
 def test_the_limit_has_the_products_and_the_tanh_of_the_pass(layer_class, options, monkeypatch):
-    """Counted on both sides: the same shapes of products, as often, and as many numbers in tanh."""
-    T, N, D, H = 6, 100, 3, 4
-    done = []
-    layer = layer_class(D, H, **options, dtype=np.float64)
-    x = np.random.default_rng(0).standard_normal((T, N, D))
-    for name in ("matmul", "tanh"):
-        function = getattr(np, name)
-        monkeypatch.setattr(
-            np,
-            name,
-            lambda *args, function=function, name=name, **kwargs: (
-                done.append((name, *(a.shape for a in args))),
-                function(*args, **kwargs),
-            )[1],
-        )
+    layer = layer_class(3, 4, **options, dtype=np.float64)
+    x = np.random.default_rng(0).standard_normal((6, 100, 3))
+    calls = []
+
+    def spy(name, function):
+        def call(*args, **kwargs):
+            calls.append((name, *(array.shape for array in args)))
+            return function(*args, **kwargs)
+
+        monkeypatch.setattr(np, name, call)
+
+    spy("matmul", np.matmul)
+    spy("tanh", np.tanh)
     layer(x)
-    passed = done.copy()
-    done.clear()
-    limit(layer, [N] * T, backward=False)()
-    shapes = [(name, *((s[-2:]) for s in rest)) for name, *rest in passed]
-    assert sorted(shapes) == sorted(done)
+    ours = sorted(calls)
+    calls.clear()
+    limit(layer, [100] * 6, backward=False)()
+    assert sorted(calls) == ours
