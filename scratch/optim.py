@@ -6,11 +6,22 @@ import math
 import types
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
+from .adam_state import (
+    MOMENTS,
+    OPTIONS,
+    SCRATCH,
+    Slot,
+    check_names,
+    check_shapes,
+    lay_out,
+    moments,
+    runs,
+)
 from .module import Array, Parameter, describe
 
 
@@ -42,7 +53,7 @@ class Adam:
     ) -> None:
         _check_options(lr, betas, eps, weight_decay)
         parameters = _check_params(params)
-        self._slots = _lay_out(parameters)
+        self._slots = lay_out(parameters)
         # A parameter that comes twice takes two steps: one in each round.
         times = Counter(parameters)
         self._rounds = [
@@ -64,11 +75,11 @@ class Adam:
             slot.check()
         with np.errstate(all="ignore"):
             for slots in self._rounds:
-                for run in _runs(slots):
+                for run in runs(slots):
                     self._update(run)
         return loss
 
-    def _update(self, run: list[_Slot]) -> None:
+    def _update(self, run: list[Slot]) -> None:
         lr, eps, weight_decay = float(self.lr), float(self.eps), float(self.weight_decay)
         beta1, beta2 = self.betas
         t = run[0].step + 1
@@ -105,7 +116,7 @@ class Adam:
         np.divide(m, scratch, out=scratch)
         scratch *= lr / (1 - beta1**t)
         for slot in run:
-            slot.parameter.data -= slot.row(_SCRATCH)
+            slot.parameter.data -= slot.row(SCRATCH)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Set every gradient to `None`, or to zeros in place."""
@@ -124,12 +135,12 @@ class Adam:
         "0.step" is t, "0.exp_avg" m, "0.exp_avg_sq" v and "0.max_exp_avg_sq" the largest v; a
         parameter that has taken no step has none of these.
         """
-        state = {name: np.array(getattr(self, name)) for name in _OPTIONS}
+        state = {name: np.array(getattr(self, name)) for name in OPTIONS}
         state["parameters"] = np.array(len(self._slots))
         for i, slot in enumerate(self._slots):
             if slot.step:
                 state[f"{i}.step"] = np.array(slot.step)
-                for row, name in enumerate(_moments(self.amsgrad)):
+                for row, name in enumerate(moments(self.amsgrad)):
                     state[f"{i}.{name}"] = slot.row(row).copy()
         return state
 
@@ -144,10 +155,10 @@ class Adam:
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"state_dict: expected a dict of arrays, got {describe(state_dict)}")
         state = {name: np.asarray(value) for name, value in state_dict.items()}
-        _check_names(state, len(self._slots))
-        _check_shapes(state, self._slots)
+        check_names(state, len(self._slots))
+        check_shapes(state, self._slots)
         lr, betas, eps, weight_decay, amsgrad, maximize, decoupled = (
-            state[name].tolist() for name in _OPTIONS
+            state[name].tolist() for name in OPTIONS
         )
         _check_options(lr, betas, eps, weight_decay)
 
@@ -156,109 +167,8 @@ class Adam:
         self.amsgrad, self.maximize = amsgrad, maximize
         for i, slot in enumerate(self._slots):
             slot.step = int(state.get(f"{i}.step", 0))
-            for row, name in enumerate(_MOMENTS):
+            for row, name in enumerate(MOMENTS):
                 slot.row(row)[...] = state.get(f"{i}.{name}", 0)
-
-
-_OPTIONS = (
-    "lr",
-    "betas",
-    "eps",
-    "weight_decay",
-    "amsgrad",
-    "maximize",
-    "decoupled_weight_decay",
-)
-_MOMENTS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")  # the first rows of the state
-_SCRATCH = 4  # the last one
-
-
-def _moments(amsgrad: bool) -> tuple[str, ...]:
-    return _MOMENTS if amsgrad else _MOMENTS[:2]
-
-
-# The state of all parameters of one dtype lies end to end in long arrays: a step is then a dozen
-# NumPy calls, not a dozen for every parameter. For a layer of 32 units and its Linear head, that
-# takes a third of the time.
-
-
-class _State:
-    """For all parameters of one dtype end to end: m, v, the largest v, and two rows of scratch."""
-
-    def __init__(self, size: int, dtype: np.dtype[Any]) -> None:
-        self.table = np.zeros((5, size), dtype)
-        self.real_dtype = self.table.real.dtype
-
-    def rows(self, start: int, stop: int) -> Array:
-        """All rows from `start` to `stop`. A complex number is two real ones, as in PyTorch."""
-        return self.table[:, start:stop].view(self.real_dtype)
-
-    def gather(self, arrays: list[Array], row: Array) -> None:
-        np.concatenate([array.ravel() for array in arrays], out=row.view(self.table.dtype))
-
-
-class _Slot:
-    """A parameter, the number of its steps, and its part of the state."""
-
-    def __init__(self, parameter: Parameter, state: _State, start: int) -> None:
-        self.parameter = parameter
-        self.shape, self.dtype = parameter.shape, parameter.dtype
-        self.step = 0
-        self.state = state
-        self.start, self.stop = start, start + parameter.data.size
-
-    def row(self, i: int) -> Array:
-        """Its part of the i-th row of the state, in its shape: a view, not a copy."""
-        return self.state.table[i, self.start : self.stop].reshape(self.shape)
-
-    def check(self) -> None:
-        """Refuse a gradient that does not fit, or a parameter that is no longer what it was."""
-        data, grad = self.parameter.data, self.parameter.grad
-        for name, array in (("Parameter.data", data), ("Parameter.grad", grad)):
-            if array is None:
-                continue
-            if not isinstance(array, np.ndarray):
-                raise TypeError(f"{name}: expected a NumPy array, got {describe(array)}")
-            if array.shape != self.shape or array.dtype != self.dtype:
-                raise RuntimeError(
-                    f"{name}: expected shape {self.shape} and dtype {self.dtype}, got "
-                    f"{describe(array)}"
-                )
-
-    def gradient(self) -> Array:
-        assert self.parameter.grad is not None
-        return self.parameter.grad
-
-
-def _lay_out(parameters: list[Parameter]) -> list[_Slot]:
-    """A slot for every parameter, those of one dtype one after the other."""
-    distinct = list(dict.fromkeys(parameters))
-    sizes: Counter[np.dtype[Any]] = Counter()
-    for parameter in distinct:
-        sizes[parameter.dtype] += parameter.data.size
-    states = {dtype: _State(size, dtype) for dtype, size in sizes.items()}
-    starts: Counter[np.dtype[Any]] = Counter()
-    slots = []
-    for parameter in distinct:
-        slots.append(_Slot(parameter, states[parameter.dtype], starts[parameter.dtype]))
-        starts[parameter.dtype] += parameter.data.size
-    return slots
-
-
-def _runs(slots: list[_Slot]) -> Iterator[list[_Slot]]:
-    """Those with a gradient, in runs that lie end to end and have taken as many steps."""
-    run: list[_Slot] = []
-    for slot in slots:
-        if slot.parameter.grad is None:
-            continue
-        if run:
-            last = run[-1]
-            if slot.start != last.stop or slot.state is not last.state or slot.step != last.step:
-                yield run
-                run = []
-        run.append(slot)
-    if run:
-        yield run
 
 
 def _check_params(params: Iterable[Parameter]) -> list[Parameter]:
@@ -306,43 +216,6 @@ def _check_at_least_zero(name: str, value: Any) -> None:
         raise TypeError(f"{name}: expected a number, got {describe(value)}") from None
     if not in_range:
         raise ValueError(f"{name}: expected a number of at least 0, got {value}")
-
-
-def _check_names(state: dict[str, Array], parameters: int) -> None:
-    required = {*_OPTIONS, "parameters"}
-    if required <= state.keys():
-        if state["parameters"] != parameters:
-            raise ValueError(
-                f"state_dict: expected the state of {parameters} parameters, got that of "
-                f"{state['parameters']}"
-            )
-        for i in range(parameters):
-            names = {f"{i}.{name}" for name in ("step", *_moments(bool(state["amsgrad"])))}
-            required |= names if names & state.keys() else set()
-    missing, unexpected = sorted(required - state.keys()), sorted(state.keys() - required)
-    if missing or unexpected:
-        raise KeyError(f"state_dict: missing: {missing}, unexpected: {unexpected}")
-
-
-def _check_shapes(state: dict[str, Array], slots: list[_Slot]) -> None:
-    expected: dict[str, tuple[tuple[int, ...], np.dtype[Any]]]
-    expected = {name: ((), np.dtype(np.float64)) for name in _OPTIONS}
-    expected["betas"] = ((2,), np.dtype(np.float64))
-    for i, slot in enumerate(slots):
-        expected[f"{i}.step"] = ((), np.dtype(np.int64))
-        expected |= {f"{i}.{name}": (slot.shape, slot.dtype) for name in _MOMENTS}
-    problems = [
-        f"{name}: expected shape {expected[name][0]} and dtype {expected[name][1]}, got "
-        f"{describe(array)}"
-        for name, array in state.items()
-        if name in expected
-        and not (
-            array.shape == expected[name][0]
-            and np.can_cast(array.dtype, expected[name][1], "same_kind")
-        )
-    ]
-    if problems:
-        raise RuntimeError("state_dict does not fit:\n  " + "\n  ".join(problems))
 
 
 def clip_grad_norm_(
