@@ -10,7 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from scratch.commands.options import Mistake, add_options, at_least, choose_system, read_task
+from scratch.commands.options import (
+    Mistake,
+    add_options,
+    at_least,
+    check_writable,
+    choose_system,
+    make_model,
+    read_task,
+)
 from scratch.data import HeldOut
 from scratch.losses import MSELoss
 from scratch.module import Array
@@ -67,7 +75,8 @@ def run(args: argparse.Namespace) -> None:
     print(LEGEND)
     results, pictures = {}, []
     for task in tasks:
-        results[task.system.name], paths = compare_system(task, args.truncate, args.out)
+        with np.errstate(all="ignore"):  # a training that overflows says so itself
+            results[task.system.name], paths = compare_system(task, args.truncate, args.out)
         pictures.append("  ".join(paths))
         print()
     print("Pictures", *pictures, sep="\n  ")
@@ -96,7 +105,7 @@ def choose_systems(args: argparse.Namespace) -> list[System]:
 
 def compare_system(task: Task, truncate: int | None, out: str) -> tuple[dict[str, Any], list[str]]:
     """Compare, train, print and draw. Returns the numbers for --json and the pictures' names."""
-    system, model = task.system, task.make_model()
+    system, model = task.system, make_model(task)
     theirs = twin(model)
     print(
         f"{system.name}: {type(model).__name__} in {task.inputs.dtype}, hidden size "
@@ -105,8 +114,8 @@ def compare_system(task: Task, truncate: int | None, out: str) -> tuple[dict[str
     )
     parity = compare_first_step(model, task)
     print_first_step(parity, rounding(model, task) if task.inputs.dtype == np.float32 else None)
-    scratch = run_scratch(model, task, truncate, reporter("scratch", system.epochs))
-    torch = run_torch(theirs, task, truncate, reporter("torch", system.epochs, scratch.losses))
+    scratch = run_scratch(model, task, truncate, reporter("scratch", system))
+    torch = run_torch(theirs, task, truncate, reporter("torch", system, scratch.losses))
     weights = largest_difference(scratch.weights, torch.weights)
     predictions = largest_difference(predictions_of(scratch), predictions_of(torch))
     rmse = held_out_rmse(task.held_out, scratch, torch)
@@ -164,7 +173,7 @@ def print_line(label: str, text: str) -> None:
 
 
 def number(difference: float) -> str:
-    return f"{difference:7.1e}" if difference else f"{0:7}"
+    return f"{difference:.1e}" if difference else "0"
 
 
 def print_first_step(parity: Parity, errors: tuple[float, float] | None) -> None:
@@ -181,14 +190,20 @@ def print_first_step(parity: Parity, errors: tuple[float, float] | None) -> None
         )
 
 
-def reporter(side: str, epochs: int, others: list[float] | None = None) -> Report:
+def reporter(side: str, system: System, others: list[float] | None = None) -> Report:
     """Prints the course's line every tenth of the epochs, with the distance from `others`."""
-    shown = tenths(epochs)
+    shown = tenths(system.epochs)
 
     def report(epoch: int, loss: float) -> None:
         if epoch in shown:
-            apart = "" if others is None else f"   {number(abs(loss - others[epoch - 1]))} apart"
-            print_line(side, epoch_line(epoch, epochs, loss) + apart)
+            apart = number(abs(loss - others[epoch - 1])) if others is not None else ""
+            line = epoch_line(epoch, system.epochs, loss)
+            print_line(side, f"{line}   {apart:>7} apart" if apart else line)
+        if not math.isfinite(loss):
+            raise Mistake(
+                f"{system.name}: the loss is {loss} in epoch {epoch} of {side}: expected a smaller "
+                f"--lr than {system.lr:g}"
+            )
 
     return report
 
@@ -262,15 +277,8 @@ def check_places(out: str, json_file: str | None) -> None:
         raise Mistake(f"--out {out}: expected a folder, {error.strerror}") from None
     if not os.access(out, os.W_OK):
         raise Mistake(f"--out {out}: no permission to write there")
-    if json_file is None:
-        return
-    folder = os.path.dirname(json_file) or "."
-    if not os.path.isdir(folder):
-        raise Mistake(f"--json {json_file}: expected an existing folder, got {folder}")
-    if os.path.isdir(json_file):
-        raise Mistake(f"--json {json_file}: expected the name of a file, got a folder")
-    if not os.access(json_file if os.path.exists(json_file) else folder, os.W_OK):
-        raise Mistake(f"--json {json_file}: no permission to write there")
+    if json_file is not None:
+        check_writable("--json", json_file)
 
 
 def save_json(path: str, results: dict[str, Any]) -> None:

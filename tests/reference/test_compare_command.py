@@ -27,14 +27,20 @@ def run(*arguments, cwd=ROOT):
     )
 
 
-def test_a_run(tmp_path):
-    result = run("classes-rnn", "airline-lstm", "--json", "numbers.json", cwd=tmp_path)
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run in an empty folder: the folder, what was printed, and the numbers."""
+    folder = tmp_path_factory.mktemp("run")
+    result = run("classes-rnn", "airline-lstm", "--json", "numbers.json", cwd=folder)
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
-    assert all(len(line) <= 110 for line in result.stdout.splitlines())
+    return folder, result.stdout, json.loads((folder / "numbers.json").read_text())
 
-    lines = [match.groups() for line in result.stdout.splitlines() if (match := LINE.match(line))]
-    numbers = json.loads((tmp_path / "numbers.json").read_text())
+
+def test_what_is_printed(finished):
+    _, output, numbers = finished
+    assert all(len(line) <= 110 for line in output.splitlines())
+    lines = [match.groups() for line in output.splitlines() if (match := LINE.match(line))]
     expected = []
     for name, epochs in (("classes-rnn", 10), ("airline-lstm", 30)):
         losses = numbers[name]["loss"]
@@ -44,19 +50,18 @@ def test_a_run(tmp_path):
     assert [line[:4] for line in lines] == expected
     assert all((side == "torch") == (apart is not None) for side, *_, apart in lines)
 
-    for name in ("classes-rnn", "airline-lstm"):
-        for kind in PICTURES:
-            path = Path("out") / f"{name}-{kind}.png"
-            assert str(path) in result.stdout
-            assert (tmp_path / path).read_bytes().startswith(b"\x89PNG")
-    assert len(list((tmp_path / "out").iterdir())) == 6
+
+def test_the_pictures_are_named(finished):
+    folder, output, numbers = finished
+    paths = [Path("out") / f"{name}-{kind}.png" for name in numbers for kind in PICTURES]
+    assert output.split("Pictures\n")[1].split() == [*map(str, paths), "Numbers", "numbers.json"]
+    assert sorted(path.relative_to(folder) for path in folder.glob("out/*")) == sorted(paths)
+    for path in paths:
+        assert (folder / path).read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_numbers_of_a_run(tmp_path):
-    path = tmp_path / "numbers.json"
-    options = ["--out", str(tmp_path / "new" / "out"), "--json", str(path)]
-    assert main(["compare", "classes-rnn", "airline-lstm", *options]) == 0
-    numbers = json.loads(path.read_text())
+def test_the_numbers(finished):
+    _, _, numbers = finished
     assert list(numbers) == ["classes-rnn", "airline-lstm"]
     for system in numbers.values():
         assert list(system) == [
@@ -116,16 +121,21 @@ def test_a_series_of_ones_own(tmp_path, capsys):
     assert (tmp_path / "sine-rnn-prediction.png").exists()
 
 
-def test_a_training_that_explodes_is_reported(tmp_path):
-    """Numbers that JSON has no word for become null."""
-    path = tmp_path / "numbers.json"
-    # float32 overflows at 3e38, and so does the square of a prediction of 1e20.
-    options = ["--lr", "1e20", "--dtype", "float32", "--epochs", "3", "--out", tmp_path]
-    result = run("airline-lstm", *options, "--json", path)
-    assert result.returncode == 0, result.stderr
-    assert "Traceback" not in result.stderr
-    losses = json.loads(path.read_text())["airline-lstm"]["loss"]
-    assert losses["scratch"][1:] == losses["torch"][1:] == [None, None]
+@pytest.mark.filterwarnings("error")
+def test_a_training_that_explodes(tmp_path, capsys):
+    path, out = tmp_path / "numbers.json", ["--epochs", "3", "--out", str(tmp_path)]
+    # float32 ends at 3e38, and the square of a prediction of 1e20 is beyond.
+    with pytest.raises(SystemExit) as stopped:
+        main(["compare", "airline-lstm", "--dtype", "float32", "--lr", "1e20", *out])
+    assert stopped.value.code == 2
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1
+    assert "the loss is inf in epoch 2 of scratch: expected a smaller --lr than 1e+20" in error
+    # Passengers are exp(…) of the prediction. JSON has no word for an infinite error.
+    assert main(["compare", "airline-lstm", "--lr", "1e9", *out, "--json", str(path)]) == 0
+    rmse = json.loads(path.read_text())["airline-lstm"]["held_out_rmse"]
+    assert rmse["scratch"] is rmse["torch"] is None
+    assert rmse["naive"] > 0
 
 
 # What a person can mend: one line on standard error, exit status 2, and nothing was trained
