@@ -44,10 +44,17 @@ turn: scratch, torch, limit, scratch, … Times are medians; ± is half the widt
   peak MB   what a pass takes beside inputs and weights: by tracemalloc, which counts Python's
             objects too, and by the memory events of torch.profiler
 """
-LINE = "  {:<27} {:<7} {:>9} {:>4} {:>9} {:>4} {:>6} {:<14} {:>8} {:>5} {:>7} {:>7}"
-HEADER = LINE.format(
-    *("", "dtype", "scratch", "±", "torch", "± ms", "ratio", "", "limit ms", "share"),
-    *("scratch", "peak MB"),
+LINE = "  {:<28} {:<7} {:>8} {:>4} {:>8} {:>4} {:>6} {:<14} {:>8} {:>5} {:>7} {:>7}"
+HEADER = "\n".join(
+    (
+        LINE.format(
+            "", "", "time, ms", "", "time, ms", "", "", "", "limit,", "", "peak MB", "peak MB"
+        ),
+        LINE.format(
+            *("", "dtype", "scratch", "±", "torch", "±", "ratio", ""),
+            *("ms", "share", "scratch", "torch"),
+        ),
+    )
 )
 GROWTH_LEGEND = f"""\
 Forward and backward of layers at (N, D, H), in turn on {SHORT} and on {LONG} steps; in NumPy.
