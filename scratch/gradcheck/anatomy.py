@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import eq
 from typing import Any
 
 import numpy as np
@@ -152,7 +153,9 @@ def _axes_of_x(ndim: int, cell: bool) -> list[str]:
 
 
 def _state_roles(count: int) -> list[tuple[str, ...]]:
-    return {0: [()], 1: [("h_0",)], 2: [("h_0", "c_0"), ("c_0", "h_0")]}[count]
+    if count == 2:
+        return [("h_0", "c_0"), ("c_0", "h_0")]
+    return [("h_0",)] if count else [()]
 
 
 def _states(
@@ -171,11 +174,9 @@ def _states(
 def _state_axes(shape: tuple[int, ...], N: int, H: int) -> Iterator[str]:
     sizes = {"n": N, "h": H, "1": 1}
     for axes in ("nh", "1nh", "h", "1h", "hn", "h1", "hn1", "n1h"):
-        if len(axes) == len(shape) and all(
-            sizes[a] == n for a, n in zip(axes, shape, strict=True)
-        ):
-            if "n" in axes or N == 1:
-                yield axes
+        same = len(axes) == len(shape) and all(map(eq, map(sizes.get, axes), shape))
+        if same and ("n" in axes or N == 1):
+            yield axes
 
 
 def _match(
@@ -190,21 +191,20 @@ def _match(
         if kind != "LSTM" and "c_0" in states:
             continue
         for layout in layouts(values, len(GATES[kind]), H, x.shape[2]):
-            run = equations.forward(
-                equations.Given(kind, layout.gather(values), x, h_0, c_0)
-            )
-            answers = [_role(leaf, run, kind) for leaf in subject.answer_leaves]
-            roles = tuple(role for role, _ in filter(None, answers))
-            if len(roles) == len(answers) and len(set(roles)) == len(roles):
-                axes = dict(filter(None, answers))
+            run = equations.forward(equations.Given(kind, layout.gather(values), x, h_0, c_0))
+            axes: dict[str, str] = {}
+            for leaf in subject.answer_leaves:
+                axes |= _role(leaf, run, kind, set(axes))
+            if len(axes) == len(subject.answer_leaves):
+                roles = tuple(axes)
                 axes |= {"x": x_axes} | {role: axes for role, (axes, _) in states.items()}
                 names = dict(zip(("x", *states), subject.input_names, strict=True))
                 return Anatomy(kind, layout, axes, names, roles)
     return None
 
 
-def _role(leaf: Array, run: equations.Run, kind: str) -> tuple[str, str] | None:
-    """Which quantity an answer is, and its axes."""
+def _role(leaf: Array, run: equations.Run, kind: str, taken: set[str]) -> dict[str, str]:
+    """Which quantity an answer is → its axes; empty if it is none that is not taken."""
     T, N, H = run.h.shape
     candidates = {"output": run.h, "h_n": run.h[-1]}
     if kind == "LSTM":
@@ -212,6 +212,8 @@ def _role(leaf: Array, run: equations.Run, kind: str) -> tuple[str, str] | None:
     if leaf.ndim < 3 and T == 1:
         candidates = {role: candidates[role] for role in ("h_n", "c_n") if role in candidates}
     for role, value in candidates.items():
+        if role in taken:
+            continue
         if value.ndim == 2:
             options = list(_state_axes(leaf.shape, N, H))
         else:
@@ -225,8 +227,8 @@ def _role(leaf: Array, run: equations.Run, kind: str) -> tuple[str, str] | None:
         for axes in options:
             mine = from_standard(value, axes, STANDARD[role])
             if np.abs(mine - leaf).max() <= FORWARD * max(np.abs(leaf).max(), 1e-300):
-                return role, axes
-    return None
+                return {role: axes}
+    return {}
 
 
 def layouts(values: dict[str, Array], G: int, H: int, D: int) -> Iterator[Layout]:

@@ -192,9 +192,7 @@ def _kind(subject: Subject, name: str) -> str:
 
 def _restore(subject: Subject, saved: tuple[Any, dict[str, Array]]) -> None:
     inputs, parameters = saved
-    for array, kept in zip(
-        structure.leaves(subject.inputs), structure.leaves(inputs), strict=True
-    ):
+    for array, kept in zip(structure.leaves(subject.inputs), structure.leaves(inputs), strict=True):
         array[...] = kept
     for name, kept in parameters.items():
         subject.parameters[name].data[...] = kept
@@ -219,13 +217,17 @@ def _twice(subject: Subject, claims: Claims) -> list[Finding]:
     returned = subject.backward(record, subject.upstream)
     second = subject.collect(returned).grads
     found = []
-    assigned, other = [], []
+    assigned: list[str] = []
+    other: list[str] = []
     for name in start:
         one, two = claims.grads[name], second[name]
         if two is None:
             continue
         scale = max(np.abs(one).max(initial=0), np.abs(start[name]).max(initial=0))
-        if two.shape == one.shape and np.abs(two - start[name] - one).max(initial=0) <= SAME * scale:
+        if (
+            two.shape == one.shape
+            and np.abs(two - start[name] - one).max(initial=0) <= SAME * scale
+        ):
             continue
         same = two.shape == one.shape and np.abs(two - one).max(initial=0) <= SAME * scale
         (assigned if same else other).append(name)
@@ -320,15 +322,18 @@ def _linear(subject: Subject, claims: Claims) -> list[Finding]:
     ]
     if not bent:
         return []
+    growth = max(np.abs(large[n]).max() / max(np.abs(small[n]).max(), 1e-300) for n in bent)
+    clipped = growth < LARGE / SMALL
+    words = _limit(large, bent) if clipped else "something inside backward is squared, or the like"
     return [
         Finding(
-            "clipping",
-            f"the gradient of {' and '.join(bent)} does not grow with the upstream gradient: "
-            f"{_limit(large, bent)}",
-            f"2^40 times the upstream gradient made it "
-            f"{max(np.abs(large[n]).max() / max(np.abs(small[n]).max(), 1e-300) for n in bent):.3g}"
-            f" times as large; a gradient is linear in it",
-            "np.clip, or a division by a norm, in backward: clip after it, in the training loop",
+            "clipping" if clipped else "not linear in the upstream gradient",
+            f"the gradient of {' and '.join(bent)} does not grow in proportion to the upstream "
+            f"gradient: {words}",
+            f"2^40 times the upstream gradient made it {growth:.3g} times as large, not 1.1e+12",
+            "np.clip, or a division by a norm, in backward: clip after it, in the training loop"
+            if clipped
+            else "the lines of backward in which a gradient is multiplied by a gradient",
             tuple(bent),
         )
     ]

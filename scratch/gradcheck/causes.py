@@ -317,7 +317,7 @@ def _clipped(claimed: Array, wanted: Array, context: Context) -> Cause | None:
     limit = float(np.abs(claimed).max())
     at_limit = int((np.abs(claimed) >= limit * (1 - 1e-12)).sum())
     clipped = np.clip(wanted, -limit, limit)
-    if at_limit < 2 and claimed.size > 1 or not fits(claimed, clipped, context):
+    if (at_limit < 2 and claimed.size > 1) or not fits(claimed, clipped, context):
         return None
     return Cause(
         "clipping",

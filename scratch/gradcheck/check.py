@@ -16,6 +16,8 @@ from .diagnose import Diagnosis, find_gates
 from .report import Finding, GradientReport, Row, compare
 from .subject import Claims, Subject
 
+MOST_AGAIN = 16  # × entries: up to here a tensor that differs is judged again, entry by entry
+
 
 def check_gradients(
     module: Module,
@@ -56,6 +58,10 @@ def check_gradients(
     with Progress(name) as progress:
         truth, central = judges.verdict(subject, judge, twin, entries, progress)
         rows, kinks = judge_rows(subject, claims, truth, central)
+        largest = max((truth.size(row.name) for row in rows if not row.ok), default=0)
+        if entries < largest <= MOST_AGAIN * entries:
+            truth, central = judges.verdict(subject, judge, twin, largest, progress)
+            rows, kinks = judge_rows(subject, claims, truth, central)
         if not all(row.ok for row in rows):
             diagnosis = Diagnosis(subject, truth, claimed, kinks, anatomy.find(subject))
             rows = with_gates(rows, subject, claims, truth, diagnosis.anatomy)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-
 from typing import Any
 
 from ..commands.options import Mistake, at_least
@@ -90,5 +89,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(part) for part in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-

@@ -1,6 +1,6 @@
 """From wrong gradients to causes: the fewest mistakes that reproduce every number that was claimed.
 
-A world says what the gradients are under a mistake; a cause, how a claimed gradient comes from that.
+A world says what the gradients are under a mistake; a cause, how a claimed gradient comes of it.
 The world that leaves the fewest gradients unexplained, with the fewest mistakes, is reported, and
 what it does not explain is said to fit nothing.
 """
@@ -19,6 +19,7 @@ from . import structure
 from .anatomy import Anatomy
 from .causes import RIGHT, Cause, Context, error, explain, fits
 from .judges import Progress, Truth
+from .lengths import by_length
 from .report import Finding
 from .sizes import name_factor, simple
 from .subject import Subject
@@ -64,6 +65,7 @@ class Diagnosis:
         self.subject, self.truth, self.kinks = subject, truth, kinks
         names = [name for name in subject.values if name not in truth.directions]
         self.true = World((), Grads(names, truth.gradient))
+        self.all_claimed = claimed
         self.claimed = {name: self._without_kinks(name, claimed[name]) for name in names}
         self.anatomy, self.simulation = None, None
         tolerance = truth.tolerance
@@ -76,7 +78,7 @@ class Diagnosis:
                 self.true, tolerance = world, EXACT
         gates, gate_names = find_gates(subject, self.anatomy)
         biases = frozenset(n for n in names if "bias" in n)
-        floor = 1e-12 * max(1.0, *(np.abs(self.true.grads[n]).max(initial=0) for n in names))
+        floor = 1e-12 * max([1.0, *(np.abs(self.true.grads[n]).max(initial=0) for n in names)])
         if self.simulation is None:
             floor = truth.floor
         self.context = Context(tolerance, float(floor), gates, gate_names, biases)
@@ -112,9 +114,7 @@ class Diagnosis:
             for name in names
         )
 
-    def best(
-        self, pairs: bool, progress: Progress | None = None
-    ) -> tuple[Reading, list[Reading]]:
+    def best(self, pairs: bool, progress: Progress | None = None) -> tuple[Reading, list[Reading]]:
         """The reading that explains most with least, and others that do as well."""
         first = self.read(self.true)
         wrong = [n for n, c in first.causes.items() if c is None or c.name != RIGHT]
@@ -136,7 +136,12 @@ class Diagnosis:
     def _pairs(self, hardest: list[str], progress: Progress | None) -> Iterator[Reading]:
         """Two mistakes at once that together give a gradient that neither explains alone."""
         assert self.simulation is not None
-        mistakes = [mistake for mistake in self.simulation.mistakes() if not mistake.alone]
+        wrong = {name for name in self.claimed if not self._claims_truth(name)}
+        mistakes = [
+            mistake
+            for mistake in self.simulation.mistakes()
+            if not mistake.alone and self._changed(self.simulation.world(mistake)) <= wrong
+        ]
         pairs = list(itertools.combinations(mistakes, 2))
         for k, (one, two) in enumerate(pairs):
             if progress is not None:
@@ -145,6 +150,11 @@ class Diagnosis:
                 world = self.simulation.world(one, two)
                 if self.reproduces(world, hardest):
                     yield self.read(world)
+
+    def _changed(self, world: World) -> set[str]:
+        """The gradients that the world's mistakes change."""
+        grads, true = world.grads, self.true.grads
+        return {name for name in self.claimed if not fits(grads[name], true[name], self.context)}
 
     # Words
 
@@ -155,8 +165,28 @@ class Diagnosis:
         found = [self._of_mistake(m, best, rivals) for m in best.world.mistakes]
         found += self._of_causes(best)
         if best.unexplained:
+            found += by_length(self.subject) if self.anatomy is None else []
             found.append(self._of_nothing(best))
-        return found
+        return found + [self._of_directions(n) for n in self.truth.directions if self._off(n)]
+
+    def _off(self, name: str) -> bool:
+        claimed, true = self.all_claimed[name], self.truth.gradient(name)
+        if claimed is None or claimed.shape != self.truth.shapes[name]:
+            return True
+        products = np.tensordot(self.truth.directions[name], claimed, claimed.ndim)
+        floor = self.truth.floor * np.sqrt(claimed.size)
+        allowed = self.truth.tolerance * np.abs(true).max() + floor
+        return bool(not (np.abs(products - true) <= allowed).all())
+
+    def _of_directions(self, name: str) -> Finding:
+        return Finding(
+            "wrong in random directions",
+            f"the gradient of {name} is wrong; no cause was tested",
+            f"its products with {len(self.truth.directions[name])} random directions are not the "
+            f"derivatives in these directions",
+            f"its entries: check_gradients(..., entries={self.truth.size(name)}) judges each",
+            (name,),
+        )
 
     def _survives(self, reading: Reading) -> bool:
         """Whether the mistakes also give what is claimed on other numbers of other sizes."""
@@ -195,7 +225,9 @@ class Diagnosis:
             f"{len(best.causes)} gradients, to {predicted:.0e}"
         )
         if off:
-            evidence += f"; the right one is off by up to {max(off.values()):.2g} ({len(off)} of them)"
+            evidence += (
+                f"; the right one is off by up to {max(off.values()):.2g} ({len(off)} of them)"
+            )
         if len(best.world.mistakes) > 1:
             evidence += "; together with the other mistake named here"
         if "carry" in mistake.name:
@@ -221,10 +253,11 @@ class Diagnosis:
             names = [simulation.anatomy.names["x"], *self.subject.parameters]
             errors.append(
                 max(
-                    np.inf if claimed[n] is None or claimed[n].shape != true[n].shape
+                    np.inf
+                    if claimed[n] is None or claimed[n].shape != true[n].shape
                     else error(claimed[n], true[n])
                     for n in names
-                )  # fmt: skip
+                )
             )
         return (
             f"; largest relative error of x and the parameters: {errors[0]:.0e} for T = 1, "
@@ -252,8 +285,13 @@ class Diagnosis:
                 f"{max(c.error for c in causes):.0e}"
             )
             found.append(
-                Finding(cause.name, cause.cause.format(" and ".join(names)), evidence, cause.look,
-                        tuple(names))  # fmt: skip
+                Finding(
+                    cause.name,
+                    cause.cause.format(" and ".join(names)),
+                    evidence,
+                    cause.look,
+                    tuple(names),
+                )
             )
         return found
 
@@ -340,4 +378,3 @@ def other_inputs(subject: Subject, anatomy: Anatomy, T: int | None = None) -> tu
         shape = [n + more.get(axis, 0) for n, axis in zip(leaf.shape, axes, strict=True)]
         arrays.append(rng.standard_normal(shape))
     return tuple(structure.replace(subject.inputs, iter(arrays)))
-

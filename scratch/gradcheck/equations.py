@@ -58,19 +58,19 @@ class Gradients:
         """(G, H, D+H+1)"""
         T, G, N, H = self.z.shape
         columns = self.z.transpose(1, 3, 0, 2).reshape(G * H, T * N)
-        return (columns @ self.inputs.reshape(T * N, -1)).reshape(G, H, -1)
+        return np.asarray(columns @ self.inputs.reshape(T * N, -1)).reshape(G, H, -1)
 
     def W_by_step(self) -> Array:
         """(T, G, H, D+H+1)"""
-        return np.swapaxes(self.z, 2, 3) @ self.inputs[:, None]
+        return np.asarray(np.swapaxes(self.z, 2, 3) @ self.inputs[:, None])
 
     def W_by_sample(self) -> Array:
         """(N, G, H, D+H+1)"""
-        return np.einsum("tgnh,tnk->nghk", self.z, self.inputs)
+        return np.asarray(np.einsum("tgnh,tnk->nghk", self.z, self.inputs))
 
 
 def sigmoid(z: Array) -> Array:
-    return 0.5 + 0.5 * np.tanh(0.5 * z)
+    return np.asarray(0.5 + 0.5 * np.tanh(0.5 * z))
 
 
 def forward(given: Given) -> Run:

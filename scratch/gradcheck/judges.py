@@ -7,6 +7,7 @@ gradient is known for any upstream gradient.
 from __future__ import annotations
 
 import copy
+import math
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -43,6 +44,9 @@ class Truth:
     shapes: dict[str, tuple[int, ...]]
     upstream: Array
     reduced: bool  # whether the Jacobian is that of Σ upstream · answers alone
+
+    def size(self, name: str) -> int:
+        return math.prod(self.shapes[name])
 
     def gradient(self, name: str, upstream: Array | None = None) -> Array:
         """The true gradient; of a tensor judged in directions, its product with each of them."""
@@ -141,6 +145,23 @@ class CentralDifferences:
     def error(self) -> float:
         """What three of four entries stay below; the others may be close to a kink."""
         return float(np.quantile(self.gaps, 0.75)) if self.gaps else 0.0
+
+    @property
+    def coarse(self) -> bool:
+        """Whether the answers stay the same, or jump, over steps of 1e-10: float32 inside.
+
+        In float64 they move in proportion to the step, but for a kink that lies in between.
+        """
+        here = structure.flat(self.subject.answers)
+        for name, variable in self.variables.items():
+            for _ in range(2):
+                direction = self.subject.rng.standard_normal(variable.shape)
+                expected = 1e-10 * self.difference(name, direction, 1e-5)
+                gap = np.abs(self.answers(name, direction, 1e-10) - here - expected)
+                rounding = 1e-14 * np.abs(here).max(initial=0)
+                if gap.max(initial=0) <= 0.3 * np.abs(expected).max(initial=0) + rounding:
+                    return False
+        return True
 
     def agrees(self, name: str, direction: Array, derivative: Array) -> bool:
         """Whether some step size gives `derivative`."""
@@ -267,6 +288,12 @@ def choose(subject: Subject, judge: str | None, twin: Any) -> tuple[Any, str]:
         if judge == "complex":
             raise NotCheckable(f"judge: the complex step does not work here: {refusal}")
         reason = f"no complex step: {refusal}"
+    if judge != "torch" and twin is None and central.coarse:
+        raise NotCheckable(
+            f"the forward pass does not follow steps of 1e-10 (float32 inside?): too coarse for "
+            f"central differences, and no stronger judge works ({reason}). Compute in the dtype of "
+            f"the input"
+        )
     if judge == "torch" and twin is None:
         raise ValueError("judge: 'torch' needs a torch module as `twin`")
     if judge in (None, "torch") and twin is not None:

@@ -42,11 +42,12 @@ def load(target: str) -> type[Any]:
         raise Mistake(f"expected FILE.py:NAME, got {target!r}")
     if not os.path.isfile(path):
         raise Mistake(f"{path}: expected a Python file, there is no such file")
-    spec = importlib.util.spec_from_file_location(os.path.basename(path).removesuffix(".py"), path)
+    stem = os.path.basename(path).removesuffix(".py")
+    spec = importlib.util.spec_from_file_location(f"checked_{stem}", path)  # hides no other module
     if spec is None or spec.loader is None:
         raise Mistake(f"{path}: expected a Python file, its name ends in .py")
     module = importlib.util.module_from_spec(spec)
-    sys.modules.setdefault(spec.name, module)
+    sys.modules[spec.name] = module
     sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
     own_code(path, "importing it", spec.loader.exec_module, module)
     found = getattr(module, name, None)

@@ -38,7 +38,14 @@ class Mistake:
 
 def every(kind: str, roles: tuple[str, ...]) -> list[Mistake]:
     """The mistakes possible in a recurrence of this kind that answers with `roles`."""
-    found = [*_upstream(roles), *_loop(), *_carry(kind), *_states(kind), *_slopes(kind), *_gates(kind)]
+    found = [
+        *_upstream(roles),
+        *_loop(),
+        *_carry(kind),
+        *_states(kind),
+        *_slopes(kind),
+        *_gates(kind),
+    ]
     return found + (_cell_state() if kind == "LSTM" else [])
 
 
@@ -141,7 +148,8 @@ def _states(kind: str) -> list[Mistake]:
     lstm = kind == "LSTM"
     meets = {"h": "the gradient of the recurrent weights", "c": "the gradient of the forget gate"}
     found = []
-    for which in [("h",), *([("c",), ("h", "c")] if lstm else [])]:
+    sets: list[tuple[str, ...]] = [("h",), ("c",), ("h", "c")] if lstm else [("h",)]
+    for which in sets:
         states = " and ".join(which)
         where = " and ".join(meets[state] for state in which)
         found += [
@@ -187,7 +195,7 @@ def _slopes(kind: str) -> list[Mistake]:
         "of the step before": "the derivative is taken at the step before",
         "1 − h²": "1 − h² stands where 1 − tanh²(c) belongs",
     }
-    sets = [(gate,) for gate in GATES[kind]]
+    sets: list[tuple[str, ...]] = [(gate,) for gate in GATES[kind]]
     if kind == "LSTM":
         sets += [("i", "f", "o"), ("i", "f", "g", "o"), ("c",)]
     found = []

@@ -99,7 +99,7 @@ HEADER = ("", "gradient of", "shape", "difference", "relative", "at", "claimed",
 
 def table(rows: tuple[Row, ...]) -> list[str]:
     """The rows as lines, the gates of a wrong gradient below it."""
-    cells = [HEADER]
+    cells: list[tuple[str, ...]] = [HEADER]
     for row in rows:
         cells.append(_cells(row))
         if not row.ok:
@@ -159,7 +159,7 @@ def compare(
     return Row(
         name,
         true.shape,
-        largest <= tolerance * scale + floor,
+        bool(largest <= tolerance * scale + floor),
         judged,
         largest,
         relative,

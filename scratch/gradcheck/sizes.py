@@ -29,15 +29,13 @@ def sizes(leaves: dict[str, Any], axes: dict[str, str] | None) -> dict[str, floa
              "d": "the input size D"}  # fmt: skip
     if axes is not None:
         for name, role in axes.items():
-            for axis, n in zip(role, leaves[name].shape, strict=True):
-                if axis in words:
-                    found[words[axis]] = n
+            sizes_of = zip(role, leaves[name].shape, strict=True)
+            found |= {words[axis]: n for axis, n in sizes_of if axis in words}
         if len(found) > 1 and words["n"] in found and words["t"] in found:
             found["N·T"] = found[words["n"]] * found[words["t"]]
     else:
         name, leaf = next(iter(leaves.items()))
-        for axis, n in enumerate(leaf.shape):
-            found[f"the size of {name} along axis {axis}"] = n
+        found |= {f"the size of {name} along axis {k}": n for k, n in enumerate(leaf.shape)}
         found[f"the number of entries of {name}"] = leaf.size
     return found
 

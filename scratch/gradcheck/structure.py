@@ -111,7 +111,8 @@ def answer_names(answers: Any, cell: bool) -> list[str]:
     """h, c of a cell; output, h_n, c_n of a layer; else answer and its place."""
     count = len(leaves(answers))
     if not isinstance(answers, tuple) or isinstance(answers, PackedSequence):
-        return [("h" if cell else "loss") if not np.ndim(answers) or cell else "answer"][:count]
+        number = count == 1 and leaves(answers)[0].ndim == 0
+        return ["h" if cell else "loss" if number else "answer"][:count]
     if cell:
         return ["h", "c"]
     layer = len(answers) == 2 and len(leaves(answers[0])) == 1 and 2 <= count <= 3

@@ -52,10 +52,10 @@ class Place:
 
 
 class Recorder:
-    """Keeps what the local variables of the functions of one file hold."""
+    """Keeps what the local variables hold in the functions of the file that a method is in."""
 
-    def __init__(self, file: str | None) -> None:
-        self.file = file
+    def __init__(self, method: Any) -> None:
+        self.file = inspect.unwrap(method).__code__.co_filename
         self.held: list[Held] = []
         self._seen: set[tuple[str, bytes]] = set()
         self._lines: dict[int, int] = {}
@@ -108,7 +108,7 @@ class Recorder:
 
 
 # A quantity and what is computed from it within a step.
-AFTER = {
+AFTER: dict[str, dict[str, tuple[str, ...]]] = {
     "LSTM": {
         "grad_h": ("grad_o", "grad_c"),
         "grad_o": ("grad_z_o",),
@@ -127,7 +127,7 @@ AFTER = {
     "RNN": {"grad_h": ("grad_z_h",), "grad_z_h": ("grad_h_prev", "grad_x"), "grad_h_prev": (),
             "grad_x": ()},
 }  # fmt: skip
-FORWARD = {
+FORWARD: dict[str, dict[str, tuple[str, ...]]] = {
     "LSTM": {"i": ("c",), "f": ("c",), "g": ("c",), "o": ("h",), "c": ("h",), "h": ()},
     "RNN": {"h": ()},
 }
@@ -158,7 +158,7 @@ def compare_backward(subject: Subject, anatomy: Anatomy) -> Comparison:
     """The gradients inside the backward pass, from the last step to the first."""
     run = Simulation(subject, anatomy)
     named = equations.backward(run.run, run.upstream, {}, trace=True).named
-    recorder = Recorder(inspect.getsourcefile(type(subject.original)))
+    recorder = Recorder(type(subject.original).backward)
     record = subject.forward()
     subject.clear()
     with recorder.recording():
@@ -174,7 +174,7 @@ def compare_forward(subject: Subject, given: equations.Given) -> Comparison:
     named = {"h": run.h, "c": run.c}
     named |= {gate: run.gates[:, k] for k, gate in enumerate(equations.GATES[given.kind])}
     named["h"] = run.h
-    recorder = Recorder(inspect.getsourcefile(type(subject.original)))
+    recorder = Recorder(type(subject.original).forward)
     with recorder.recording():
         subject.forward()
     after = FORWARD["LSTM" if given.kind == "LSTM" else "RNN"]

@@ -3,6 +3,8 @@
 They use `Module` and `Parameter` and nothing else of the package. `zoo.py` plants the mistakes.
 """
 
+# ruff: noqa: C408, F841, RUF059 -- students write dict(); what is unused here, a mistake uses
+
 import numpy as np
 
 from scratch.module import Module, Parameter

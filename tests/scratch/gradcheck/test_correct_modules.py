@@ -96,7 +96,9 @@ def losses(draw, rng):
     return loss, (prediction, np.asarray(rng.integers(0, C, tuple(index))))
 
 
-@given(st.data(), st.integers(0, 2**32 - 1), st.sampled_from([layers, layers, cells, heads, losses]))
+@given(
+    st.data(), st.integers(0, 2**32 - 1), st.sampled_from([layers, layers, cells, heads, losses])
+)
 def test_a_correct_module_passes_without_a_finding(data, seed, kind):
     module, inputs = data.draw(kind(np.random.default_rng(seed)))
     report = check_gradients(module, *inputs)

@@ -55,7 +55,7 @@ def pairs(count):
 
 def test_two_mistakes_do_not_hide_each_other():
     named = 0
-    drawn = pairs(12)
+    drawn = pairs(10)
     for one, two in drawn:
         report = check(plant(one.of, (one.line, one.instead), (two.line, two.instead)))
         names = " ".join(finding.name for finding in report.findings)
@@ -64,4 +64,4 @@ def test_two_mistakes_do_not_hide_each_other():
         named += one.named in names and two.named in names
     # What cannot be told apart (both carries missing, one mistake inside another's range) is less
     # than a third.
-    assert named >= 8, named
+    assert named >= 7, named

@@ -90,8 +90,8 @@ JOINT = [
             "gradient zero"),
     Mistake(JointLSTM, "return dx, (dh_next, dc_next)",
             "return dx.swapaxes(0, 1), (dh_next, dc_next)", "wrong shape"),
-    Mistake(JointLSTM, "dh = grad_output[t] + dh_next", "dh = np.clip(grad_output[t] + dh_next, -1, 1)",
-            "clipping"),
+    Mistake(JointLSTM, "dh = grad_output[t] + dh_next",
+            "dh = np.clip(grad_output[t] + dh_next, -1, 1)", "clipping"),
     Mistake(JointLSTM, "self.W_h.add_grad(dW_h)", "self.W_h.add_grad(np.clip(dW_h, -5, 5))",
             "clipping"),
     Mistake(JointLSTM, "dx = np.zeros_like(x)",
@@ -121,7 +121,8 @@ JOINT = [
 GATEWISE = [
     Mistake(GatewiseLSTM, "dc_next = f * dc", "pass", "missing carry of c"),
     Mistake(GatewiseLSTM, "dh_next = dhx[:, :H]", "pass", "missing carry of h"),
-    Mistake(GatewiseLSTM, "di = dc * g * i * (1 - i)", "di = dc * g * i", "local derivative of gate i"),
+    Mistake(GatewiseLSTM, "di = dc * g * i * (1 - i)", "di = dc * g * i",
+            "local derivative of gate i"),
     Mistake(GatewiseLSTM, "self.b_f.add_grad(df", "self.b_f.add_grad(di",
             "gate i's gradient used for gate f"),
     Mistake(GatewiseLSTM, "self.W_o.add_grad(do", "self.W_o.add_grad(-do", "factor −1"),
@@ -138,7 +139,8 @@ GATEWISE = [
 ]  # fmt: skip
 
 PLAIN = [
-    Mistake(StudentRNN, "dh = grad_output[t] + grad_h", "dh = grad_output[t]", "missing carry of h"),
+    Mistake(StudentRNN, "dh = grad_output[t] + grad_h", "dh = grad_output[t]",
+            "missing carry of h"),
     Mistake(StudentRNN, "(1 - hs[t + 1] ** 2)", "(1 - hs[t] ** 2)",
             "local derivative of h"),
     Mistake(StudentRNN, "(1 - hs[t + 1] ** 2)", "(1 - np.tanh(hs[t + 1]) ** 2)",

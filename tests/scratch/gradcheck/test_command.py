@@ -1,0 +1,141 @@
+"""python -m scratch check: exit status, the report, and one line for what cannot be checked."""
+
+import inspect
+import json
+
+import pytest
+
+from scratch.__main__ import main
+from tests.scratch.gradcheck import students
+
+RIGHT = inspect.getsource(students)
+WRONG = RIGHT.replace("            dc_next = dc * f\n", "            pass\n")
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(source, name="mine.py"):
+        path = tmp_path / name
+        path.write_text(source)
+        return str(path)
+
+    return write
+
+
+def run(capsys, *arguments):
+    try:
+        status = main(["check", *arguments])
+    except SystemExit as exit_:
+        status = exit_.code
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+@pytest.mark.parametrize(
+    ("name", "like"),
+    [("JointLSTM", "LSTM"), ("GatewiseLSTM", "LSTM"), ("StudentRNN", "RNN"),
+     ("StudentLSTMCell", "LSTMCell")],
+)  # fmt: skip
+def test_right_code(write, capsys, name, like):
+    path = write(RIGHT)
+    for options in ([], ["--like", like], ["--input-size", "2", "--hidden-size", "2", "--seq-len",
+                                           "3", "--batch", "2"]):  # fmt: skip
+        status, out, err = run(capsys, f"{path}:{name}", *options)
+        assert (status, err) == (0, ""), out
+        assert out.startswith(f"{name}: right")
+        assert ("every intermediate value agrees" in out) == ("--like" in options)
+
+
+def test_wrong_code_and_the_line_where_it_begins(write, capsys):
+    status, out, err = run(capsys, f"{write(WRONG)}:JointLSTM", "--like", "LSTM")
+    assert (status, err) == (1, "")
+    assert "the gradient of c is not carried from step to step" in out
+    assert "grad_c of step 3 is right (dc, line" in out
+    assert "grad_c_prev of step 3 is wrong" in out
+
+
+def test_json(write, capsys):
+    status, out, _ = run(capsys, f"{write(WRONG)}:JointLSTM", "--like", "LSTM", "--json")
+    report = json.loads(out)
+    assert status == 1
+    assert report["ok"] is False
+    assert report["findings"][0]["name"] == "missing carry of c"
+    assert {row["name"] for row in report["rows"]} >= {"x", "W_h", "b_x"}
+    assert "grad_c_prev of step 3" in report["like"]["backward"]
+
+
+def test_another_forward_pass_than_that_of_like(write, capsys):
+    source = RIGHT.replace("h = o * np.tanh(c)\n            hs", "h = o * c\n            hs")
+    source = source.replace("dh * tanh_c", "dh * c").replace("dh * o * (1 - tanh_c**2)", "dh * o")
+    status, out, _ = run(capsys, f"{write(source)}:JointLSTM", "--like", "LSTM")
+    assert status == 1
+    assert out.startswith("JointLSTM: right")
+    assert "it does not compute what LSTM computes" in out
+    assert "c of step 0 is right (c, line" in out
+    assert "h of step 0 is wrong" in out
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "words"),
+    [
+        (RIGHT, "", ["expected FILE.py:NAME"]),
+        (RIGHT, ":Nothing", ["Nothing: no class of this name", "it has JointLSTM"]),
+        (RIGHT, ":sigmoid", ["sigmoid: function, expected a class"]),
+        ("def f(:\n", ":F", ["line 1", "invalid syntax"]),
+        ("import nothing_like_it\n", ":F", ["importing it", "line 1", "nothing_like_it"]),
+        ("class F:\n    pass\n", ":F", ["it has no", "forward", "derive it from scratch.Module"]),
+        (
+            "class F:\n    def __init__(self):\n        raise OSError('no disk')\n",
+            ":F",
+            ["F() ended in OSError: no disk", "line 3, in __init__: raise OSError('no disk')"],
+        ),
+        (
+            RIGHT.replace("db += dz.sum(axis=0)", "db += dz.sum(axis=0)[:3]"),
+            ":JointLSTM",
+            ["ValueError", "in backward: db += dz.sum(axis=0)[:3]"],
+        ),
+        (
+            RIGHT.replace("c = f * c + i * g", "c = f * c + i * gg"),
+            ":JointLSTM",
+            ["NameError", "in forward: c = f * c + i * gg"],
+        ),
+        (
+            RIGHT.replace("def __init__(self, input_size, hidden_size, rng=None)",
+                          "def __init__(self, a, b, c, d)"),
+            ":JointLSTM",
+            ["expected a constructor of (input_size, hidden_size)", "(a, b, c, d)"],
+        ),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_checked_is_told_in_one_line(write, capsys, source, target, words):
+    status, out, err = run(capsys, write(source) + target)
+    assert (status, out) == (2, "")
+    assert err.count("\n") == 1
+    for word in words:
+        assert word in err
+
+
+def test_a_file_that_is_not_there(tmp_path, capsys):
+    status, _, err = run(capsys, f"{tmp_path}/none.py:F")
+    assert status == 2
+    assert "there is no such file" in err
+
+
+def test_an_option_out_of_range(write, capsys):
+    status, _, err = run(capsys, f"{write(RIGHT)}:JointLSTM", "--batch", "0")
+    assert status == 2
+    assert "--batch: expected a whole number of at least 1" in err
+
+
+def test_progress_only_on_a_terminal(capsys, monkeypatch):
+    from scratch.gradcheck import check
+
+    monkeypatch.setattr(check.time, "monotonic", iter([0.0, *[9.0] * 9]).__next__)
+    with check.Progress("LSTM") as progress:
+        progress(16, 32)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(check.time, "monotonic", iter([0.0, *[9.0] * 9]).__next__)
+    monkeypatch.setattr(check.sys.stderr, "isatty", lambda: True)
+    with check.Progress("LSTM") as progress:
+        progress(16, 32)
+    assert "LSTM: 16 of 32 derivatives" in capsys.readouterr().err

@@ -1,0 +1,171 @@
+"""What the causes rest on: equations that are the cells', anatomy found, facts measured."""
+
+import inspect
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratch import LSTM, RNN, LSTMCell, Module, RNNCell, check_gradients
+from scratch.gradcheck import anatomy, trace
+from scratch.gradcheck.subject import Subject
+from scratch.gradcheck.worlds import Simulation
+from tests.parity import assert_parity
+from tests.scratch.gradcheck import students
+from tests.scratch.gradcheck.students import GatewiseLSTM, JointLSTM, StudentLSTMCell, StudentRNN
+from tests.scratch.gradcheck.zoo import make, plant
+
+SIZE = st.integers(1, 4)
+
+
+def subject_of(cls, seed=0):
+    module, inputs = make(cls, np.random.default_rng(seed))
+    return Subject(module, inputs, 0)
+
+
+@given(
+    SIZE,
+    SIZE,
+    SIZE,
+    SIZE,
+    st.booleans(),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([RNN, LSTM, RNNCell, LSTMCell, "relu"]),
+)
+def test_the_equations_without_a_mistake_are_those_of_the_cells(D, H, T, N, bias, seed, kind):
+    rng = np.random.default_rng(seed)
+    options = {"bias": bias, "dtype": np.float64, "rng": rng}
+    layer = kind in (RNN, LSTM, "relu")
+    module = RNN(D, H, nonlinearity="relu", **options) if kind == "relu" else kind(D, H, **options)
+    subject = Subject(module, (rng.standard_normal((T, N, D) if layer else (N, D)),), 0)
+    found = anatomy.find(subject)
+    assert found is not None
+    world = Simulation(subject, found).world()
+    claims = subject.claims().grads
+    for name, claimed in claims.items():
+        # A gradient that is a sum of numbers that cancel keeps fewer digits.
+        assert_parity(name, world.grads[name], claimed, terms=1.0)
+
+
+@pytest.mark.parametrize(
+    ("cls", "order", "x_axes"),
+    [
+        (JointLSTM, (0, 1, 2, 3), "tnd"),
+        (GatewiseLSTM, (1, 0, 2, 3), "ntd"),  # forget gate first
+        (StudentRNN, (0,), "tnd"),
+        (StudentLSTMCell, (0, 1, 2, 3), "nd"),
+    ],
+)
+def test_the_way_a_module_keeps_its_weights_is_found(cls, order, x_axes):
+    found = anatomy.find(subject_of(cls))
+    assert found.layout.order == order
+    assert found.axes["x"] == x_axes
+
+
+def test_another_forward_pass_is_no_lstm():
+    other = plant(JointLSTM, ("h = o * np.tanh(c)", "h = o * c"))
+    assert anatomy.find(subject_of(other)) is None
+
+
+def test_what_fits_nothing_is_said_to_fit_nothing_and_where_it_is():
+    line = "self.W_h.add_grad(dW_h)"
+    wrong = plant(JointLSTM, (line, f"dW_h[H:2 * H] *= np.arange(1, 6)[:, None]; {line}"))
+    module, inputs = make(wrong, np.random.default_rng(0))
+    (finding,) = check_gradients(module, *inputs).findings
+    assert finding.name == "unknown"
+    assert "fits none of the causes tested" in finding.cause
+    assert "in gate f" in finding.evidence
+    wrong = plant(JointLSTM, ("dx[t] = dz @ self.W_x.data",
+                              "dx[t] = dz @ self.W_x.data * (1 + (t == 2) * x[t])"))  # fmt: skip
+    module, inputs = make(wrong, np.random.default_rng(0))
+    (finding,) = check_gradients(module, *inputs).findings
+    assert finding.tensors == ("x",)
+    assert "at step 2" in finding.evidence
+
+
+def test_a_missing_carry_is_right_for_one_step_and_wrong_from_two():
+    wrong = plant(JointLSTM, ("dh_next = dz @ self.W_h.data",
+                              "dh_next = dz @ self.W_h.data * (t == 0)"))  # fmt: skip
+    module, inputs = make(wrong, np.random.default_rng(0))
+    (finding,) = check_gradients(module, *inputs).findings
+    assert finding.name == "missing carry of h"
+    assert "e-16 for T = 1" in finding.evidence
+
+
+class Stacked(Module):
+    """Two layers, whose equations the checker does not know as a whole."""
+
+    def __init__(self, cls, rng):
+        self.lower, self.upper = cls(4, 3, rng), cls(3, 2, rng)
+
+    def __call__(self, x):
+        return self.forward(x)[-1]["output"]
+
+    def forward(self, x):
+        N = x.shape[1]
+        lower = self.lower.forward(x, np.zeros((2, N, 3)))
+        return lower, self.upper.forward(lower["output"], np.zeros((2, N, 2)))
+
+    def backward(self, record, grad):
+        lower, upper = record
+        N = grad.shape[1]
+        grad, _ = self.upper.backward(upper, grad, np.zeros((2, N, 2)))
+        return self.lower.backward(lower, grad, np.zeros((2, N, 3)))[0]
+
+
+def test_a_missing_carry_is_seen_where_the_equations_are_not_known():
+    x = np.random.default_rng(0).standard_normal((4, 3, 4))
+    right = Stacked(
+        plant(JointLSTM, ("h, c = state", "h, c = state[0] + 0 * x.sum(), state[1]")), 0
+    )
+    assert check_gradients(right, x).ok
+    wrong = plant(
+        JointLSTM,
+        ("h, c = state", "h, c = state[0] + 0 * x.sum(), state[1]"),
+        ("dc_next = dc * f", "pass"),
+    )
+    report = check_gradients(Stacked(wrong, 0), x)
+    assert report.findings[0].name == "missing carry", report
+
+
+def test_two_readings_of_a_factor_are_told_apart():
+    """With two samples, 2 and the batch size are one number."""
+    for instead, named in (("2 * db", "factor 2"), ("N * db", "factor the batch size N")):
+        wrong = plant(JointLSTM, ("self.b_h.add_grad(db)", f"self.b_h.add_grad({instead})"))
+        module = wrong(4, 5, 0)
+        rng = np.random.default_rng(0)
+        inputs = rng.standard_normal((3, 2, 4)), tuple(rng.standard_normal((2, 2, 5)))
+        (finding,) = check_gradients(module, *inputs).findings
+        assert finding.name == named, finding
+
+
+@pytest.mark.parametrize("cls", [JointLSTM, GatewiseLSTM, StudentRNN, StudentLSTMCell])
+def test_every_value_inside_right_code_agrees(cls):
+    subject = subject_of(cls)
+    found = anatomy.find(subject)
+    assert trace.compare_backward(subject, found).first_wrong is None
+    assert trace.compare_forward(subject, found.given(subject)).first_wrong is None
+
+
+@pytest.mark.parametrize(
+    ("line", "instead", "right", "wrong"),
+    [
+        ("dc = dc_next + dh * o", "dc = dc_next + dh * f", "grad_h", "grad_c"),
+        ("df = dc * c_prev", "df = dc * c", "grad_c", "grad_f"),
+        ("dzg = dg * (1 - g**2)", "dzg = dg * (1 - g)", "grad_g", "grad_z_g"),
+        ("dc_next = dc * f", "dc_next = dc * i", "grad_c", "grad_c_prev"),
+    ],
+)
+def test_the_first_wrong_value_is_named(line, instead, right, wrong, tmp_path):
+    source = inspect.getsource(students).replace(line, instead)
+    path = tmp_path / "mine.py"
+    namespace = {"__name__": "mine"}
+    exec(compile(source, str(path), "exec"), namespace)
+    module, inputs = make(namespace["JointLSTM"], np.random.default_rng(0))
+    subject = Subject(module, inputs, 0)
+    found = trace.compare_backward(subject, anatomy.find(subject))
+    assert (found.last_right.quantity, found.first_wrong.quantity) == (right, wrong)
+    assert found.first_wrong.step == 3, "the last step is the first that backward computes"
+    lines = source.splitlines()
+    assert found.last_right.variable in lines[found.last_right.line - 1]

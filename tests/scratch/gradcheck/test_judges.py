@@ -1,0 +1,217 @@
+"""The judges agree, the strongest one is used, and what cannot be judged is refused or said."""
+
+import numpy as np
+import pytest
+import torch
+
+from scratch import LSTM, RNN, Linear, Module, MSELoss, Parameter, RNNCell, check_gradients
+from scratch.gradcheck.subject import NotCheckable
+from tests.scratch.gradcheck.students import JointLSTM, sigmoid
+from tests.scratch.gradcheck.zoo import CellSign, LinearTransposed, LossWithoutTwo, make
+
+RNG = np.random.default_rng(7)
+
+
+class Elementwise(Module):
+    """y = f(w x), with the derivative df."""
+
+    def __init__(self, f, df, size=4, dtype=np.float64):
+        self.w = Parameter(np.linspace(0.5, 1.5, size).astype(dtype))
+        self.f, self.df = f, df
+
+    def __call__(self, x):
+        return self.f(x * self.w.data)
+
+    def forward(self, x):
+        return x, self(x)
+
+    def backward(self, record, grad):
+        x, _ = record
+        grad_z = grad * self.df(x * self.w.data)
+        self.w.add_grad((grad_z * x).sum(axis=0))
+        return grad_z * self.w.data
+
+
+def real_buffer(z):
+    buffer = np.empty(z.shape)
+    buffer[...] = z**2
+    return buffer
+
+
+def branch(z):
+    return z**2 if abs(z).sum() > 0 and not np.iscomplexobj(z) else z**3
+
+
+def naive_sigmoid(z):
+    with np.errstate(over="ignore"):
+        return 1 / (1 + np.exp(-z))
+
+
+def float32_inside(z):
+    return (z**2).astype(np.float32).astype(np.float64)
+
+
+def test_the_judges_agree():
+    module, inputs = make(JointLSTM, np.random.default_rng(0))
+    for judge in ("complex", "central"):
+        report = check_gradients(module, *inputs, judge=judge)
+        assert report.ok, report
+        assert report.judge.startswith(judge)
+
+
+@pytest.mark.parametrize("layer", [LSTM, RNN])
+def test_a_torch_module_judges(layer):
+    ours = layer(4, 3, dtype=np.float64, rng=0)
+    theirs = getattr(torch.nn, layer.__name__)(4, 3, dtype=torch.float64)
+    theirs.load_state_dict({name: torch.tensor(a) for name, a in ours.state_dict().items()})
+    x = RNG.standard_normal((5, 2, 4))
+    report = check_gradients(ours, x, twin=theirs, judge="torch")
+    assert report.ok, report
+    assert report.judge == "torch"
+    theirs.weight_hh_l0.data[0, 0] += 1
+    with pytest.raises(ValueError, match="weight_hh_l0 differs"):
+        check_gradients(ours, x, twin=theirs, judge="torch")
+    with pytest.raises(TypeError, match=r"twin: expected a torch\.nn\.Module"):
+        check_gradients(ours, x, twin=ours, judge="torch")
+
+
+@pytest.mark.parametrize("judge", ["central", "torch"])
+def test_a_weaker_judge_catches_mistakes_too(judge):
+    module = LinearTransposed(4, 4, dtype=np.float64, rng=1)
+    theirs = torch.nn.Linear(4, 4, dtype=torch.float64)
+    theirs.load_state_dict({name: torch.tensor(a) for name, a in module.state_dict().items()})
+    report = check_gradients(module, RNG.standard_normal((3, 4)), twin=theirs, judge=judge)
+    assert report.findings[0].name == "transposed", report
+    assert report.judge == {"central": "central differences"}.get(judge, judge)
+
+
+@pytest.mark.parametrize(
+    ("f", "df", "why"),
+    [
+        (real_buffer, lambda z: 2 * z, "real dtype"),
+        (lambda z: np.real(z) ** 2, lambda z: 2 * z, "real"),
+        (lambda z: abs(z) ** 2, lambda z: 2 * z, "real"),
+        (branch, lambda z: 2 * z, "differently"),
+        (lambda z: np.conj(z) * 2, lambda z: 2 + 0 * z, "central differences"),
+    ],
+)
+def test_where_complex_numbers_fail_central_differences_judge(f, df, why):
+    x = RNG.standard_normal((3, 4))
+    report = check_gradients(Elementwise(f, df), x)
+    assert report.ok, report
+    assert report.judge == "central differences"
+    assert why in report.notes[0]
+    assert not check_gradients(Elementwise(f, lambda z: df(z) * 1.001), x).ok
+
+
+def test_a_sigmoid_that_overflows():
+    x = np.array([[-900.0, 900.0, 0.3, -0.2]])
+    module = Elementwise(naive_sigmoid, lambda z: sigmoid(z) * (1 - sigmoid(z)))
+    with np.errstate(over="ignore"):
+        report = check_gradients(module, x)
+    assert report.ok, report
+
+
+@pytest.mark.parametrize("judge", ["complex", "central"])
+def test_an_entry_at_a_kink_is_not_an_error(judge):
+    x = np.array([[0.0, 1.0, -2.0, 0.5]])
+    right = Elementwise(lambda z: np.maximum(z, 0), lambda z: 1.0 * (z > 0))
+    if judge == "complex":
+        report = check_gradients(right, x)
+    else:
+        report = check_gradients(right, x, judge="central")
+    assert report.ok, report
+    assert [row.kinks for row in report.rows] == [1, 0]
+    assert "kink" in str(report)
+    wrong = Elementwise(lambda z: np.maximum(z, 0), lambda z: 1.0 * (z > -9))
+    report = check_gradients(wrong, x)
+    assert not report.ok
+    assert report.rows[0].where == (0, 2)
+
+
+def test_relu_at_rest():
+    cell = RNNCell(3, 4, nonlinearity="relu", dtype=np.float64, rng=0)
+    for parameter in cell.parameters():
+        parameter.data[...] = 0
+    report = check_gradients(cell, RNG.standard_normal((2, 3)))
+    assert report.ok, report
+    assert any(row.kinks for row in report.rows)
+
+
+def test_float32_parameters_are_checked_in_float64():
+    report = check_gradients(Linear(3, 2, rng=0), RNG.standard_normal((4, 3)).astype(np.float32))
+    assert report.ok
+    assert report.tolerance == 1e-10
+    assert any("float64" in note for note in report.notes)
+
+
+def test_answers_in_float32_are_refused_with_the_reason():
+    module = Elementwise(lambda z: z.astype(np.float32), lambda z: 1 + 0 * z)
+    with pytest.raises(NotCheckable, match=r"expected float64.*got float32"):
+        check_gradients(module, RNG.standard_normal((3, 4)))
+
+
+def test_float32_inside_is_refused_with_the_reason():
+    x = RNG.standard_normal((3, 4))
+    with pytest.raises(NotCheckable, match=r"float32 inside.*real dtype"):
+        check_gradients(Elementwise(float32_inside, lambda z: 2 * z), x)
+
+
+def test_a_large_tensor_is_judged_in_directions_and_still_caught():
+    x = RNG.standard_normal((2, 30))
+    right = check_gradients(Linear(30, 20, dtype=np.float64, rng=0), x, entries=100)
+    assert right.ok
+    assert [row.judged for row in right.rows] == ["each entry", "in 10 directions", "each entry"]
+    wrong = Elementwise(np.tanh, lambda z: 1 - np.tanh(z), size=30)
+    report = check_gradients(wrong, x, entries=40)  # x has 60 entries
+    assert not report.ok
+    assert report.rows[0].judged == "each entry", "what differs is judged again, entry by entry"
+    report = check_gradients(wrong, x, entries=1)
+    assert report.rows[0].judged == "in 10 directions"
+    assert "entries=60" in report.findings[0].look
+
+
+def test_a_state_that_is_not_given_is_drawn():
+    report = check_gradients(CellSign(3, 2, dtype=np.float64, rng=0), RNG.standard_normal((2, 3)))
+    assert [row.name for row in report.rows][:3] == ["x", "h_prev", "c_prev"]
+
+
+def test_the_upstream_gradient_is_not_what_the_caller_draws_from_the_same_seed():
+    x = np.random.default_rng(0).standard_normal((4, 5))
+    assert not check_gradients(LinearTransposed(5, 5, dtype=np.float64, rng=0), x).ok
+
+
+def test_module_and_inputs_are_left_as_they_were():
+    module, inputs = make(JointLSTM, np.random.default_rng(0))
+    before = [p.data.copy() for p in module.parameters()], inputs[0].copy()
+    check_gradients(module, *inputs)
+    assert all(p.grad is None for p in module.parameters())
+    for parameter, kept in zip(module.parameters(), before[0], strict=True):
+        np.testing.assert_array_equal(parameter.data, kept)
+    np.testing.assert_array_equal(inputs[0], before[1])
+
+
+def test_the_report_is_the_message_of_an_assertion():
+    x, y = RNG.standard_normal((2, 3, 4))
+    report = check_gradients(LossWithoutTwo(), x, y)
+    with pytest.raises(AssertionError, match=r"factor|0\.5 times"):
+        assert report.ok, report
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ((MSELoss(), np.array([1, 2]), np.array([1, 2])), ValueError, "floating point array"),
+        ((object(), np.ones(3)), ValueError, "expected __call__, forward, backward"),
+    ],
+)
+def test_what_cannot_be_checked_is_refused(arguments, error, words):
+    with pytest.raises(error, match=words):
+        check_gradients(*arguments)
+
+
+def test_an_unknown_judge_is_refused():
+    with pytest.raises(ValueError, match="judge: expected 'complex'"):
+        check_gradients(MSELoss(), np.ones(2), np.ones(2), judge="me")
+    with pytest.raises(ValueError, match="needs a torch module"):
+        check_gradients(MSELoss(), np.ones(2), np.ones(2), judge="torch")
