@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from ..module import Array
 
 Index = tuple[int, ...]
+WIDTH = 100  # of the findings' lines
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,17 @@ class Finding:
     alternatives: tuple[str, ...] = ()  # names of other causes that fit the same numbers
 
     def __str__(self) -> str:
-        lines = [self.cause, f"     evidence: {self.evidence}"]
+        parts = [("", self.cause), ("evidence: ", self.evidence)]
         if self.alternatives:
-            lines.append(f"     the same numbers follow from: {'; '.join(self.alternatives)}")
+            parts.append(("the same numbers follow from: ", "; ".join(self.alternatives)))
         if self.look:
-            lines.append(f"     look at:  {self.look}")
-        return "\n".join(lines)
+            parts.append(("look at: ", self.look))
+        return "\n".join(
+            textwrap.fill(
+                label + text, WIDTH, initial_indent="     ", subsequent_indent=" " * (5 + len(label))
+            )
+            for label, text in parts
+        ).lstrip()
 
 
 @dataclass(frozen=True)
