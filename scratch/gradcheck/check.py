@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from ..module import Array, Module
 from . import anatomy, behaviour, judges
 from .diagnose import Diagnosis, find_gates
+from .parts import of_parts
 from .report import Finding, GradientReport, Row, compare
 from .subject import Claims, Subject
 
@@ -68,6 +70,8 @@ def check_gradients(
             # What changes what it is given has no fixed numbers that a pair could reproduce.
             changes = any("changes" in finding.name for finding in found)
             found += diagnosis.findings(pairs=not changes, progress=progress)
+    if found:
+        found = of_parts(subject, partial(check_gradients, entries=entries, seed=seed), found)
     found = without_doubles(found)
     notes = list(_notes(subject, truth, rows))
     return GradientReport(name, truth.judge, truth.tolerance, rows, tuple(found), tuple(notes))

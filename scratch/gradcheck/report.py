@@ -55,7 +55,10 @@ class Finding:
             parts.append(("look at: ", self.look))
         return "\n".join(
             textwrap.fill(
-                label + text, WIDTH, initial_indent="     ", subsequent_indent=" " * (5 + len(label))
+                label + text,
+                WIDTH,
+                initial_indent="     ",
+                subsequent_indent=" " * (5 + len(label)),
             )
             for label, text in parts
         ).lstrip()

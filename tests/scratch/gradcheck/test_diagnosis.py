@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scratch import LSTM, RNN, LSTMCell, Module, RNNCell, check_gradients
-from scratch.gradcheck import anatomy, trace
+from scratch import LSTM, RNN, LSTMCell, Module, RNNCell, SimpleLSTM, check_gradients
+from scratch.gradcheck import anatomy, check, trace
 from scratch.gradcheck.subject import Subject
 from scratch.gradcheck.worlds import Simulation
 from tests.parity import assert_parity
 from tests.scratch.gradcheck import students
 from tests.scratch.gradcheck.students import GatewiseLSTM, JointLSTM, StudentLSTMCell, StudentRNN
-from tests.scratch.gradcheck.zoo import make, plant
+from tests.scratch.gradcheck.zoo import LayerSwapsGates, make, plant
 
 SIZE = st.integers(1, 4)
 
@@ -104,29 +104,40 @@ class Stacked(Module):
 
     def forward(self, x):
         N = x.shape[1]
-        lower = self.lower.forward(x, np.zeros((2, N, 3)))
-        return lower, self.upper.forward(lower["output"], np.zeros((2, N, 2)))
+        lower = self.lower.forward(x, tuple(np.zeros((2, N, 3))))
+        return lower, self.upper.forward(lower["output"], tuple(np.zeros((2, N, 2))))
 
     def backward(self, record, grad):
         lower, upper = record
         N = grad.shape[1]
-        grad, _ = self.upper.backward(upper, grad, np.zeros((2, N, 2)))
-        return self.lower.backward(lower, grad, np.zeros((2, N, 3)))[0]
+        grad, _ = self.upper.backward(upper, grad, tuple(np.zeros((2, N, 2))))
+        return self.lower.backward(lower, grad, tuple(np.zeros((2, N, 3))))[0]
 
 
-def test_a_missing_carry_is_seen_where_the_equations_are_not_known():
+def test_a_missing_carry_is_seen_where_the_equations_are_not_known(monkeypatch):
     x = np.random.default_rng(0).standard_normal((4, 3, 4))
-    right = Stacked(
-        plant(JointLSTM, ("h, c = state", "h, c = state[0] + 0 * x.sum(), state[1]")), 0
-    )
+    right = Stacked(JointLSTM, 0)
     assert check_gradients(right, x).ok
     wrong = plant(
         JointLSTM,
-        ("h, c = state", "h, c = state[0] + 0 * x.sum(), state[1]"),
         ("dc_next = dc * f", "pass"),
     )
+    monkeypatch.setattr(check, "of_parts", lambda subject, check, found: found)
     report = check_gradients(Stacked(wrong, 0), x)
     assert report.findings[0].name == "missing carry", report
+
+
+def test_the_part_of_a_model_that_is_wrong_is_named():
+    model = SimpleLSTM(3, 4, 2, rng=0)
+    model.lstm.__class__ = LayerSwapsGates
+    report = check_gradients(model, np.random.default_rng(0).standard_normal((2, 4, 3)))
+    finding = report.findings[0]
+    assert finding.name == "gates in another order", report
+    assert finding.cause.startswith("in lstm, checked on its own:")
+    assert finding.tensors == ("lstm.bias_hh_l0",)
+    wrong = Stacked(plant(JointLSTM, ("dc_next = dc * f", "pass")), 0)
+    report = check_gradients(wrong, np.random.default_rng(0).standard_normal((4, 3, 4)))
+    assert {finding.name for finding in report.findings} == {"missing carry of c"}
 
 
 def test_two_readings_of_a_factor_are_told_apart():
