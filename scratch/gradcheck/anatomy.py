@@ -20,39 +20,10 @@ from ..module import Array
 from ..packing import PackedSequence
 from . import equations, structure
 from .equations import GATES
+from .layouts import Layout, layouts
 from .subject import Subject
 
 FORWARD = 1e-9  # relative; the same equations summed in another order
-SEGMENTS = ("x", "h", "1", "xh", "hx", "xh1", "hx1", "1xh", "1hx")
-MOST_LAYOUTS = 20_000
-
-
-@dataclass(frozen=True)
-class Layout:
-    """`places[name]` says for each entry of a parameter where it is in W, (G, H, D+H+1)."""
-
-    places: dict[str, Array]  # ints of the parameter's shape: an entry of W.reshape(-1)
-    shape: tuple[int, int, int]
-    order: tuple[int, ...]  # the parameter's k-th block of rows is gate order[k]
-    roles: dict[str, str]  # "x", "h", "1", "xh", ...
-
-    def gather(self, values: dict[str, Array]) -> Array:
-        """The parameters' arrays as W; two biases of one gate add up."""
-        W = np.zeros(self.shape)
-        for name, place in self.places.items():
-            np.add.at(W.reshape(-1), place.reshape(-1), values[name].reshape(-1))
-        return W
-
-    def scatter(self, name: str, W: Array) -> Array:
-        """The gradient of W, (..., G, H, D+H+1), as that of a parameter, (..., *shape)."""
-        place = self.places[name]
-        return W.reshape(*W.shape[:-3], -1)[..., place.reshape(-1)].reshape(
-            *W.shape[:-3], *place.shape
-        )
-
-    def gate_places(self, name: str) -> Array:
-        """For each entry of a parameter, the gate that it belongs to."""
-        return np.asarray(self.places[name] // (self.shape[1] * self.shape[2]))
 
 
 @dataclass(frozen=True)
@@ -229,96 +200,3 @@ def _role(leaf: Array, run: equations.Run, kind: str, taken: set[str]) -> dict[s
             if np.abs(mine - leaf).max() <= FORWARD * max(np.abs(leaf).max(), 1e-300):
                 return {role: axes}
     return {}
-
-
-def layouts(values: dict[str, Array], G: int, H: int, D: int) -> Iterator[Layout]:
-    """Every way in which parameters of these shapes can hold W, (G, H, D+H+1)."""
-    groups: dict[tuple[int, ...], list[str]] = {}
-    for name, array in values.items():
-        groups.setdefault(_plain(array.shape), []).append(name)
-    options = [list(_group_options(shape, names, G, H, D)) for shape, names in groups.items()]
-    orders = list(itertools.permutations(range(G)))
-    usual = [order for order in orders if order in ((0, 1, 2, 3), (1, 0, 2, 3), (0, 1, 3, 2))]
-    orders = usual + [order for order in orders if order not in usual]
-    count = 0
-    for choice in itertools.product(*options):
-        holds = [piece for group in choice for piece in group]
-        if not _covers(holds, G):
-            continue
-        for order in orders:
-            count += 1
-            if count > MOST_LAYOUTS:
-                return
-            yield _layout(holds, values, order, (G, H, D + H + 1), D)
-
-
-# One parameter's part: its name, its segments, whether gates are columns, and its gate (None: all).
-Piece = tuple[str, str, bool, int | None]
-
-
-def _plain(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape without axes of length 1: a bias may be a column."""
-    return tuple(n for n in shape if n != 1) or (1,)
-
-
-def _width(segments: str, H: int, D: int) -> int:
-    return sum({"x": D, "h": H, "1": 1}[part] for part in segments)
-
-
-def _group_options(
-    shape: tuple[int, ...], names: list[str], G: int, H: int, D: int
-) -> Iterator[list[Piece]]:
-    """What the parameters of one shape can be."""
-    for gates in (G, 1) if G > 1 else (1,):
-        fits = [
-            (segments, columns)
-            for segments in SEGMENTS
-            for columns in (False, True)
-            if shape == _plain(
-                (_width(segments, H, D), gates * H) if columns
-                else (gates * H, _width(segments, H, D))
-            ) and not (segments == "1" and columns)
-        ]  # fmt: skip
-        if gates == G:
-            for chosen in itertools.product(fits, repeat=len(names)):
-                yield [(n, s, c, None) for n, (s, c) in zip(names, chosen, strict=True)]
-        elif len(names) % G == 0:
-            sets = len(names) // G
-            for chosen in itertools.product(fits, repeat=sets):
-                if sets == 1 or len(fits) > 0:
-                    # One set of matrices after the other, or gate by gate.
-                    for blockwise in (True, False) if sets > 1 else (True,):
-                        yield [
-                            (name, *chosen[k // G if blockwise else k % sets],
-                             k % G if blockwise else k // sets)
-                            for k, name in enumerate(names)
-                        ]  # fmt: skip
-
-
-def _covers(pieces: list[Piece], G: int) -> bool:
-    """Whether x and h meet each gate once; biases may be none, one or two."""
-    counts = {"x": 0, "h": 0, "1": 0}
-    for _, segments, _, gate in pieces:
-        for part in segments:
-            counts[part] += G if gate is None else 1
-    return counts["x"] == counts["h"] == G and counts["1"] in (0, G, 2 * G)
-
-
-def _layout(
-    pieces: list[Piece],
-    values: dict[str, Array],
-    order: tuple[int, ...],
-    shape: tuple[int, int, int],
-    D: int,
-) -> Layout:
-    _, H, width = shape
-    columns_of = {"x": range(D), "h": range(D, D + H), "1": range(width - 1, width)}
-    places, roles = {}, {}
-    for name, segments, transposed, gate in pieces:
-        columns = np.concatenate([columns_of[part] for part in segments])
-        gates = order if gate is None else (order[gate],)
-        rows = np.concatenate([np.arange(g * H, (g + 1) * H) for g in gates])
-        place = rows[:, None] * width + columns  # (gates·H, columns)
-        places[name] = (place.T if transposed else place).reshape(values[name].shape)
-        roles[name] = segments
-    return Layout(places, shape, order, roles)

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from ..module import Array, Module
-from . import anatomy, behaviour, judges
-from .diagnose import Diagnosis, find_gates
+from . import anatomy, behaviour, judges, linearity
+from .diagnose import Diagnosis
+from .forms import find_gates
 from .parts import of_parts
 from .report import Finding, GradientReport, Row, compare
 from .subject import Claims, Subject
@@ -54,7 +55,7 @@ def check_gradients(
     claims = subject.claims()
     found = behaviour.findings(subject, claims)
     if any(finding.name == "clipping" for finding in found):
-        claimed = behaviour.claims_when_small(subject)
+        claimed = linearity.claims_when_small(subject)
     else:
         claimed = claims.grads
     with Progress(name) as progress:

@@ -20,8 +20,9 @@ import numpy as np
 
 from ..module import Array
 from . import equations, structure
-from .anatomy import Anatomy
+from .anatomy import Anatomy, to_standard
 from .behaviour import arrays_of
+from .layouts import layouts
 from .subject import Subject
 from .worlds import Simulation
 
@@ -212,8 +213,6 @@ def _follows(name: str, after: dict[str, tuple[str, ...]]) -> set[str]:
 
 def best_guess(subject: Subject, kind: str) -> Comparison | None:
     """The forward comparison for the way of reading the parameters that gets furthest."""
-    from .anatomy import layouts, to_standard
-
     leaves = structure.leaves(subject.inputs)
     best: Comparison | None = None
     kinds = ("LSTM",) if kind == "LSTM" else ("tanh", "relu")
