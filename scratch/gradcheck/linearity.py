@@ -52,7 +52,9 @@ def linear(subject: Subject, claims: Claims) -> list[Finding]:
     if not bent:
         return []
     growth = max(np.abs(large[n]).max() / max(np.abs(small[n]).max(), 1e-300) for n in bent)
-    clipped = growth < LARGE / SMALL
+    # What is clipped is linear as long as it is small; what is squared is not.
+    smaller = subject.claims(SMALL * SMALL * subject.upstream).grads
+    clipped = all(agree(small[n] / SMALL, smaller[n] / SMALL / SMALL) for n in bent)
     words = _limit(large, bent) if clipped else "something inside backward is squared, or the like"
     return [
         Finding(
