@@ -20,7 +20,7 @@ from numpy.typing import DTypeLike
 
 from .checks import check_arrays, check_dimensions, check_gradients, check_int, check_like
 from .memory import Memory, columns
-from .module import Array, Module, Parameter, Seed, uniform_parameter
+from .module import Array, Module, Parameter, Seed, describe, uniform_parameter
 from .step import Step
 from .weights import CellParameters, GradWeights, Weights
 
@@ -219,11 +219,16 @@ class Cell(Module):
         """The gradients of x and of the state before, given that of the state after.
 
         Adds to the gradients of the parameters, with the weights that `forward` used.
-        Raises TypeError for what is no array, RuntimeError for another shape, ValueError for
-        another dtype.
+        Raises TypeError for what is no array, RuntimeError for another shape or for another
+        cell's step, ValueError for another dtype.
         """
+        name = type(self).__name__
+        if not isinstance(step, self._kind):
+            raise TypeError(f"{name}: step: expected what forward returns, got {describe(step)}")
+        if step.weights.parameters.weight_ih is not self.weight_ih:
+            raise RuntimeError(f"{name}: step: expected one of this cell, got that of another")
         shape = step.h.shape if step.batched else step.h.shape[1:]
-        names = [f"{type(self).__name__}: grad_{name}" for name in self.states]
+        names = [f"{name}: grad_{state}" for state in self.states]
         grads = check_gradients(names, grad_state, [shape] * len(names), step.h.dtype)
         grad_weights = GradWeights(step.weights)
         grad_x, *grad_prev = step.backward(grad_weights, *(np.atleast_2d(g).T for g in grads))

@@ -166,6 +166,8 @@ class Recurrent(Module):
                 mask = trace.masks[f"l{layer}"] = self._draw_mask(layout)
                 xs = [h * m for h, m in zip(hs, layout.split_rows(mask), strict=True)]
         trace.output = layout.join(hs)
+        if memory is not None and not layout.packed:
+            trace.output.flags.writeable = False  # a view of the steps, which backward needs
         for name, array in zip(self.states, state_n, strict=True):
             setattr(trace, f"{name}_n", layout.unsort(array))
         return trace
@@ -175,9 +177,10 @@ class Recurrent(Module):
 
         `grad_output` and `grad_state` are the gradients of the output and of the last state; None
         is zero. Adds to the gradients of the parameters, with the weights that `forward` used.
-        Raises TypeError for what is no array, RuntimeError for another shape, ValueError for
-        another dtype.
+        Raises TypeError for what is no array, RuntimeError for another shape or for another
+        module's trace, ValueError for another dtype.
         """
+        self._check_trace(trace)
         layout = trace.layout
         grad_hs = self._check_grad_output(trace, grad_output)
         grad_state_n = self._check_states(check_gradients, "grad_{}_n", grad_state, layout)
@@ -270,6 +273,13 @@ class Recurrent(Module):
         shapes = [(runs, *batch, size) for size in (self._state_size, self.hidden_size)]
         arrays = check(names, state, shapes[: len(names)], self._dtype)
         return [layout.sort(array) for array in arrays]
+
+    def _check_trace(self, trace: Trace) -> None:
+        name = f"{type(self).__name__}: trace"
+        if not isinstance(trace, Trace):
+            raise TypeError(f"{name}: expected what forward returns, got {describe(trace)}")
+        if trace.runs["l0"].weights.parameters.weight_ih is not self.weight_ih_l0:
+            raise RuntimeError(f"{name}: expected one of this module, got that of another")
 
     def _check_grad_output(self, trace: Trace, grad: Any) -> Sequence[Array] | None:
         if grad is None:

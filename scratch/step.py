@@ -25,6 +25,9 @@ class Step:
     _h_prev: Array  # (H, N)      its next rows
     _h: Array  # (H, N)
 
+    weights: Weights  # of a cell's own step; the steps of a layer have their run's
+    batched: bool
+
     @classmethod
     def allocate(
         cls, weights: Weights, hs: Sequence[Array], memory: Memory | None

@@ -268,8 +268,9 @@ def test_astype_is_a_copy_that_computes_in_its_dtype(case):
         parameter.data += 1
     assert_unchanged(module, before)
 
-    trace = module.astype(np.float32).forward(*in_dtype(np.float32, case.x, case.full_state))
-    results = module.astype(np.float32).backward(trace)
+    other = module.astype(np.float32)
+    trace = other.forward(*in_dtype(np.float32, case.x, case.full_state))
+    results = other.backward(trace)
     for array in [*arrays_of(module, trace).values(), *flatten(results)]:
         assert array.dtype == np.float32
 

@@ -460,3 +460,26 @@ def test_gradients_of_packed_output_that_do_not_fit(kind):
         assert word in str(raised.value)
     assert all(parameter.grad is None for parameter in layer.parameters())
     layer.backward(trace, good)
+
+
+def test_a_record_of_another_module_is_refused():
+    """Its gradients would go to the parameters of that module."""
+    rng = np.random.default_rng(0)
+    for module, other, record in (
+        (LSTMCell(2, 3, rng=0), LSTMCell(2, 3, rng=1), "step"),
+        (LSTM(2, 3, rng=0), LSTM(2, 3, rng=1), "trace"),
+    ):
+        x = rng.standard_normal((4, 2)).astype(np.float32)
+        for wrong, error in ((other.forward(x), RuntimeError), ((x, x), TypeError)):
+            with pytest.raises(error, match=f"{record}: expected"):
+                module.backward(wrong, None)
+        assert all(p.grad is None for m in (module, other) for p in m.parameters())
+
+
+def test_the_output_in_a_record_cannot_be_changed():
+    """It is a view of what backward needs."""
+    x = np.ones((4, 2), np.float32)
+    lstm = LSTM(2, 3, rng=0)
+    with pytest.raises(ValueError, match="read-only"):
+        lstm.forward(x).output[...] = 0
+    lstm(x)[0][...] = 0
