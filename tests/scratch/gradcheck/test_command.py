@@ -54,6 +54,12 @@ def test_wrong_code_and_the_line_where_it_begins(write, capsys):
     assert "grad_c_prev of step 3 is wrong" in out
 
 
+def test_wrong_code_without_a_comparison(write, capsys):
+    status, out, err = run(capsys, f"{write(WRONG)}:JointLSTM")
+    assert (status, err) == (1, "")
+    assert "compared with" not in out
+
+
 def test_json(write, capsys):
     status, out, _ = run(capsys, f"{write(WRONG)}:JointLSTM", "--like", "LSTM", "--json")
     report = json.loads(out)

@@ -166,6 +166,7 @@ def test_every_value_inside_right_code_agrees(cls):
         ("df = dc * c_prev", "df = dc * c", "grad_c", "grad_f"),
         ("dzg = dg * (1 - g**2)", "dzg = dg * (1 - g)", "grad_g", "grad_z_g"),
         ("dc_next = dc * f", "dc_next = dc * i", "grad_c", "grad_c_prev"),
+        ("dc_next = dc * f", "dc_next = dc * f * (np.arange(5) > 0)", "grad_c", "grad_c_prev"),
     ],
 )
 def test_the_first_wrong_value_is_named(line, instead, right, wrong, tmp_path):
