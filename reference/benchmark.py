@@ -340,11 +340,15 @@ SHORT, LONG = 100, 1000
 
 
 def measure_growth(
-    kind: type[RNN] | type[LSTM], size: tuple[int, int, int], dtype: str, rounds: int
+    kind: type[RNN] | type[LSTM],
+    size: tuple[int, int, int],
+    dtype: str,
+    rounds: int,
+    seconds: float,
 ) -> Growth:
-    """`size` is (N, D, H)."""
+    """`size` is (N, D, H). As many rounds as `measure` takes."""
     passes = [layer_pass(kind, (T, *size), dtype).scratch for T in (SHORT, LONG)]
-    short, long = time_in_turn(passes, rounds, 0)
+    short, long = time_in_turn(passes, rounds, seconds)
     name = f"{kind.__name__} {size}"
     ratio = Spread.of(long / short)
-    return Growth(name, dtype, rounds, Spread.of(short * 1e3), Spread.of(long * 1e3), ratio)
+    return Growth(name, dtype, len(long), Spread.of(short * 1e3), Spread.of(long * 1e3), ratio)

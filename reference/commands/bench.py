@@ -178,15 +178,18 @@ def chosen_cases(pattern: str) -> list[tuple[Case, str]]:
     ]
 
 
+def how_often(args: argparse.Namespace) -> tuple[int, float]:
+    return (args.repeats, 0) if args.repeats else (ROUNDS, SECONDS)
+
+
 def bench(args: argparse.Namespace) -> Iterator[Row]:
     print(LEGEND)
-    rounds, seconds = (args.repeats, 0) if args.repeats else (ROUNDS, SECONDS)
     section = ""
     for case, dtype in chosen_cases(args.rows):
         if case.section != section:
             section = case.section
             print(f"{section}\n{HEADER}")
-        row = measure(case, dtype, rounds, seconds)
+        row = measure(case, dtype, *how_often(args))
         print(line(row), flush=True)
         yield row
 
@@ -230,7 +233,7 @@ def growth_cases(pattern: str) -> list[tuple[Layer, tuple[int, int, int], str]]:
 def bench_growth(args: argparse.Namespace) -> Iterator[Growth]:
     print(f"{GROWTH_LEGEND}\n{GROWTH_HEADER}")
     for case in growth_cases(args.rows):
-        row = measure_growth(*case, args.repeats or ROUNDS)
+        row = measure_growth(*case, *how_often(args))
         times = f"{row.short_ms.median:.2f}", f"{row.long_ms.median:.2f}"
         print(GROWTH_LINE.format(row.name, row.dtype, *times, *ratio(row.ratio)), flush=True)
         yield row
