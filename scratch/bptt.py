@@ -73,7 +73,9 @@ def backward(
     grad_hs: Sequence[Array] | None,  # T arrays (H, n)
     grad_state_n: State,
     grad_state_0: State,  # written
-    grad_xs: Sequence[Array],  # T arrays (D, n): added to
+    grad_xs: Sequence[Array],  # T arrays (D, n): written, or added to
+    *,
+    add: bool,
 ) -> None:
     """The steps of `forward` the other way round; adds to the parameters' gradients."""
     way = slice(None, None, 1 if run.reverse else -1)
@@ -87,7 +89,7 @@ def backward(
         if grad_hs is not None:
             grad_h = grad_h + grad_hs[t]
         grad_x, *grad_state = run.steps[t].backward(grad_weights, grad_h, *grad_c)
-        grad_xs[t] += grad_x
+        grad_xs[t][...] = grad_xs[t] + grad_x if add else grad_x
     hand_over(grad_state, 0, starting=grad_state_n, ending=grad_state_0)
     grad_weights.finish()
 

@@ -188,8 +188,6 @@ class Recurrent(Module):
         for layer in reversed(range(self.num_layers)):
             below = self._output_size if layer else self.input_size
             grad_xs = columns(Memory(), below, layout.sizes, trace.h_n.dtype)
-            for grad_x in grad_xs:
-                grad_x[...] = 0
             for k, suffix in enumerate(self._suffixes(layer)):
                 bptt.backward(
                     trace.runs[suffix],
@@ -197,6 +195,7 @@ class Recurrent(Module):
                     self._own_state(grad_state_n, layer, k),
                     self._own_state(grad_state_0, layer, k),
                     grad_xs,
+                    add=k == 1,
                 )
             grad_hs = grad_xs
             if f"l{layer - 1}" in trace.masks:
@@ -267,12 +266,13 @@ class Recurrent(Module):
         self, check: Callable[..., list[Array]], form: str, state: Any, layout: Layout
     ) -> list[Array]:
         """The arrays of a state or its gradient, (layers · directions, N, H), in column order."""
+        runs, batch = self.num_layers * len(self._suffixes(0)), layout.sizes[0]
+        sizes = [self._state_size, self.hidden_size][: len(self.states)]
+        if state is None:
+            return [np.zeros((runs, batch, size), self._dtype) for size in sizes]
         names = [f"{type(self).__name__}: {form.format(name)}" for name in self.states]
-        batch = (layout.sizes[0],) if layout.batched else ()
-        runs = self.num_layers * len(self._suffixes(0))
-        shapes = [(runs, *batch, size) for size in (self._state_size, self.hidden_size)]
-        arrays = check(names, state, shapes[: len(names)], self._dtype)
-        return [layout.sort(array) for array in arrays]
+        shapes = [(runs, batch, size) if layout.batched else (runs, size) for size in sizes]
+        return [layout.sort(array) for array in check(names, state, shapes, self._dtype)]
 
     def _check_trace(self, trace: Trace) -> None:
         name = f"{type(self).__name__}: trace"
