@@ -34,8 +34,8 @@ class Run:
         self.packed = packed
 
     def __getattr__(self, name: str) -> Array:
-        if name.startswith("_"):
-            raise AttributeError(name)
+        if name.startswith("_") or not (self.steps and name in self.steps[0].names):
+            raise AttributeError(f"a run has no {name!r}")
         arrays = [getattr(step, name) for step in self.steps]
         return np.concatenate(arrays) if self.packed else np.stack(arrays)
 
@@ -59,11 +59,12 @@ def forward(
     way = slice(None, None, -1 if reverse else 1)
     kept: list[AnyStep] = []
     state: State = [array[:, :0] for array in state_0]
-    for step, x in zip(kind.allocate(weights, hs[way], memory), xs[way], strict=True):
-        state = hand_over(state, x.shape[1], starting=state_0, ending=state_n)
-        state = step.forward(weights, x, *state)
-        if memory is not None:
-            kept.append(step)
+    with np.errstate(over="ignore"):  # e⁻ᶻ = ∞ gives σ = 0
+        for step, x in zip(kind.allocate(weights, hs[way], memory), xs[way], strict=True):
+            state = hand_over(state, x.shape[1], starting=state_0, ending=state_n)
+            state = step.forward(weights, x, *state)
+            if memory is not None:
+                kept.append(step)
     hand_over(state, 0, starting=state_0, ending=state_n)
     return Run(kept[way], weights, reverse, packed)
 
@@ -88,7 +89,7 @@ def backward(
         grad_h, *grad_c = grad_state
         if grad_hs is not None:
             grad_h = grad_h + grad_hs[t]
-        grad_x, *grad_state = run.steps[t].backward(grad_weights, grad_h, *grad_c)
+        grad_x, *grad_state = run.steps[t].backward(run.weights, grad_weights, grad_h, *grad_c)
         grad_xs[t][...] = grad_xs[t] + grad_x if add else grad_x
     hand_over(grad_state, 0, starting=grad_state_n, ending=grad_state_0)
     grad_weights.finish()

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .checks import check_arrays, check_dimensions, check_gradients, check_int, check_like
+from .checks import check_arrays, check_dimensions, check_grad_states, check_int, check_like
 from .memory import Memory, columns
 from .module import Array, Module, Parameter, Seed, describe, uniform_parameter
 from .step import Step
@@ -36,20 +36,23 @@ class RNNStep(Step):
         self.activate(z)  # in place: z becomes h
         return (self._h,)
 
-    def backward(self, grad_weights: GradWeights, grad_h: Array) -> tuple[Array, Array]:
+    def backward(
+        self, weights: Weights, grad_weights: GradWeights, grad_h: Array
+    ) -> tuple[Array, Array]:
         # h = φ(z):                  ∂h/∂z = φ′(z)
-        grad_z = grad_h * self.slope(self._h)
+        grad_z = grad_h * self.derivative(self._h)
         # z = W [x; h_prev; 1]:      ∂z/∂W = [x; h_prev; 1]ᵀ   ∂z/∂[x; h_prev; 1] = Wᵀ
         grad_weights.add(grad_z, self._inputs)
-        return grad_weights.split(grad_weights.transposed @ grad_z)
+        return weights.split(weights.transposed @ grad_z)
 
     @staticmethod
     def activate(z: Array) -> None:
+        # φ(z) = tanh(z)
         np.tanh(z, out=z)
 
     @staticmethod
-    def slope(h: Array) -> Array:
-        """tanh′(z) = 1 − tanh²(z)"""
+    def derivative(h: Array) -> Array:
+        # φ′(z) = 1 − tanh²(z) = 1 − h²
         return 1 - h * h
 
 
@@ -58,11 +61,16 @@ class ReLUStep(RNNStep):
 
     @staticmethod
     def activate(z: Array) -> None:
+        # φ(z) = max(0, z)
         np.maximum(z, 0, out=z)
 
     @staticmethod
-    def slope(h: Array) -> Array:
-        return h > 0
+    def derivative(h: Array) -> Array:
+        # φ′(z) = 0 where h ≤ 0, else 1: as in PyTorch, 0 at the kink and 1 for NaN
+        return ~(h <= 0)
+
+
+RNN_STEPS: dict[str, type[RNNStep]] = {"tanh": RNNStep, "relu": ReLUStep}
 
 
 class LSTMStep(Step):
@@ -76,10 +84,7 @@ class LSTMStep(Step):
         *("x", "h_prev", "c_prev", "i", "f", "g", "o", "c", "tanh_c", "h"),
     )
     # Parameters hold the gates as i, f, g, o. Inside, the three σ lie side by side: i, f, o, g.
-    # σ(z) = ½ + ½ tanh(z/2), so with the rows of i, f and o halved one tanh serves all four gates;
-    # it cannot overflow, and it takes complex numbers.
     gate_order = (0, 1, 3, 2)
-    halved_gates = 3
 
     _z: Array  # (4H, N)     before and, in place, after σ and tanh: i, f, o, g
     _i: Array  # (H, N)      its rows by gate
@@ -100,10 +105,13 @@ class LSTMStep(Step):
 
         # z = W [x; h_prev; 1]
         np.matmul(weights.matrix, self._inputs, out=z)
-        # i, f, o = σ(z)    g = tanh(z)
-        np.tanh(z, out=z)
-        ifo *= weights.half
-        ifo += weights.half
+        # i, f, o = σ(z) = 1 / (1 + e⁻ᶻ)
+        np.negative(ifo, out=ifo)
+        np.exp(ifo, out=ifo)
+        ifo += 1
+        np.reciprocal(ifo, out=ifo)
+        # g = tanh(z)
+        np.tanh(g, out=g)
         # c = f ⊙ c_prev + i ⊙ g
         np.multiply(f, c_prev, out=c)
         c += i * g
@@ -113,28 +121,28 @@ class LSTMStep(Step):
         return h, c
 
     def backward(
-        self, grad_weights: GradWeights, grad_h: Array, grad_c: Array
+        self, weights: Weights, grad_weights: GradWeights, grad_h: Array, grad_c: Array
     ) -> tuple[Array, Array, Array]:
         i, f, o, g, ifo = self._i, self._f, self._o, self._g, self._ifo
-        c_prev, tanh_c, h = self._c_prev, self._tanh_c, self._h
+        c_prev, tanh_c = self._c_prev, self._tanh_c
         grad_z = np.empty_like(self._z)
         grad_i, grad_f, grad_o, grad_g, grad_ifo = gates(grad_z)
 
-        # h = o ⊙ tanh(c):           ∂h/∂o = tanh(c)   ∂h/∂c = o (1 − tanh²(c)) = o − h tanh(c)
+        # h = o ⊙ tanh(c):           ∂h/∂o = tanh(c)   ∂h/∂c = o (1 − tanh²(c))
         np.multiply(grad_h, tanh_c, out=grad_o)
-        grad_c = grad_c + grad_h * (o - h * tanh_c)
+        grad_c = grad_c + grad_h * o * (1 - tanh_c * tanh_c)
         # c = f ⊙ c_prev + i ⊙ g:    ∂c/∂f = c_prev   ∂c/∂c_prev = f   ∂c/∂i = g   ∂c/∂g = i
         np.multiply(grad_c, c_prev, out=grad_f)
         np.multiply(grad_c, g, out=grad_i)
         np.multiply(grad_c, i, out=grad_g)
         grad_c_prev = grad_c * f
-        # i, f, o = σ(z):            σ′ = σ (1 − σ) = σ − σ²
-        # g = tanh(z):               tanh′ = 1 − tanh²
-        grad_ifo *= ifo - ifo * ifo
+        # i, f, o = σ(z):            ∂σ/∂z = σ (1 − σ)
+        grad_ifo *= ifo * (1 - ifo)
+        # g = tanh(z):               ∂g/∂z = 1 − g²
         grad_g *= 1 - g * g
         # z = W [x; h_prev; 1]:      ∂z/∂W = [x; h_prev; 1]ᵀ   ∂z/∂[x; h_prev; 1] = Wᵀ
         grad_weights.add(grad_z, self._inputs)
-        grad_x, grad_h_prev = grad_weights.split(grad_weights.transposed @ grad_z)
+        grad_x, grad_h_prev = weights.split(weights.transposed @ grad_z)
         return grad_x, grad_h_prev, grad_c_prev
 
     @classmethod
@@ -207,12 +215,13 @@ class Cell(Module):
         names = [f"{name}: {array}_prev" for array in self.states]
         state = check_arrays(names, state, [shape] * len(names), dtype, cell=True)
 
-        weights = Weights(CellParameters.of(self), self._kind.gate_order, self._kind.halved_gates)
+        weights = Weights(CellParameters.of(self), self._kind.gate_order)
         x, *state = (np.array(array, ndmin=2).T for array in (x, *state))  # copies, for the record
         h = np.empty((self.hidden_size, x.shape[1]), dtype)
         (step,) = self._kind.allocate(weights, [h], None)
         step.weights, step.batched = weights, bool(batch)
-        step.forward(weights, x, *state)
+        with np.errstate(over="ignore"):  # e⁻ᶻ = ∞ gives σ = 0
+            step.forward(weights, x, *state)
         return step
 
     def backward(self, step: Any, grad_state: Any) -> tuple[Array, Any]:
@@ -229,9 +238,10 @@ class Cell(Module):
             raise RuntimeError(f"{name}: step: expected one of this cell, got that of another")
         shape = step.h.shape if step.batched else step.h.shape[1:]
         names = [f"{name}: grad_{state}" for state in self.states]
-        grads = check_gradients(names, grad_state, [shape] * len(names), step.h.dtype)
+        grads = check_grad_states(names, grad_state, [shape] * len(names), step.h.dtype)
         grad_weights = GradWeights(step.weights)
-        grad_x, *grad_prev = step.backward(grad_weights, *(np.atleast_2d(g).T for g in grads))
+        turned = [np.atleast_2d(grad).T for grad in grads]
+        grad_x, *grad_prev = step.backward(step.weights, grad_weights, *turned)
         grad_weights.finish()
         return self._samples_first(step, [grad_x]), self._samples_first(step, grad_prev)
 
@@ -275,7 +285,7 @@ class RNNCell(Cell):
 
     @property
     def _kind(self) -> type[RNNStep]:
-        return ReLUStep if self.nonlinearity == "relu" else RNNStep
+        return RNN_STEPS.get(str(self.nonlinearity), RNNStep)
 
     def forward(self, x: Array, state: Any = None) -> Any:
         if self.nonlinearity not in list(RNN_STEPS):
@@ -315,9 +325,6 @@ class LSTMCell(Cell):
     @property
     def _kind(self) -> type[LSTMStep]:
         return LSTMStep
-
-
-RNN_STEPS: dict[str, type[RNNStep]] = {"tanh": RNNStep, "relu": ReLUStep}
 
 
 def cell_shapes(

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .module import Array, describe
+from .module import Array, check_array, describe
 
 Shape = tuple[int, ...]
 
@@ -54,9 +54,7 @@ def check_dimensions(
     name: str, array: object, shapes: Mapping[int, str], error: type[Exception] = ValueError
 ) -> None:
     """`error` for an array whose number of dimensions is not among `shapes`."""
-    if not isinstance(array, np.ndarray):
-        raise TypeError(f"{name}: expected a NumPy array, got {describe(array)}")
-    if array.ndim not in shapes:
+    if check_array(name, array).ndim not in shapes:
         raise error(f"{name}: expected {' or '.join(shapes.values())}, got {describe(array)}")
 
 
@@ -68,8 +66,7 @@ def check_like(
     dtype_error: type[Exception] = RuntimeError,
 ) -> Array:
     """RuntimeError for another shape, `dtype_error` for another dtype."""
-    if not isinstance(array, np.ndarray):
-        raise TypeError(f"{name}: expected a NumPy array, got {describe(array)}")
+    array = check_array(name, array)
     if array.shape != shape or array.dtype != dtype:
         raise (RuntimeError if array.shape != shape else dtype_error)(
             f"{name}: expected shape {shape} and dtype {dtype}, got {describe(array)}"
@@ -91,7 +88,7 @@ def check_arrays(
     """
     if value is None:
         return [np.zeros(shape, dtype) for shape in shapes]
-    arrays = _take_apart(names, value, cell)
+    arrays = _take_apart(names, value, indexed=not cell)
     if cell:
         for name, array in zip(names, arrays, strict=True):
             check_dimensions(name, array, {1: "(hidden_size,)", 2: "(N, hidden_size)"})
@@ -99,14 +96,14 @@ def check_arrays(
     return [check_like(name, array, shape, dtype) for name, array, shape in expected]
 
 
-def check_gradients(
+def check_grad_states(
     names: Sequence[str], value: Any, shapes: Sequence[Shape], dtype: np.dtype[Any]
 ) -> list[Array]:
     """The same for the gradients of a state, of which each may be None, for zeros.
 
     RuntimeError for another shape, ValueError for another dtype.
     """
-    arrays = [None] * len(names) if value is None else _take_apart(names, value, cell=True)
+    arrays = [None] * len(names) if value is None else _take_apart(names, value, indexed=False)
     return [
         np.zeros(shape, dtype)
         if array is None
@@ -115,21 +112,21 @@ def check_gradients(
     ]
 
 
-def _take_apart(names: Sequence[str], value: Any, cell: bool) -> Sequence[Any]:
+def _take_apart(names: Sequence[str], value: Any, indexed: bool) -> Sequence[Any]:
     """One array for each name; TypeError for what is no tuple, RuntimeError for another number.
 
-    PyTorch's layers, unlike its cells, look for two entries in an array too, and so have an
-    IndexError for fewer.
+    A pair that is `indexed`, as PyTorch's layers do with their state, may look like one in an array
+    too, and is an IndexError where it has fewer entries.
     """
     if len(names) == 1:
         return [value]
     expected = f"expected the pair ({', '.join(names)}), got"
-    if isinstance(value, np.ndarray) and not cell:
+    if indexed and isinstance(value, np.ndarray):
         few = value.ndim == 0 or len(value) < len(names)
         raise (IndexError if few else RuntimeError)(f"{expected} {describe(value)}")
     if not isinstance(value, tuple | list):
         raise TypeError(f"{expected} {describe(value)}")
     if len(value) != len(names):
-        few = len(value) < len(names) and not cell
+        few = indexed and len(value) < len(names)
         raise (IndexError if few else RuntimeError)(f"{expected} {len(value)} values")
     return value

@@ -41,12 +41,12 @@ class ProjectedLSTMStep(LSTMStep):
         return h, c
 
     def backward(
-        self, grad_weights: GradWeights, grad_h: Array, grad_c: Array
+        self, weights: Weights, grad_weights: GradWeights, grad_h: Array, grad_c: Array
     ) -> tuple[Array, Array, Array]:
         # h = W_hr m:     ∂h/∂W_hr = mᵀ   ∂h/∂m = W_hrᵀ
         grad_weights.add_projection(grad_h, self._h)
-        grad_m = grad_weights.weights.projection.T @ grad_h
-        return super().backward(grad_weights, grad_m, grad_c)
+        grad_m = weights.projection.T @ grad_h
+        return super().backward(weights, grad_weights, grad_m, grad_c)
 
     @property
     def m(self) -> Array:

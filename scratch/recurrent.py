@@ -20,7 +20,7 @@ from .checks import (
     check_bool,
     check_dimensions,
     check_dropout,
-    check_gradients,
+    check_grad_states,
     check_int,
     check_like,
 )
@@ -183,7 +183,7 @@ class Recurrent(Module):
         self._check_trace(trace)
         layout = trace.layout
         grad_hs = self._check_grad_output(trace, grad_output)
-        grad_state_n = self._check_states(check_gradients, "grad_{}_n", grad_state, layout)
+        grad_state_n = self._check_states(check_grad_states, "grad_{}_n", grad_state, layout)
         grad_state_0 = [np.empty_like(array) for array in grad_state_n]
         for layer in reversed(range(self.num_layers)):
             below = self._output_size if layer else self.input_size
@@ -208,7 +208,7 @@ class Recurrent(Module):
 
     def _weights(self, suffix: str) -> Weights:
         parameters = CellParameters.of(self, f"_{suffix}")
-        return Weights(parameters, self._kind.gate_order, self._kind.halved_gates)
+        return Weights(parameters, self._kind.gate_order)
 
     def _own_rows(self, hs: Sequence[Array], k: int) -> Sequence[Array]:
         """What direction `k` writes into its layer's output."""

@@ -18,11 +18,10 @@ class Step:
 
     names: ClassVar[tuple[str, ...]] = ("x", "h_prev", "h")
     gate_order: ClassVar[tuple[int, ...]] = (0,)  # the places of the inner gates in a parameter
-    halved_gates: ClassVar[int] = 0  # how many of them, from the first, take ½ z
 
-    _inputs: Array  # (D+H+1, N)  [x; h_prev; 1]: all that meets a weight; without biases, no 1
+    _inputs: Array  # (D+R+1, N)  [x; h_prev; 1]: all that meets a weight; without biases, no 1
     _x: Array  # (D, N)           its first rows
-    _h_prev: Array  # (H, N)      its next rows
+    _h_prev: Array  # (R, N)      its next rows; R is H, or P with a projection
     _h: Array  # (H, N)
 
     weights: Weights  # of a cell's own step; the steps of a layer have their run's
@@ -33,14 +32,14 @@ class Step:
         cls, weights: Weights, hs: Sequence[Array], memory: Memory | None
     ) -> Iterator[Self]:
         """A step for each array of `hs`, (H, n), into which it will write its h."""
-        D, H = weights.input_size, weights.state_size
+        D, R = weights.input_size, weights.state_size
         sizes = [h.shape[1] for h in hs]
         blocks = columns(memory, weights.matrix.shape[1], sizes, weights.dtype)
         for h, inputs in zip(hs, blocks, strict=True):
             step = cls()
             step._h, step._inputs = h, inputs
-            step._x, step._h_prev = inputs[:D], inputs[D : D + H]
-            inputs[D + H :] = 1
+            step._x, step._h_prev = inputs[:D], inputs[D : D + R]
+            inputs[D + R :] = 1
             yield step
 
     def __getattr__(self, name: str) -> Array:

@@ -30,41 +30,43 @@ class CellParameters(NamedTuple):
 class Weights:
     """W = [W_ih | W_hh | b_ih + b_hh], so that W [x; h_prev; 1] is one matrix product.
 
-    Holds the values of the moment it was made, which a record's backward pass needs.
-    `order` is that of the gates inside; the rows of the first `halved` of them are halved.
+    Holds the values of the moment it was made, which a record's backward pass needs. Its rows are
+    those of the parameters with the gates in another `order`.
     """
 
-    def __init__(self, parameters: CellParameters, order: Sequence[int], halved: int = 0) -> None:
-        weight_ih, weight_hh, bias_ih, bias_hh, weight_hr = parameters
+    def __init__(self, parameters: CellParameters, order: Sequence[int]) -> None:
+        weight_ih, weight_hh, *biases, weight_hr = parameters
         self.parameters = parameters
         self.input_size = weight_ih.shape[1]  # D
         self.state_size = weight_hh.shape[1]  # R
         self.hidden_size = weight_ih.shape[0] // len(order)  # H
         self.dtype = weight_ih.dtype
         self.order = list(order)
-        self.half = np.array(0.5, self.dtype)  # an array: NumPy is slower with Python's numbers
         parts = [weight_ih.data, weight_hh.data]
-        if bias_ih is not None and bias_hh is not None:
-            parts.append((bias_ih.data + bias_hh.data)[:, None])
-        self.matrix = self.reorder(np.concatenate(parts, axis=1))  # (G·H, D+R+1)
-        self._halved = slice(0, halved * self.hidden_size)
-        self.matrix[self._halved] *= self.half
-        self.projection = np.empty((0, 0)) if weight_hr is None else weight_hr.data.copy()  # (P, H)
+        present = [bias.data for bias in biases if bias is not None]
+        if present:
+            parts.append(sum(present[1:], present[0])[:, None])
+        self.matrix = self.reorder(np.concatenate(parts, axis=1), self.order)  # (G·H, D+R+1)
+        self.projection = (  # (P, H)
+            np.empty((0, 0), self.dtype) if weight_hr is None else weight_hr.data.copy()
+        )
 
     @cached_property
     def transposed(self) -> Array:
-        """[W_ih | W_hh]ᵀ, nothing halved, contiguous: backward multiplies by it at every step."""
+        """[W_ih | W_hh]ᵀ, contiguous: backward multiplies by it at every step."""
         columns = self.input_size + self.state_size
-        transposed = np.ascontiguousarray(self.matrix[:, :columns].T)  # (D+R, G·H)
-        transposed[:, self._halved] /= self.half  # exact: a power of two
-        return transposed
+        return np.ascontiguousarray(self.matrix[:, :columns].T)  # (D+R, G·H)
 
-    def reorder(self, rows: Array) -> Array:
-        """The blocks of rows, (G·H, ...), in the inner order; a swap, so twice is as before."""
-        if len(self.order) == 1:
+    def split(self, inputs: Array) -> tuple[Array, Array]:
+        """The rows of x and those of h_prev, of (D+R, ...)."""
+        return inputs[: self.input_size], inputs[self.input_size :]
+
+    def reorder(self, rows: Array, order: list[int]) -> Array:
+        """The blocks of rows of (G·H, ...), one for each gate, in another order."""
+        if len(order) == 1:
             return rows
-        gates = rows.reshape(len(self.order), self.hidden_size, rows.shape[1])
-        return gates[self.order].reshape(rows.shape)
+        gates = rows.reshape(len(order), self.hidden_size, rows.shape[1])
+        return gates[order].reshape(rows.shape)
 
 
 class GradWeights:
@@ -76,7 +78,6 @@ class GradWeights:
 
     def __init__(self, weights: Weights) -> None:
         self.weights = weights
-        self.transposed = weights.transposed  # (D+R, G·H)
         self._grad = np.zeros_like(weights.matrix)  # (G·H, D+R+1)
         self._grad_projection = np.zeros_like(weights.projection)  # (P, H)
         self._steps: list[tuple[Array, Array]] = []
@@ -103,21 +104,18 @@ class GradWeights:
         """grad_W_hr += grad_h mᵀ"""
         self._grad_projection += grad_h @ m.T
 
-    def split(self, grad_inputs: Array) -> tuple[Array, Array]:
-        """The rows of x and those of h_prev."""
-        return grad_inputs[: self.weights.input_size], grad_inputs[self.weights.input_size :]
-
     def finish(self) -> None:
         """Add what was collected to the `.grad` of the parameters."""
         if self._steps:
             self._multiply()
-        weight_ih, weight_hh, bias_ih, bias_hh, weight_hr = self.weights.parameters
-        grad = self.weights.reorder(self._grad)
-        grad_ih, grad_hh = self.split(grad[:, : len(self.transposed)].T)
-        weight_ih.add_grad(grad_ih.T)
-        weight_hh.add_grad(grad_hh.T)
-        if bias_ih is not None and bias_hh is not None:
-            bias_ih.add_grad(grad[:, -1])
-            bias_hh.add_grad(grad[:, -1])
+        weight_ih, weight_hh, *biases, weight_hr = self.weights.parameters
+        D, R = self.weights.input_size, self.weights.state_size
+        back = np.argsort(self.weights.order).tolist()
+        grad = self.weights.reorder(self._grad, back)
+        weight_ih.add_grad(grad[:, :D])
+        weight_hh.add_grad(grad[:, D : D + R])
+        for bias in biases:
+            if bias is not None:
+                bias.add_grad(grad[:, -1])
         if weight_hr is not None:
             weight_hr.add_grad(self._grad_projection)
