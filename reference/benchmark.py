@@ -1,7 +1,7 @@
 """The same work on both sides, timed in turn, next to the limit that its arithmetic sets.
 
 A `Case` makes a `Work`: the pass in NumPy, the same pass in PyTorch, and the limit, which is the
-matrix products and the tanh of that pass and nothing else. `measure` runs the three in turn, round
+matrix products, exp and tanh of that pass and nothing else. `measure` runs the three in turn, round
 after round, so that whatever else the machine does meets all of them alike.
 """
 
@@ -170,7 +170,7 @@ def layer_pass(
 
 
 def limit(layer: Recurrent, sizes: Sequence[int], backward: bool) -> Pass:
-    """The products and the tanh of `layer` alone, for steps of `sizes` sequences.
+    """The products, exp and tanh of `layer` alone, for steps of `sizes` sequences.
 
     They run in one step's memory, which stays in the cache: no pass that does this arithmetic in
     NumPy can be faster.
@@ -185,8 +185,8 @@ def limit(layer: Recurrent, sizes: Sequence[int], backward: bool) -> Pass:
             runs.append(_limit_of_run(W, gates, sizes, backward))
 
     def run() -> None:
-        for products_and_tanh in runs:
-            products_and_tanh()
+        for run_alone in runs:
+            run_alone()
 
     return run
 
@@ -196,6 +196,7 @@ def _limit_of_run(W: Array, gates: int, sizes: Sequence[int], backward: bool) ->
     rng = np.random.default_rng(0)
     W_T = np.ascontiguousarray(W[:, :-1].T)
     grad_W = np.empty_like(W)
+    sigmoids = rows * 3 // 4 if gates > 1 else 0  # the rows of i, f and o
     blocks = list(_collect(sizes, GradWeights.COLUMNS)) if backward else []
     inputs, z, c, tanh_c, grad_inputs = (
         {n: rng.standard_normal((m, n)).astype(W.dtype) for n in {*sizes, *blocks}}
@@ -205,7 +206,8 @@ def _limit_of_run(W: Array, gates: int, sizes: Sequence[int], backward: bool) ->
     def run() -> None:
         for n in sizes:
             np.matmul(W, inputs[n], out=z[n])
-            np.tanh(z[n], out=z[n])
+            np.exp(z[n][:sigmoids], out=z[n][:sigmoids])
+            np.tanh(z[n][sigmoids:], out=z[n][sigmoids:])
             if gates > 1:
                 np.tanh(c[n], out=tanh_c[n])
         if backward:

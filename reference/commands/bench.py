@@ -40,7 +40,7 @@ LEGEND = """\
 Layers are named by (T, N, D, H): steps, sequences, input size, hidden size. A row's passes run in
 turn: scratch, torch, limit, scratch, … Times are medians; ± is half the width of the middle half.
   ratio     torch / scratch in the same round: how many times as fast scratch is [its middle half]
-  limit     the matrix products and the tanh of the pass alone, in NumPy; share = limit / scratch
+  limit     the matrix products, exp and tanh of the pass alone, in NumPy; share = limit / scratch
   peak MB   what a pass takes beside inputs and weights: by tracemalloc, which counts Python's
             objects too, and by the memory events of torch.profiler
 """
