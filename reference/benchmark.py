@@ -242,6 +242,11 @@ class Spread:
     low: float  # the first quartile
     high: float  # the third
 
+    @property
+    def spread(self) -> float:
+        """Half the width of the middle half, relative to the median."""
+        return (self.high - self.low) / 2 / self.median
+
     @classmethod
     def of(cls, values: Array) -> Self:
         low, median, high = np.percentile(values, (25, 50, 75))

@@ -34,6 +34,7 @@ from ..benchmark import (
 )
 
 ROUNDS = 5  # at least, and more
+WIDE = 0.25  # a spread that speaks of other work on the machine
 SECONDS = 1.5  # until these have passed: all rows together take about three minutes
 
 LEGEND = """\
@@ -123,6 +124,11 @@ def check(args: argparse.Namespace) -> None:
         raise Mistake(
             f"--rows: expected a part of a row's section, name and dtype, as in 'sine-lstm', "
             f"'LSTM*float64' or 'alone', got {args.rows!r}"
+            + (". With --growth there are layers only" if args.growth else "")
+        )
+    if (args.threads or 1) > available_cores():
+        raise Mistake(
+            f"--threads: expected at most {available_cores()}, the cores here, got {args.threads}"
         )
     for option in ("json", "figure"):
         if getattr(args, option) is not None:
@@ -184,14 +190,21 @@ def how_often(args: argparse.Namespace) -> tuple[int, float]:
 
 def bench(args: argparse.Namespace) -> Iterator[Row]:
     print(LEGEND)
-    section = ""
+    section, disturbed = "", False
     for case, dtype in chosen_cases(args.rows):
         if case.section != section:
             section = case.section
             print(f"{section}\n{HEADER}")
         row = measure(case, dtype, *how_often(args))
         print(line(row), flush=True)
+        disturbed |= row.scratch_ms.spread > WIDE or row.torch_ms.spread > WIDE
         yield row
+    if disturbed:
+        print(
+            f"\nSome rows spread by more than ±{WIDE:.0%}. Where several threads wait for a core "
+            f"that other work\nholds, times grow many times over: run again on an idle machine, or "
+            f"with --threads 1."
+        )
 
 
 def line(row: Row) -> str:
@@ -209,7 +222,7 @@ def line(row: Row) -> str:
 
 
 def milliseconds(time: Spread) -> tuple[str, str]:
-    return f"{time.median:.2f}", f"{(time.high - time.low) / 2 / time.median:.0%}"
+    return f"{time.median:.2f}", f"{time.spread:.0%}"
 
 
 def ratio(spread: Spread) -> tuple[str, str]:
