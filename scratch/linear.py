@@ -16,8 +16,10 @@ from .module import Array, Module, Parameter, Seed, check_array, describe, unifo
 class LinearRecord(NamedTuple):
     """What `Linear.forward` computed and `Linear.backward` needs."""
 
-    input: Array  # (*, in)
+    input: Array  # (*, in), the array that was given
+    weight: Array  # (out, in), a copy: a step of an optimizer does not change it
     output: Array  # (*, out)
+    parameter: Parameter  # that held the weight
 
 
 class Linear(Module):
@@ -61,26 +63,34 @@ class Linear(Module):
 
         Raises TypeError when it is no array, RuntimeError for another last dimension or dtype.
         """
-        return self.forward(input).output
+        return self._compute(self._check_input(input))
 
     def forward(self, input: Array) -> LinearRecord:
         """The same pass, with what `backward` needs."""
-        x = self._check_input(input)
+        output = self._compute(self._check_input(input))
+        return LinearRecord(input, self.weight.data.copy(), output, self.weight)
+
+    def _compute(self, x: Array) -> Array:
         order = _memory_order(x)
         x_rows = _as_rows(x.transpose(order))  # (…, rows, in)
         # y = x Wᵀ + b
         y = x_rows @ self.weight.data.T  # (…, rows, out)
         if self.bias is not None:
             y += self.bias.data
-        return LinearRecord(x, _from_rows(y, x.shape, order))
+        return _from_rows(y, x.shape, order)
 
     def backward(self, record: LinearRecord, grad_output: Array | None) -> Array:
         """Add to the gradients of `weight` and `bias`; return the gradient of the input.
 
-        `grad_output` has the shape and dtype of `record.output`; `None` means zero. Raises
-        TypeError when it is no array, RuntimeError for another shape, ValueError for another dtype.
+        `grad_output` has the shape and dtype of `record.output`; `None` means zero. The weight is
+        the one that `forward` used. Raises TypeError for what is no record or no array,
+        RuntimeError for another shape or another module's record, ValueError for another dtype.
         """
-        x, output = record
+        if not isinstance(record, LinearRecord):
+            raise TypeError(f"record: expected what forward returns, got {describe(record)}")
+        x, weight, output, parameter = record
+        if parameter is not self.weight:
+            raise RuntimeError("record: expected one of this module, got that of another")
         if grad_output is None:
             grad_output = np.zeros_like(output)
         check_array("grad_output", grad_output, output.dtype)
@@ -98,7 +108,7 @@ class Linear(Module):
         self.weight.add_grad(grad_weight)
         if self.bias is not None:
             self.bias.add_grad(grad_y.sum(axis=tuple(range(grad_y.ndim - 1))))
-        return _from_rows(grad_y @ self.weight.data, x.shape, order)
+        return _from_rows(grad_y @ weight, x.shape, order)
 
     def _check_input(self, x: Array) -> Array:
         check_array("input", x)
@@ -142,7 +152,7 @@ def _as_rows(x: Array) -> Array:
 def _from_rows(y: Array, shape: tuple[int, ...], order: list[int]) -> Array:
     """The rows of `y` in the order and the leading dimensions of an input of `shape`."""
     y = y.reshape(*(shape[axis] for axis in order[:-1]), y.shape[-1])
-    return y.transpose(sorted(order, key=order.__getitem__))
+    return y.transpose(np.argsort(order))  # the inverse permutation: undoes .transpose(order)
 
 
 def _check_size(name: str, size: int) -> int:

@@ -99,6 +99,26 @@ def test_no_upstream_gradient_means_zero():
     assert_parity("weight.grad", linear.weight.grad, np.zeros((2, 3), np.float32))
 
 
+def test_backward_takes_the_weight_that_forward_used():
+    x, grad_output = np.ones((4, 3)), np.ones((4, 2))
+    linear, stepped = (Linear(3, 2, dtype=np.float64, rng=0) for _ in range(2))
+    record = stepped.forward(x)
+    stepped.weight.data *= 2
+    expected = linear.backward(linear.forward(x), grad_output)
+    assert_parity("grad_input", stepped.backward(record, grad_output), expected)
+
+
+def test_another_module_s_record_is_refused():
+    linear, other = Linear(3, 2, rng=0), Linear(3, 2, rng=0)
+    record = other.forward(np.ones((4, 3), np.float32))
+    with pytest.raises(RuntimeError, match="record: expected one of this module"):
+        linear.backward(record, None)
+    with pytest.raises(TypeError, match="record: expected what forward returns, got tuple"):
+        linear.backward(tuple(record), None)
+    assert linear.weight.grad is None
+    assert other.weight.grad is None
+
+
 @settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 5), st.integers(1, 5))
 def test_gradients_by_a_complex_step(seed, n_in, n_out):
