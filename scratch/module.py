@@ -56,6 +56,13 @@ class Parameter:
         else:
             self.grad += grad
 
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Set the gradient to `None`, or to zeros in place."""
+        if set_to_none:
+            self.grad = None
+        elif self.grad is not None:
+            self.grad[...] = 0
+
     def __repr__(self) -> str:
         return f"Parameter({self.data!r})"
 
@@ -114,15 +121,23 @@ class Module:
     # Walking the tree
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """This module under the name `prefix`, then the modules below it, depth first."""
+        """This module under the name `prefix`, then those below it, depth first, each once."""
+        seen: set[int] = set()
+        for name, module in self._named_places(prefix):
+            if id(module) not in seen:
+                seen.add(id(module))
+                yield name, module
+
+    def _named_places(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """The same, a shared module once for each of its names."""
         yield prefix, self
         for name, value in vars(self).items():
             if isinstance(value, Module):
-                yield from value.named_modules(f"{prefix}.{name}" if prefix else name)
+                yield from value._named_places(f"{prefix}.{name}" if prefix else name)
 
     def _named_slots(self) -> Iterator[tuple[str, Parameter]]:
         """Every attribute that holds a parameter, a shared one once for each of its names."""
-        for prefix, module in self.named_modules():
+        for prefix, module in self._named_places():
             for name, value in vars(module).items():
                 if isinstance(value, Parameter):
                     yield f"{prefix}.{name}" if prefix else name, value
@@ -139,10 +154,10 @@ class Module:
         for _, parameter in self.named_parameters():
             yield parameter
 
-    def zero_grad(self) -> None:
-        """Set every gradient to `None`."""
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Set every gradient to `None`, or to zeros in place."""
         for parameter in self.parameters():
-            parameter.grad = None
+            parameter.zero_grad(set_to_none)
 
     # Modes
 

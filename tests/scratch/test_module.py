@@ -66,6 +66,15 @@ def test_parameters_come_once_and_the_state_has_every_name():
     assert [name for name, _ in ours.named_modules()] == ["", "rnn", "fc"]
 
 
+def test_a_shared_module_comes_once_and_its_state_under_both_names():
+    ours, theirs = Module(), torch.nn.Module()
+    ours.a, theirs.a = Linear(2, 2), torch.nn.Linear(2, 2)
+    ours.b, theirs.b = ours.a, theirs.a
+    for walk in ("named_modules", "named_parameters"):
+        assert [n for n, _ in getattr(ours, walk)()] == [n for n, _ in getattr(theirs, walk)()]
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+
+
 @given(layers())
 def test_names_and_printing_are_torchs(case):
     theirs = torch_twin(case.module)
@@ -205,10 +214,18 @@ def test_a_mode_is_a_bool(mode):
 
 
 @given(layers())
-def test_zero_grad_sets_none(case):
+def test_zero_grad_sets_none_or_zeros_in_place(case):
     module = case.module
+    module.zero_grad(set_to_none=False)
+    assert all(parameter.grad is None for parameter in module.parameters())
     module.backward(module.forward(case.x, case.state))
-    assert all(parameter.grad is not None for parameter in module.parameters())
+    grads = [parameter.grad for parameter in module.parameters()]
+    assert all(grad is not None for grad in grads)
+    module.zero_grad(set_to_none=False)
+    assert all(
+        parameter.grad is grad for parameter, grad in zip(module.parameters(), grads, strict=True)
+    )
+    assert not any(grad.any() for grad in grads)
     module.zero_grad()
     assert all(parameter.grad is None for parameter in module.parameters())
 
