@@ -9,23 +9,34 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from .module import Array, Parameter, describe
+from .module import Array, Parameter, check_array, describe
 
-OPTIONS = (
-    "lr",
-    "betas",
-    "eps",
-    "weight_decay",
-    "amsgrad",
-    "maximize",
-    "decoupled_weight_decay",
-)
-MOMENTS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")  # the first rows of the state
-SCRATCH = 4  # the last one
+OPTIONS: dict[str, type[np.generic]] = {
+    "lr": np.float64,
+    "betas": np.float64,
+    "eps": np.float64,
+    "weight_decay": np.float64,
+    "amsgrad": np.bool_,
+    "maximize": np.bool_,
+    "decoupled_weight_decay": np.bool_,
+}
+
+
+class Rows(NamedTuple):
+    """Of some parameters end to end: their state, and the memory that a step computes in."""
+
+    exp_avg: Array  # m
+    exp_avg_sq: Array  # v
+    max_exp_avg_sq: Array  # the largest v so far
+    gradient: Array
+    scratch: Array
+
+
+MOMENTS = Rows._fields[:3]
 
 
 def moments(amsgrad: bool) -> tuple[str, ...]:
@@ -33,18 +44,18 @@ def moments(amsgrad: bool) -> tuple[str, ...]:
 
 
 class State:
-    """For all parameters of one dtype end to end: m, v, the largest v, and two rows of scratch."""
+    """The rows of all parameters of one dtype."""
 
     def __init__(self, size: int, dtype: np.dtype[Any]) -> None:
-        self.table = np.zeros((5, size), dtype)
-        self.real_dtype = self.table.real.dtype
+        self.rows = Rows(*np.zeros((len(Rows._fields), size), dtype))
+        self.dtype, self.real_dtype = dtype, self.rows.scratch.real.dtype
 
-    def rows(self, start: int, stop: int) -> Array:
+    def real_rows(self, start: int, stop: int) -> Rows:
         """All rows from `start` to `stop`. A complex number is two real ones, as in PyTorch."""
-        return self.table[:, start:stop].view(self.real_dtype)
+        return Rows(*(row[start:stop].view(self.real_dtype) for row in self.rows))
 
     def gather(self, arrays: list[Array], row: Array) -> None:
-        np.concatenate([array.ravel() for array in arrays], out=row.view(self.table.dtype))
+        np.concatenate([array.ravel() for array in arrays], out=row.view(self.dtype))
 
 
 class Slot:
@@ -57,9 +68,10 @@ class Slot:
         self.state = state
         self.start, self.stop = start, start + parameter.data.size
 
-    def row(self, i: int) -> Array:
-        """Its part of the i-th row of the state, in its shape: a view, not a copy."""
-        return self.state.table[i, self.start : self.stop].reshape(self.shape)
+    def row(self, name: str) -> Array:
+        """Its part of a row of the state, in its shape: a view, not a copy."""
+        row: Array = getattr(self.state.rows, name)
+        return row[self.start : self.stop].reshape(self.shape)
 
     def check(self) -> None:
         """Refuse a gradient that does not fit, or a parameter that is no longer what it was."""
@@ -67,60 +79,54 @@ class Slot:
         for name, array in (("Parameter.data", data), ("Parameter.grad", grad)):
             if array is None:
                 continue
-            if not isinstance(array, np.ndarray):
-                raise TypeError(f"{name}: expected a NumPy array, got {describe(array)}")
+            check_array(name, array)
             if array.shape != self.shape or array.dtype != self.dtype:
                 raise RuntimeError(
                     f"{name}: expected shape {self.shape} and dtype {self.dtype}, got "
                     f"{describe(array)}"
                 )
 
-    def gradient(self) -> Array:
-        assert self.parameter.grad is not None
-        return self.parameter.grad
-
 
 def lay_out(parameters: list[Parameter]) -> list[Slot]:
     """A slot for every parameter, those of one dtype one after the other."""
-    distinct = list(dict.fromkeys(parameters))
     sizes: Counter[np.dtype[Any]] = Counter()
-    for parameter in distinct:
+    for parameter in parameters:
         sizes[parameter.dtype] += parameter.data.size
     states = {dtype: State(size, dtype) for dtype, size in sizes.items()}
     starts: Counter[np.dtype[Any]] = Counter()
     slots = []
-    for parameter in distinct:
+    for parameter in parameters:
         slots.append(Slot(parameter, states[parameter.dtype], starts[parameter.dtype]))
         starts[parameter.dtype] += parameter.data.size
     return slots
 
 
-def runs(slots: list[Slot]) -> Iterator[list[Slot]]:
-    """Those with a gradient, in runs that lie end to end and have taken as many steps."""
-    run: list[Slot] = []
+def neighbours(slots: list[Slot]) -> Iterator[list[Slot]]:
+    """Those with a gradient, in groups that lie end to end and have taken as many steps."""
+    group: list[Slot] = []
     for slot in slots:
         if slot.parameter.grad is None:
             continue
-        if run:
-            last = run[-1]
+        if group:
+            last = group[-1]
             if slot.start != last.stop or slot.state is not last.state or slot.step != last.step:
-                yield run
-                run = []
-        run.append(slot)
-    if run:
-        yield run
+                yield group
+                group = []
+        group.append(slot)
+    if group:
+        yield group
 
 
 def check_names(state: dict[str, Array], parameters: int) -> None:
     required = {*OPTIONS, "parameters"}
     if required <= state.keys():
-        if state["parameters"] != parameters:
+        if not np.array_equal(state["parameters"], parameters):
             raise ValueError(
                 f"state_dict: expected the state of {parameters} parameters, got that of "
                 f"{state['parameters']}"
             )
         for i in range(parameters):
-            names = {f"{i}.{name}" for name in ("step", *moments(bool(state["amsgrad"])))}
+            names = {f"{i}.{name}" for name in ("step", *moments(bool(state["amsgrad"].any())))}
             required |= names if names & state.keys() else set()
     missing, unexpected = sorted(required - state.keys()), sorted(state.keys() - required)
     if missing or unexpected:
@@ -129,8 +135,9 @@ def check_names(state: dict[str, Array], parameters: int) -> None:
 
 def check_shapes(state: dict[str, Array], slots: list[Slot]) -> None:
     expected: dict[str, tuple[tuple[int, ...], np.dtype[Any]]]
-    expected = {name: ((), np.dtype(np.float64)) for name in OPTIONS}
-    expected["betas"] = ((2,), np.dtype(np.float64))
+    expected = {
+        name: ((2,) if name == "betas" else (), np.dtype(dtype)) for name, dtype in OPTIONS.items()
+    }
     for i, slot in enumerate(slots):
         expected[f"{i}.step"] = ((), np.dtype(np.int64))
         expected |= {f"{i}.{name}": (slot.shape, slot.dtype) for name in MOMENTS}
@@ -146,3 +153,12 @@ def check_shapes(state: dict[str, Array], slots: list[Slot]) -> None:
     ]
     if problems:
         raise RuntimeError("state_dict does not fit:\n  " + "\n  ".join(problems))
+
+
+def check_steps(state: dict[str, Array]) -> None:
+    steps = {name: array.item() for name, array in state.items() if name.endswith(".step")}
+    problems = [
+        f"{name}: expected at least 1, got {step}" for name, step in steps.items() if step < 1
+    ]
+    if problems:
+        raise ValueError("state_dict does not fit:\n  " + "\n  ".join(problems))

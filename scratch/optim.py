@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import types
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -14,13 +13,13 @@ import numpy as np
 from .adam_state import (
     MOMENTS,
     OPTIONS,
-    SCRATCH,
     Slot,
     check_names,
     check_shapes,
+    check_steps,
     lay_out,
     moments,
-    runs,
+    neighbours,
 )
 from .module import Array, Parameter, describe
 
@@ -35,7 +34,7 @@ class Adam:
     They are attributes; a schedule assigns to `lr` between steps.
 
     Raises TypeError when `params` is no iterable of parameters, ValueError when it is empty or an
-    option is out of its range; warns when a parameter comes twice. Like
+    option is out of its range; warns when a parameter comes twice, and takes it once. Like
     https://docs.pytorch.org/docs/2.13/generated/torch.optim.Adam.html, without parameter groups.
     """
 
@@ -52,14 +51,7 @@ class Adam:
         decoupled_weight_decay: bool = False,
     ) -> None:
         _check_options(lr, betas, eps, weight_decay)
-        parameters = _check_params(params)
-        self._slots = lay_out(parameters)
-        # A parameter that comes twice takes two steps: one in each round.
-        times = Counter(parameters)
-        self._rounds = [
-            [slot for slot in self._slots if times[slot.parameter] > i]
-            for i in range(max(times.values()))
-        ]
+        self._slots = lay_out(_check_params(params))
         self.lr, self.betas, self.eps = lr, betas, eps
         self.weight_decay, self.decoupled_weight_decay = weight_decay, decoupled_weight_decay
         self.amsgrad, self.maximize = amsgrad, maximize
@@ -67,64 +59,62 @@ class Adam:
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Change every parameter that has a gradient; one whose gradient is `None` is skipped.
 
-        `closure`, if given, is called first, and what it returns is returned. Raises RuntimeError
-        when a gradient has not the shape and dtype of its parameter; then nothing was changed.
+        `closure`, if given, is called first, and what it returns is returned. Raises TypeError
+        when a gradient is no array, RuntimeError when it has not the shape and dtype of its
+        parameter; then nothing was changed.
         """
         loss = None if closure is None else closure()
         for slot in self._slots:
             slot.check()
         with np.errstate(all="ignore"):
-            for slots in self._rounds:
-                for run in runs(slots):
-                    self._update(run)
+            for slots in neighbours(self._slots):
+                self._update(slots)
         return loss
 
-    def _update(self, run: list[Slot]) -> None:
+    def _update(self, slots: list[Slot]) -> None:
         lr, eps, weight_decay = float(self.lr), float(self.eps), float(self.weight_decay)
         beta1, beta2 = self.betas
-        t = run[0].step + 1
-        for slot in run:
+        t = slots[0].step + 1
+        for slot in slots:
             slot.step = t
-        m, v, v_max, g, scratch = run[0].state.rows(run[0].start, run[-1].stop)
+        state = slots[0].state
+        m, v, v_max, g, scratch = state.real_rows(slots[0].start, slots[-1].stop)
 
-        run[0].state.gather([slot.gradient() for slot in run], g)
+        state.gather([slot.parameter.grad for slot in slots if slot.parameter.grad is not None], g)
         if self.maximize:
             np.negative(g, out=g)
         if weight_decay and self.decoupled_weight_decay:
             # θ = θ − α λ θ
-            for slot in run:
+            for slot in slots:
                 slot.parameter.data *= 1 - lr * weight_decay
         elif weight_decay:
             # g = g + λ θ
-            run[0].state.gather([slot.parameter.data for slot in run], scratch)
+            state.gather([slot.parameter.data for slot in slots], scratch)
             scratch *= weight_decay
             g += scratch
-        # m_t = β1 m_{t−1} + (1 − β1) g
+        # m = β1 m + (1 − β1) g
         m *= beta1
         m += np.multiply(g, 1 - beta1, out=scratch)
-        # v_t = β2 v_{t−1} + (1 − β2) g²
+        # v = β2 v + (1 − β2) g²
         v *= beta2
         g *= g
         v += np.multiply(g, 1 - beta2, out=g)
         if self.amsgrad:
-            # v = max(v_1, …, v_t)
+            # v = v_max = max(v_max, v)
             v = np.maximum(v_max, v, out=v_max)
-        # θ_t = θ_{t−1} − α m̂ / (√v̂ + ε)  with  m̂ = m_t / (1 − β1^t)  and  v̂ = v_t / (1 − β2^t)
+        # θ = θ − α m̂ / (√v̂ + ε)  with  m̂ = m / (1 − β1^t)  and  v̂ = v / (1 − β2^t)
         np.sqrt(v, out=scratch)
         scratch /= math.sqrt(1 - beta2**t)
         scratch += eps
         np.divide(m, scratch, out=scratch)
         scratch *= lr / (1 - beta1**t)
-        for slot in run:
-            slot.parameter.data -= slot.row(SCRATCH)
+        for slot in slots:
+            slot.parameter.data -= slot.row("scratch")
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Set every gradient to `None`, or to zeros in place."""
         for slot in self._slots:
-            if set_to_none:
-                slot.parameter.grad = None
-            elif slot.parameter.grad is not None:
-                slot.parameter.grad[...] = 0
+            slot.parameter.zero_grad(set_to_none)
 
     # Saving and loading
 
@@ -135,13 +125,14 @@ class Adam:
         "0.step" is t, "0.exp_avg" m, "0.exp_avg_sq" v and "0.max_exp_avg_sq" the largest v; a
         parameter that has taken no step has none of these.
         """
-        state = {name: np.array(getattr(self, name)) for name in OPTIONS}
+        options = {name: getattr(self, name) for name in OPTIONS}
+        state = {name: np.array(value, OPTIONS[name]) for name, value in options.items()}
         state["parameters"] = np.array(len(self._slots))
         for i, slot in enumerate(self._slots):
             if slot.step:
                 state[f"{i}.step"] = np.array(slot.step)
-                for row, name in enumerate(moments(self.amsgrad)):
-                    state[f"{i}.{name}"] = slot.row(row).copy()
+                for name in moments(self.amsgrad):
+                    state[f"{i}.{name}"] = slot.row(name).copy()
         return state
 
     def load_state_dict(self, state_dict: Mapping[str, Array]) -> None:
@@ -149,14 +140,16 @@ class Adam:
 
         Arrays are cast to the parameters' dtypes. Raises TypeError when `state_dict` is no mapping,
         KeyError when names are missing or unexpected, ValueError for another number of parameters
-        or an option out of its range, RuntimeError for another shape or kind of number. Everything
-        of one kind that is wrong stands in one message, and then nothing has been changed.
+        and for an option or a step out of its range, RuntimeError for another shape or kind of
+        number. Everything of one kind that is wrong stands in one message, and then nothing has
+        been changed.
         """
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"state_dict: expected a dict of arrays, got {describe(state_dict)}")
         state = {name: np.asarray(value) for name, value in state_dict.items()}
         check_names(state, len(self._slots))
         check_shapes(state, self._slots)
+        check_steps(state)
         lr, betas, eps, weight_decay, amsgrad, maximize, decoupled = (
             state[name].tolist() for name in OPTIONS
         )
@@ -167,8 +160,8 @@ class Adam:
         self.amsgrad, self.maximize = amsgrad, maximize
         for i, slot in enumerate(self._slots):
             slot.step = int(state.get(f"{i}.step", 0))
-            for row, name in enumerate(MOMENTS):
-                slot.row(row)[...] = state.get(f"{i}.{name}", 0)
+            for name in MOMENTS:
+                slot.row(name)[...] = state.get(f"{i}.{name}", 0)
 
 
 def _check_params(params: Iterable[Parameter]) -> list[Parameter]:
@@ -185,12 +178,10 @@ def _check_params(params: Iterable[Parameter]) -> list[Parameter]:
     for parameter in parameters:
         if not isinstance(parameter, Parameter):
             raise TypeError(f"params: expected Parameters, got {describe(parameter)} among them")
-    if len(set(parameters)) != len(parameters):
-        warnings.warn(
-            "params: a parameter comes twice and takes two steps at once; expected each once",
-            stacklevel=3,
-        )
-    return parameters
+    distinct = list(dict.fromkeys(parameters))
+    if len(distinct) != len(parameters):
+        warnings.warn("params: a parameter comes twice; expected each once", stacklevel=3)
+    return distinct
 
 
 def _check_options(lr: Any, betas: Any, eps: Any, weight_decay: Any) -> None:
