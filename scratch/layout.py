@@ -62,7 +62,7 @@ class PackedLayout:
     batched = True
 
     def __init__(self, x: PackedSequence) -> None:
-        self.batch_sizes = x.batch_sizes
+        self.batch_sizes = x.batch_sizes.copy()
         self.sorted_indices = x.sorted_indices
         self.unsorted_indices = x.unsorted_indices
         self.shape: tuple[int, ...] = (len(x.data),)

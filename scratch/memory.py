@@ -35,13 +35,16 @@ class Memory:
         try:
             block = self._free[size].pop()
         except (KeyError, IndexError):
-            self._free = {}  # other sizes than before: what lies here is not needed again
             block = np.empty(size, np.uint8)
         # Views refer to the last array below them, which the buffer makes `array`: it lives as
         # long as any of them, and its end is the end of them all.
         array: Array = np.frombuffer(block.data, dtype)
         weakref.finalize(array, self._take_back, block).atexit = False
         return array.reshape(shape)
+
+    def drop_free(self) -> None:
+        """Give back to the system what no array uses."""
+        self._free = {}
 
     def _take_back(self, block: Array) -> None:
         self._free.setdefault(block.size, []).append(block)

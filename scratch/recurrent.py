@@ -166,8 +166,10 @@ class Recurrent(Module):
                 mask = trace.masks[f"l{layer}"] = self._draw_mask(layout)
                 xs = [h * m for h, m in zip(hs, layout.split_rows(mask), strict=True)]
         trace.output = layout.join(hs)
-        if memory is not None and not layout.packed:
-            trace.output.flags.writeable = False  # a view of the steps, which backward needs
+        if memory is not None:
+            memory.drop_free()  # what a whole pass had no use for
+            if not layout.packed:
+                trace.output.flags.writeable = False  # a view of the steps, which backward needs
         for name, array in zip(self.states, state_n, strict=True):
             setattr(trace, f"{name}_n", layout.unsort(array))
         return trace

@@ -167,6 +167,21 @@ def test_a_second_pass_takes_no_new_memory(layer_class):
 
 
 @LAYERS
+def test_the_memory_of_many_records_is_not_kept_for_one(layer_class):
+    layer, x, _grad = make(layer_class, (T, N, D, 2 * H))
+
+    def drop_many():
+        records = [layer.forward(x) for _ in range(8)]
+        del records
+        layer.forward(x)
+
+    one, _peak, trace = traced(lambda: layer.forward(x))
+    del trace
+    left, _peak, _ = traced(drop_many)
+    assert left <= 1.1 * one
+
+
+@LAYERS
 @pytest.mark.parametrize("steps", [T, 4 * T])
 def test_a_call_without_a_record_takes_its_output_and_one_step(layer_class, steps):
     layer, x, _grad = make(layer_class, (steps, N, D, H))
