@@ -77,7 +77,7 @@ def test_the_call_gives_exactly_what_forward_gives(case):
     assert_equal(called, answers_of(case.module, record))
     if isinstance(case.x, PackedSequence):
         for a, b in zip(called[0][1:], case.x[1:], strict=True):
-            assert a is b
+            assert a is b or np.array_equal(a, b)
 
 
 @given(layers())
