@@ -5,8 +5,8 @@ Nothing here needs the true gradient. Each function returns findings for what it
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from . import structure
 from .causes import error
 from .linearity import SAME, agree, linear
 from .report import Finding
-from .subject import Claims, Subject
+from .subject import Claims, Subject, asked
 
 
 def findings(subject: Subject, claims: Claims) -> list[Finding]:
@@ -137,33 +137,34 @@ def _changes(subject: Subject) -> list[Finding]:
     if not subject.guarded:
         return _changes_unguarded(subject)
     subject.guarded = False
-    found = _changes_unguarded(subject)
-    subject.guarded = True
-    return found
+    try:
+        return _changes_unguarded(subject)
+    finally:
+        subject.guarded = True
 
 
 def _changes_unguarded(subject: Subject) -> list[Finding]:
     found = []
-    saved = copy.deepcopy(subject.inputs), {n: p.data.copy() for n, p in subject.parameters.items()}
     stages: list[tuple[str, list[str]]] = []
     before = {name: array.copy() for name, array in _watched(subject).items()}
-    subject.call()
-    stages.append(("the call", list(_changed(before, _watched(subject)))))
-    _restore(subject, saved)
-    record = subject.forward()
-    stages.append(("forward", list(_changed(before, _watched(subject)))))
-    _restore(subject, saved)
-    subject.clear()
-    record = subject.forward()
-    before = {name: array.copy() for name, array in _watched(subject, record).items()}
-    upstream = subject.grad_answers(subject.upstream)
-    kept = structure.flat(upstream).copy()
-    subject.module.backward(record, *upstream)
-    changed = list(_changed(before, _watched(subject, record)))
-    if not np.array_equal(kept, structure.flat(upstream)):
-        changed.append("the gradient that it was given")
-    stages.append(("backward", changed))
-    _restore(subject, saved)
+    with _restored(subject):
+        subject.call()
+        stages.append(("the call", list(_changed(before, _watched(subject)))))
+    with _restored(subject):
+        subject.forward()
+        stages.append(("forward", list(_changed(before, _watched(subject)))))
+    with _restored(subject):
+        subject.clear()
+        record = subject.forward()
+        before = {name: array.copy() for name, array in _watched(subject, record).items()}
+        upstream = subject.grad_answers(subject.upstream)
+        kept = structure.flat(upstream).copy()
+        with asked():
+            subject.module.backward(record, *upstream)
+        changed = list(_changed(before, _watched(subject, record)))
+        if not np.array_equal(kept, structure.flat(upstream)):
+            changed.append("the gradient that it was given")
+        stages.append(("backward", changed))
     for stage, names in stages:
         if names:
             shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
@@ -188,12 +189,15 @@ def _kind(subject: Subject, name: str) -> str:
     return "the record" if name.startswith("record") else "the upstream gradient"
 
 
-def _restore(subject: Subject, saved: tuple[Any, dict[str, Array]]) -> None:
-    inputs, parameters = saved
-    for array, kept in zip(structure.leaves(subject.inputs), structure.leaves(inputs), strict=True):
-        array[...] = kept
-    for name, kept in parameters.items():
-        subject.parameters[name].data[...] = kept
+@contextmanager
+def _restored(subject: Subject) -> Iterator[None]:
+    """Puts back what a pass that is not guarded changes in the inputs and the parameters."""
+    saved = {name: array.copy() for name, array in _watched(subject).items()}
+    try:
+        yield
+    finally:
+        for name, array in _watched(subject).items():
+            array[...] = saved[name]
 
 
 # Added, not assigned; nothing remembered

@@ -41,7 +41,6 @@ class Context:
     floor: float
     gates: dict[str, Array]  # for each parameter with gates: each entry's gate
     gate_names: tuple[str, ...]
-    biases: frozenset[str]
 
 
 def error(claimed: Array, predicted: Array) -> float:
@@ -256,8 +255,7 @@ def _gates(name: str, claimed: Array, wanted: Array, context: Context) -> Cause 
         return None
     gates, names = context.gates[name], context.gate_names
     scale = float(np.abs(wanted).max())
-    inner = Context(context.tolerance, context.floor + context.tolerance * scale, {}, (),
-                    frozenset())  # fmt: skip
+    inner = Context(context.tolerance, context.floor + context.tolerance * scale, {}, ())
     sources: list[int] = []
     words: list[str] = []
     rebuilt = np.empty_like(wanted)

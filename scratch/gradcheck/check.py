@@ -17,7 +17,7 @@ from .diagnose import Diagnosis
 from .forms import find_gates
 from .parts import of_parts
 from .report import Finding, GradientReport, Row, compare
-from .subject import Claims, Subject
+from .subject import Claims, ModuleRaised, Subject
 
 MOST_AGAIN = 16  # × entries: up to here a tensor that differs is judged again, entry by entry
 
@@ -48,6 +48,16 @@ def check_gradients(
     """
     if judge not in (None, "complex", "torch", "central"):
         raise ValueError(f"judge: expected 'complex', 'torch', 'central' or None, got {judge!r}")
+    try:
+        return check(module, *inputs, twin=twin, judge=judge, entries=entries, seed=seed)
+    except ModuleRaised as error:
+        raise error.raised from None
+
+
+def check(
+    module: Module, *inputs: Any, twin: Any, judge: str | None, entries: int, seed: int
+) -> GradientReport:
+    """`check_gradients`, but what the module raises is a `ModuleRaised`."""
     subject = Subject(module, inputs, seed)
     name = type(module).__name__
     if not subject.repeatable:
@@ -72,7 +82,8 @@ def check_gradients(
             changes = any("changes" in finding.name for finding in found)
             found += diagnosis.findings(pairs=not changes, progress=progress)
     if found:
-        found = of_parts(subject, partial(check_gradients, entries=entries, seed=seed), found)
+        again = partial(check, twin=None, judge=None, entries=entries, seed=seed)
+        found = of_parts(subject, again, found)
     found = without_doubles(found)
     notes = list(_notes(subject, truth, rows))
     return GradientReport(name, truth.judge, truth.tolerance, rows, tuple(found), tuple(notes))

@@ -23,7 +23,7 @@ from .judges import Progress, Truth
 from .lengths import by_length
 from .report import Finding
 from .sizes import name_factor, simple
-from .subject import Subject
+from .subject import ModuleRaised, Subject
 from .worlds import Grads, Simulation, World, from_jacobian
 
 EXACT = 1e-9  # relative; both sides are float64 and differ in the order of sums alone
@@ -52,6 +52,11 @@ class Reading:
         return len(self.unexplained), len(self.world.mistakes) + len(own) + extra
 
 
+def read(world: World, claimed: dict[str, Any], context: Context) -> Reading:
+    """The claims, each explained from what a world says."""
+    return Reading(world, {n: explain(n, claimed[n], world, context) for n in claimed})
+
+
 class Diagnosis:
     """The causes of what a module claims on its inputs, given what is true."""
 
@@ -78,11 +83,10 @@ class Diagnosis:
                 self.anatomy, self.simulation = anatomy, simulation
                 self.true, tolerance = world, EXACT
         gates, gate_names = find_gates(subject, self.anatomy)
-        biases = frozenset(n for n in names if "bias" in n)
         floor = 1e-12 * max([1.0, *(np.abs(self.true.grads[n]).max(initial=0) for n in names)])
         if self.simulation is None:
             floor = truth.floor
-        self.context = Context(tolerance, float(floor), gates, gate_names, biases)
+        self.context = Context(tolerance, float(floor), gates, gate_names)
 
     def _without_kinks(self, name: str, claimed: Any) -> Any:
         """The claims, with the judge's numbers where there is no derivative to claim."""
@@ -98,12 +102,8 @@ class Diagnosis:
         else:
             yield from map(self.simulation.world, self.simulation.mistakes())
 
-    def read(self, world: World, names: Iterable[str] | None = None) -> Reading:
-        names = self.claimed if names is None else names
-        return Reading(
-            world,
-            {n: explain(n, self.claimed[n], world, self.context) for n in names},
-        )
+    def read(self, world: World) -> Reading:
+        return read(world, self.claimed, self.context)
 
     def reproduces(self, world: World, names: Iterable[str]) -> bool:
         """Whether the world's mistakes alone give one of the wrong gradients as it was claimed."""
@@ -196,21 +196,19 @@ class Diagnosis:
             return True
         simulation, claimed = fresh
         world = simulation.world(*reading.world.mistakes)
-        other = Diagnosis.__new__(Diagnosis)
-        other.claimed, other.context = claimed, self.context
-        return not other.read(world).unexplained
+        return not read(world, claimed, self.context).unexplained
 
     def fresh(self, T: int | None = None) -> tuple[Simulation, dict[str, Any]] | None:
         """The module on other inputs: of T steps, or of one step more and two samples more."""
         if self.simulation is None or self.anatomy is None:
             return None
+        inputs = other_inputs(self.subject, self.anatomy, T)
         try:
-            inputs = other_inputs(self.subject, self.anatomy, T)
             answers = self.subject.call(inputs)
             upstream = np.random.default_rng(1).standard_normal(structure.flat(answers).size)
             claimed = self.subject.claims(upstream, inputs, answers).grads
             return Simulation(self.subject, self.anatomy, inputs, upstream), claimed
-        except Exception:
+        except ModuleRaised:
             return None
 
     def _of_mistake(self, mistake: Any, best: Reading, rivals: list[Reading]) -> Finding:

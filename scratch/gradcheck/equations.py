@@ -235,8 +235,6 @@ def _previous(previous: Array, current: Array, instead: str | None) -> Array:
         return np.concatenate([previous[:1], previous[:-1]])
     if instead == "zero at first":
         return np.concatenate([np.zeros_like(previous[:1]), previous[1:]])
-    if instead == "zero":
-        return np.zeros_like(previous)
     return previous
 
 

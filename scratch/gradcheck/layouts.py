@@ -20,8 +20,6 @@ class Layout:
 
     places: dict[str, Array]  # ints of the parameter's shape: an entry of W.reshape(-1)
     shape: tuple[int, int, int]
-    order: tuple[int, ...]  # the parameter's k-th block of rows is gate order[k]
-    roles: dict[str, str]  # "x", "h", "1", "xh", ...
 
     def gather(self, values: dict[str, Array]) -> Array:
         """The parameters' arrays as W; two biases of one gate add up."""
@@ -96,14 +94,13 @@ def _group_options(
         elif len(names) % G == 0:
             sets = len(names) // G
             for chosen in itertools.product(fits, repeat=sets):
-                if sets == 1 or len(fits) > 0:
-                    # One set of matrices after the other, or gate by gate.
-                    for blockwise in (True, False) if sets > 1 else (True,):
-                        yield [
-                            (name, *chosen[k // G if blockwise else k % sets],
-                             k % G if blockwise else k // sets)
-                            for k, name in enumerate(names)
-                        ]  # fmt: skip
+                # One set of matrices after the other, or gate by gate.
+                for blockwise in (True, False) if sets > 1 else (True,):
+                    yield [
+                        (name, *chosen[k // G if blockwise else k % sets],
+                         k % G if blockwise else k // sets)
+                        for k, name in enumerate(names)
+                    ]  # fmt: skip
 
 
 def _covers(pieces: list[Piece], G: int) -> bool:
@@ -124,12 +121,11 @@ def _layout(
 ) -> Layout:
     _, H, width = shape
     columns_of = {"x": range(D), "h": range(D, D + H), "1": range(width - 1, width)}
-    places, roles = {}, {}
+    places = {}
     for name, segments, transposed, gate in pieces:
         columns = np.concatenate([columns_of[part] for part in segments])
         gates = order if gate is None else (order[gate],)
         rows = np.concatenate([np.arange(g * H, (g + 1) * H) for g in gates])
         place = rows[:, None] * width + columns  # (gates·H, columns)
         places[name] = (place.T if transposed else place).reshape(values[name].shape)
-        roles[name] = segments
-    return Layout(places, shape, order, roles)
+    return Layout(places, shape)

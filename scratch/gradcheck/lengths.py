@@ -12,7 +12,7 @@ import numpy as np
 from . import judges
 from .causes import error
 from .report import Finding
-from .subject import Subject
+from .subject import ModuleRaised, NotCheckable, Subject
 
 
 def by_length(subject: Subject) -> list[Finding]:
@@ -44,6 +44,9 @@ def _error(subject: Subject, x: Any) -> float | None:
         other = Subject(subject.original, (x, *subject.inputs[1:]), 1)
         truth, _ = judges.verdict(other)
         claims = other.claims().grads
-        return max(error(claims[name], truth.gradient(name)) for name in other.values)
-    except Exception:
+    except (NotCheckable, ModuleRaised):
         return None
+    true = {name: truth.gradient(name) for name in other.values if name not in truth.directions}
+    if any(claims[name] is None or claims[name].shape != true[name].shape for name in true):
+        return None
+    return max((error(claims[name], true[name]) for name in true), default=0.0)

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..module import Module
 from .report import Finding, GradientReport
-from .subject import Subject
+from .subject import ModuleRaised, NotCheckable, Subject
 
 
 def parts(subject: Subject) -> dict[str, tuple[Module, tuple[Any, ...]]]:
@@ -19,9 +19,10 @@ def parts(subject: Subject) -> dict[str, tuple[Module, tuple[Any, ...]]]:
     def recorded(name: str, child: Module) -> Callable[..., Any]:
         forward = child.forward
 
-        def record(*inputs: Any) -> Any:
-            found.setdefault(name, (child, inputs))
-            return forward(*inputs)
+        def record(*inputs: Any, **named: Any) -> Any:
+            if not named:
+                found.setdefault(name, (child, inputs))
+            return forward(*inputs, **named)
 
         return record
 
@@ -44,7 +45,7 @@ def of_parts(
         given = inputs[: next((k for k, v in enumerate(inputs) if v is None), len(inputs))]
         try:
             report = check(child, *given)
-        except Exception:
+        except (NotCheckable, ModuleRaised):
             continue
         inner += [replace(f, cause=f"in {name}, checked on its own: {f.cause}",
                           tensors=tuple(f"{name}.{t}" for t in f.tensors))

@@ -159,10 +159,12 @@ def compare(
     """The row of one gradient. `floor` is the absolute difference that rounding explains."""
     difference = np.abs(claimed - true)
     difference = np.where(np.isnan(difference), np.inf, difference)
-    if kinks is not None:
-        difference = np.where(kinks, 0, difference)
     if not difference.size:
         return Row(name, true.shape, True, judged, 0.0, 0.0)
+    if kinks is not None:
+        if kinks.all():
+            return Row(name, true.shape, True, judged, kinks=kinks.size)
+        difference = np.where(kinks, -1, difference)
     where = tuple(int(k) for k in np.unravel_index(difference.argmax(), true.shape))
     largest, scale = float(difference[where]), float(np.abs(true).max())
     relative = largest / scale if scale else (0.0 if largest <= floor else np.inf)

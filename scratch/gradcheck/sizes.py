@@ -14,7 +14,7 @@ import numpy as np
 from . import judges, structure
 from .causes import Cause
 from .mistakes import Mistake
-from .subject import Subject
+from .subject import ModuleRaised, NotCheckable, Subject
 
 if TYPE_CHECKING:
     from .diagnose import Diagnosis
@@ -110,13 +110,14 @@ def factor_elsewhere(
         mine = claimed[tensor]
     else:
         try:
-            inputs = fewer(subject.inputs)
-            other = Subject(subject.original, inputs, 1)
+            other = Subject(subject.original, fewer(subject.inputs), 1)
             truth, _ = judges.verdict(other)
-            true, mine = truth.gradient(tensor), other.claims().grads[tensor]
-            inputs = other.inputs
-        except Exception:
+            claims = other.claims().grads
+        except (NotCheckable, ModuleRaised):
             return None
+        if tensor not in truth.shapes or tensor in truth.directions:
+            return None
+        true, mine, inputs = truth.gradient(tensor), claims[tensor], other.inputs
     if mine is None or np.shape(mine) != true.shape or not np.any(true):
         return None
     factor = float((mine * true).sum() / (true * true).sum())
@@ -125,9 +126,10 @@ def factor_elsewhere(
 
 
 def fewer(inputs: Any) -> Any:
-    """The inputs with one entry less along every axis that all of them share and that is longer."""
-    arrays = [value for value in inputs if isinstance(value, np.ndarray)]
-    first = arrays[0]
+    """The inputs with one entry less along the first axis, where they share it and it is longer."""
+    first = next((value for value in inputs if isinstance(value, np.ndarray)), None)
+    if first is None:
+        return inputs
     keep = tuple(slice(0, n - 1) if n > 2 else slice(None) for n in first.shape[:1])
     return tuple(value[keep] if isinstance(value, np.ndarray) and value.shape[:1] == first.shape[:1]
                  else value for value in inputs)  # fmt: skip

@@ -22,6 +22,23 @@ class NotCheckable(ValueError):
     """The check cannot be made; the message says why."""
 
 
+class ModuleRaised(Exception):
+    """The module under test raised an exception, `raised`; the checker's own pass through."""
+
+    def __init__(self, raised: Exception) -> None:
+        super().__init__(f"{type(raised).__name__}: {raised}")
+        self.raised = raised
+
+
+@contextmanager
+def asked() -> Iterator[None]:
+    """Around every call of the module under test."""
+    try:
+        yield
+    except Exception as error:
+        raise ModuleRaised(error) from error
+
+
 @dataclass(frozen=True)
 class Claims:
     """What one backward pass returned and added, by name; None where nothing came."""
@@ -34,7 +51,8 @@ class Claims:
 def astype(module: Module, dtype: Any) -> Module:
     """A copy in `dtype`, also of a module that has no `astype`."""
     if hasattr(module, "astype"):
-        converted: Module = module.astype(dtype)
+        with asked():
+            converted: Module = module.astype(dtype)
         return converted
     twin = copy.deepcopy(module)
     for parameter in twin.parameters():
@@ -110,23 +128,26 @@ class Subject:
         inputs = self.inputs if inputs is None else inputs
         self.rewind(module)
         if not self.guarded:
-            return module(*inputs)
-        with self._kept(module, inputs):
+            with asked():
+                return module(*inputs)
+        with self._kept(module, inputs), asked():
             return copy.deepcopy(module(*inputs))
 
     def forward(self, inputs: Any = None) -> Any:
         self.rewind(self.module)
         inputs = self.inputs if inputs is None else inputs
         if not self.guarded:
-            return self.module.forward(*inputs)
-        with self._kept(self.module, ()):
+            with asked():
+                return self.module.forward(*inputs)
+        with self._kept(self.module, ()), asked():
             return self.module.forward(*copy.deepcopy(inputs))
 
     def backward(self, record: Any, upstream: Array, answers: Any = None) -> Any:
         grads = self.grad_answers(upstream, answers)
         if not self.guarded:
-            return self.module.backward(record, *grads)
-        with self._kept(self.module, ()):
+            with asked():
+                return self.module.backward(record, *grads)
+        with self._kept(self.module, ()), asked():
             return self.module.backward(record, *grads)
 
     @contextmanager
@@ -134,10 +155,12 @@ class Subject:
         """Puts back what a pass changes in its inputs and parameters."""
         arrays = [*structure.leaves(inputs), *(p.data for _, p in self._named_parameters(module))]
         saved = [array.copy() for array in arrays]
-        yield
-        for array, kept in zip(arrays, saved, strict=True):
-            if array.flags.writeable:
-                array[...] = kept
+        try:
+            yield
+        finally:
+            for array, kept in zip(arrays, saved, strict=True):
+                if array.flags.writeable:
+                    array[...] = kept
 
     def _changes_something(self) -> bool:
         """Whether a pass changes its inputs or the parameters."""
@@ -166,13 +189,13 @@ class Subject:
         record = self.forward(inputs)
         try:
             returned = self.backward(record, upstream, answers)
-        except (TypeError, AttributeError):
-            if self.zero_start:
+        except ModuleRaised as error:
+            if self.zero_start or not isinstance(error.raised, TypeError | AttributeError):
                 raise
             self.zero_start = True
             try:
                 return self.claims(upstream, inputs, answers)
-            except Exception:
+            except ModuleRaised:
                 self.zero_start = False
             raise
         return self.collect(returned, record, inputs)
@@ -245,7 +268,7 @@ class Subject:
     def _accepts(self, inputs: tuple[Any, ...]) -> bool:
         try:
             answers = structure.leaves(self.call(inputs))
-        except Exception:
+        except ModuleRaised:
             return False
         return [a.shape for a in answers] == [a.shape for a in structure.leaves(self.answers)]
 

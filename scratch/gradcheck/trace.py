@@ -174,7 +174,6 @@ def compare_forward(subject: Subject, given: equations.Given) -> Comparison:
     run = equations.forward(given)
     named = {"h": run.h, "c": run.c}
     named |= {gate: run.gates[:, k] for k, gate in enumerate(equations.GATES[given.kind])}
-    named["h"] = run.h
     recorder = Recorder(type(subject.original).forward)
     with recorder.recording():
         subject.forward()

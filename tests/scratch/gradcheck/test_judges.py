@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from scratch import LSTM, RNN, Linear, Module, MSELoss, Parameter, RNNCell, check_gradients
+from scratch.gradcheck.judges import moved
 from scratch.gradcheck.subject import NotCheckable
 from tests.scratch.gradcheck.students import JointLSTM, sigmoid
 from tests.scratch.gradcheck.zoo import CellSign, LinearTransposed, LossWithoutTwo, make
@@ -127,6 +128,57 @@ def test_an_entry_at_a_kink_is_not_an_error(judge):
     report = check_gradients(wrong, x)
     assert not report.ok
     assert report.rows[0].where == (0, 2)
+
+
+class Square(Module):
+    """y = x², with a backward pass that is wrong at every x but one half."""
+
+    def parameters(self):
+        return iter(())
+
+    def __call__(self, x):
+        return x * x
+
+    def forward(self, x):
+        return x
+
+    def backward(self, record, grad):
+        return grad
+
+
+class LossOffByOne(MSELoss):
+    def backward(self, record, grad):
+        return super().backward(record, grad) + 1
+
+
+@pytest.mark.parametrize("judge", ["complex", "central"])
+@pytest.mark.parametrize(
+    ("module", "inputs"),
+    [(Square(), [np.zeros(3)]), (LossOffByOne(), [np.arange(3.0), np.arange(3.0)]),
+     (LossOffByOne(), [1e3 + np.arange(3.0), 1e3 + np.arange(3.0)])],
+)  # fmt: skip
+def test_a_stationary_point_is_no_kink(module, inputs, judge):
+    report = check_gradients(module, *inputs, judge=judge)
+    assert not report.ok
+    assert [row.kinks for row in report.rows] == [0]
+    assert report.rows[0].claimed != 0 == report.rows[0].true
+
+
+def test_where_all_is_at_a_kink_no_numbers_are_shown():
+    right = Elementwise(lambda z: np.maximum(z, 0), lambda z: 1.0 * (z >= 0))
+    x, _ = check_gradients(right, np.zeros((2, 4))).rows
+    assert (x.ok, x.kinks, x.where, x.claimed, x.true) == (True, 8, None, None, None)
+    x, _ = check_gradients(right, np.array([[0.0, 1, 2, 3]])).rows
+    assert (x.ok, x.kinks) == (True, 1)
+    assert x.claimed == pytest.approx(x.true, rel=1e-8)  # not those of the kink: 1 and 1/2
+
+
+@pytest.mark.parametrize("direction", [1, np.ones(3)])
+def test_what_was_moved_is_put_back_after_an_exception(direction):
+    variable = np.arange(3.0)
+    with pytest.raises(ZeroDivisionError), moved(variable, direction, 0.5):
+        raise ZeroDivisionError
+    np.testing.assert_array_equal(variable, np.arange(3.0))
 
 
 def test_relu_at_rest():
