@@ -21,6 +21,7 @@ class MSELossRecord(NamedTuple):
 
     difference: Array  # prediction − target, of the prediction's shape
     value: Any  # a NumPy scalar; of the prediction's shape for reduction="none"
+    reduction: str
 
 
 class MSELoss(Module):
@@ -49,15 +50,14 @@ class MSELoss(Module):
         """The same pass, with what `backward` needs."""
         self._check(prediction, target)
         with np.errstate(all="ignore"):
-            # d = prediction − target;  value = d², Σ d² or Σ d² / n
+            # d = prediction − target
             d = np.asarray(prediction - target)
-            if self.reduction == "none":
-                return MSELossRecord(d, d * d)
-            flat = d.reshape(-1)
-            value = flat @ flat
+            # value = d²  ("none"),  Σ d²  ("sum"),  1/n Σ d²  ("mean")
+            n = d.dtype.type(d.size)
+            value = d * d if self.reduction == "none" else d.reshape(-1) @ d.reshape(-1)
             if self.reduction == "mean":
-                value = value / d.dtype.type(d.size)
-        return MSELossRecord(d, value)
+                value = value / n
+        return MSELossRecord(d, value, self.reduction)
 
     def backward(self, record: MSELossRecord, grad_loss: Any = 1) -> Array:
         """The gradient of the prediction, in its shape and dtype.
@@ -66,11 +66,14 @@ class MSELoss(Module):
         which stands for every entry of a value that is an array. `None` means zero. Raises
         RuntimeError for another shape, ValueError for another dtype.
         """
-        d, value = record
+        d, value, reduction = record
         grad_loss = _grad_of_value(grad_loss, value, d.dtype)
-        # value = d²  ⇒  grad_d = 2 d · grad_loss;  of the mean, each entry gets the n-th part
-        if self.reduction == "mean" and d.size:
-            grad_loss = grad_loss / d.dtype.type(d.size)
+        # value = 1/n Σ d²:              ∂value/∂(Σ d²) = 1/n
+        n = d.dtype.type(d.size)
+        if reduction == "mean" and d.size:
+            grad_loss = grad_loss / n
+        # Σ d²:                          ∂(Σ d²)/∂d = 2 d
+        # d = prediction − target:       ∂d/∂prediction = 1
         return np.asarray(d * (2 * grad_loss))
 
     def _check(self, prediction: Array, target: Array) -> None:
@@ -96,11 +99,12 @@ class MSELoss(Module):
 class CrossEntropyRecord(NamedTuple):
     """What `CrossEntropyLoss.forward` computed. `value` is the loss."""
 
-    log_softmax: Array  # (N, C, d1, …), as the prediction
-    weighted_target: Array  # (N, C, d1, …), what −log softmax is multiplied with
+    log_softmax: Array  # (N, C, d1, …), as the prediction: log_p
+    weighted_target: Array  # (N, C, d1, …), what −log_p is multiplied with: w
     kept: Array  # (N, 1, d1, …), bool: False where the target is ignored
     total: Any  # what the mean divides by: the weights of the kept targets, added up
     value: Any  # a NumPy scalar; (N, d1, …) for reduction="none"
+    reduction: str
 
 
 class CrossEntropyLoss(Module):
@@ -145,20 +149,19 @@ class CrossEntropyLoss(Module):
         """The same pass, with what `backward` needs."""
         self._check(prediction, target)
         axis = _class_axis(prediction)
-        weighted_target, counted, kept, total = self._weigh(prediction, target)
+        w, counted, kept, total = self._weigh(prediction, target)
         with np.errstate(all="ignore"):
-            # log_softmax = z − log Σ_c exp z_c, with z moved down by its largest real part
+            # log_p_c = z_c − log Σ_k exp z_k, with z moved down by its largest real part
             z = prediction - prediction.real.max(axis, keepdims=True, initial=-np.inf)
-            log_softmax = z - np.log(np.exp(z).sum(axis, keepdims=True))
-            # loss = Σ_c weighted_target_c · −log_softmax_c. What is not counted is left out and not
-            # multiplied by zero, because log_softmax may be −∞ there.
-            terms = weighted_target * -log_softmax
-            value = terms.sum(axis, where=counted)  # (N, d1, …)
-            if self.reduction != "none":
-                value = value.sum()
+            log_p = z - np.log(np.exp(z).sum(axis, keepdims=True))
+            # loss = −Σ_c w_c log_p_c. What is not counted is left out and not multiplied by zero,
+            # because log_p may be −∞ there.
+            loss = (w * -log_p).sum(axis, where=counted)  # (N, d1, …)
+            # value = loss  ("none"),  Σ loss  ("sum"),  1/total Σ loss  ("mean")
+            value = loss if self.reduction == "none" else loss.sum()
             if self.reduction == "mean":
                 value = value / prediction.dtype.type(total)
-        return CrossEntropyRecord(log_softmax, weighted_target, kept, total, value)
+        return CrossEntropyRecord(log_p, w, kept, total, value, self.reduction)
 
     def backward(self, record: CrossEntropyRecord, grad_loss: Any = 1) -> Array:
         """The gradient of the prediction, in its shape and dtype.
@@ -167,45 +170,47 @@ class CrossEntropyLoss(Module):
         which stands for every entry of a value that is an array. `None` means zero. Raises
         RuntimeError for another shape, ValueError for another dtype.
         """
-        log_softmax, weighted_target, kept, total, value = record
-        grad_loss = _grad_of_value(grad_loss, value, log_softmax.dtype)
-        if isinstance(grad_loss, np.ndarray) and self.reduction == "none":
+        log_p, w, kept, total, value, reduction = record
+        axis = _class_axis(log_p)
+        grad_loss = _grad_of_value(grad_loss, value, log_p.dtype)
+        if isinstance(grad_loss, np.ndarray) and reduction == "none":
             grad_loss = grad_loss.reshape(kept.shape)  # (N, 1, d1, …)
         with np.errstate(all="ignore"):
-            if self.reduction == "mean":
-                grad_loss = grad_loss / log_softmax.dtype.type(total)
-            # loss = −Σ_c w_c log_softmax_c and log_softmax_c = z_c − log Σ_k exp z_k
-            #   ⇒  grad_z = (softmax · Σ_c w_c − w) · grad_loss, with w the weighted target
-            axis = _class_axis(log_softmax)
-            grad_z = np.exp(log_softmax) * weighted_target.sum(axis, keepdims=True)
-            grad_z -= weighted_target
-            grad_z *= np.where(kept, grad_loss, log_softmax.dtype.type(0))
+            # value = 1/total Σ loss:              ∂value/∂loss = 1/total
+            if reduction == "mean":
+                grad_loss = grad_loss / log_p.dtype.type(total)
+            # loss = −Σ_c w_c log_p_c:             ∂loss/∂log_p_c = −w_c
+            # log_p_c = z_c − log Σ_k exp z_k:     ∂log_p_c/∂z_j = [c = j] − p_j,  p = exp(log_p)
+            #                                  ⇒   ∂loss/∂z_j = p_j Σ_c w_c − w_j
+            p = np.exp(log_p)
+            grad_z = p * w.sum(axis, keepdims=True) - w
+            grad_z *= np.where(kept, grad_loss, log_p.dtype.type(0))
         return np.asarray(grad_z)
 
     def _weigh(self, prediction: Array, target: Array) -> tuple[Array, Array, Array, Any]:
-        """The weighted target, where it counts, the kept targets, and what the mean divides by."""
+        """The weighted target w, where it counts, the kept targets, and total."""
         shape, axis, dtype = prediction.shape, _class_axis(prediction), prediction.real.dtype
         classes, trailing = shape[axis], (1,) * (prediction.ndim - axis - 1)
         column = (*shape[:axis], 1, *shape[axis + 1 :])  # (N, 1, d1, …)
-        w = np.ones(classes) if self.weight is None else self.weight
-        w = w.astype(dtype, copy=False).reshape(classes, *trailing)  # (C, 1, …)
+        weight = np.ones(classes) if self.weight is None else self.weight
+        weight = weight.astype(dtype, copy=False).reshape(classes, *trailing)  # (C, 1, …)
         smoothing = self._smoothing()
         if target.shape == shape:
             kept = counted = np.ones(column, dtype=bool)
-            weighted_target = w * target.astype(dtype, copy=False)
+            w = weight * target.astype(dtype, copy=False)
             total: Any = kept.size if classes else 0
         else:
             target = target.reshape(column)
             kept = target != self.ignore_index
             is_target = (target == np.arange(classes).reshape(classes, *trailing)) & kept
             counted = kept if smoothing else is_target
-            weighted_target = w * is_target
-            total = weighted_target.sum()
+            w = weight * is_target
+            total = w.sum()
         if smoothing:
-            # weighted_target = w_c · ((1 − ε) · target_c + ε/C)
-            weighted_target *= 1 - smoothing
-            weighted_target += w * (smoothing / max(classes, 1))
-        return weighted_target, counted, kept, total
+            # w_c = weight_c ((1 − ε) target_c + ε/C)
+            w *= 1 - smoothing
+            w += weight * (smoothing / max(classes, 1))
+        return w, counted, kept, total
 
     def _smoothing(self) -> float:
         """ε. What is not above zero is taken for zero, as in PyTorch."""

@@ -54,6 +54,17 @@ def assert_same_loss(ours, theirs, prediction, target, grad_loss):
         np.testing.assert_array_equal(array, before[i], err_msg="backward changed its arguments")
 
 
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
+@pytest.mark.parametrize("loss", [MSELoss, CrossEntropyLoss])
+def test_backward_takes_the_reduction_that_forward_used(loss, reduction):
+    prediction, target = np.random.default_rng(0).random((2, 4, 3))
+    criterion = loss(reduction=reduction)
+    record = criterion.forward(prediction, target)
+    expected = criterion.backward(record)
+    criterion.reduction = "mean" if reduction != "mean" else "sum"
+    np.testing.assert_array_equal(criterion.backward(record), expected)
+
+
 def upstream(rng, reduction, shape, dtype):
     return rng.standard_normal(shape if reduction == "none" else ()).astype(dtype)
 
