@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from scratch import LSTM, RNN
-from scratch.commands.options import Mistake, at_least, check_writable
+from scratch.commands.options import UsageError, at_least, check_writable
 
 from ..benchmark import (
     DTYPES,
@@ -121,13 +121,13 @@ def run(args: argparse.Namespace) -> int:
 def check(args: argparse.Namespace) -> None:
     """Everything that can be wrong, before minutes of measuring."""
     if not (growth_cases(args.rows) if args.growth else chosen_cases(args.rows)):
-        raise Mistake(
+        raise UsageError(
             f"--rows: expected a part of a row's section, name and dtype, as in 'sine-lstm', "
             f"'LSTM*float64' or 'alone', got {args.rows!r}"
             + (". With --growth there are layers only" if args.growth else "")
         )
     if (args.threads or 1) > available_cores():
-        raise Mistake(
+        raise UsageError(
             f"--threads: expected at most {available_cores()}, the cores here, got {args.threads}"
         )
     for option in ("json", "figure"):
@@ -136,12 +136,12 @@ def check(args: argparse.Namespace) -> None:
     if args.figure is None:
         return
     if args.growth:
-        raise Mistake("--figure: expected without --growth, whose numbers have no picture")
+        raise UsageError("--figure: expected without --growth, whose numbers have no picture")
     from matplotlib.backend_bases import FigureCanvasBase
 
     known = FigureCanvasBase.get_supported_filetypes()
     if os.path.splitext(args.figure)[1][1:].lower() not in known:
-        raise Mistake(f"--figure {args.figure}: expected a name that ends in .png, .svg or .pdf")
+        raise UsageError(f"--figure {args.figure}: expected a name that ends in .png, .svg or .pdf")
 
 
 def run_again(args: argparse.Namespace, environment: dict[str, str]) -> int:
@@ -261,7 +261,7 @@ def save_json(path: str, results: dict[str, Any]) -> None:
             json.dump(results, file, indent=2, allow_nan=False)
             file.write("\n")
     except OSError as error:
-        raise Mistake(f"--json {path}: {error.strerror}") from None
+        raise UsageError(f"--json {path}: {error.strerror}") from None
 
 
 def save_figure(path: str, rows: list[Any]) -> None:
@@ -270,4 +270,4 @@ def save_figure(path: str, rows: list[Any]) -> None:
     try:
         draw_ratios(rows).savefig(path)
     except OSError as error:
-        raise Mistake(f"--figure {path}: {error.strerror}") from None
+        raise UsageError(f"--figure {path}: {error.strerror}") from None

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from scratch.commands.options import (
-    Mistake,
+    UsageError,
     add_options,
     at_least,
     check_writable,
@@ -89,11 +89,11 @@ def choose_systems(args: argparse.Namespace) -> list[System]:
     """Those named; without a name the series of one's own, or all that can do what is asked."""
     for name in args.systems:
         if name not in SYSTEMS:
-            raise Mistake(f"SYSTEM: expected one of {', '.join(SYSTEMS)}, got {name!r}")
+            raise UsageError(f"SYSTEM: expected one of {', '.join(SYSTEMS)}, got {name!r}")
     try:
         check_truncate(args.truncate, args.every_step)
     except ValueError:
-        raise Mistake("--truncate: expected --every-step with it") from None
+        raise UsageError("--truncate: expected --every-step with it") from None
     own_series = (args.csv, args.column, args.window) != (None, None, None)
     if not args.systems and own_series:
         return [choose_system(None, args)]
@@ -200,7 +200,7 @@ def reporter(side: str, system: System, others: list[float] | None = None) -> Re
             line = epoch_line(epoch, system.epochs, loss)
             print_line(side, f"{line}   {apart:>7} apart" if apart else line)
         if not math.isfinite(loss):
-            raise Mistake(
+            raise UsageError(
                 f"{system.name}: the loss is {loss} in epoch {epoch} of {side}: expected a smaller "
                 f"--lr than {system.lr:g}"
             )
@@ -228,7 +228,7 @@ def draw(task: Task, parity: Parity, scratch: Side, torch: Side, out: str) -> li
         try:
             figure.savefig(paths[-1])
         except OSError as error:
-            raise Mistake(f"--out {out}: {error.strerror or error}") from None
+            raise UsageError(f"--out {out}: {error.strerror or error}") from None
     return paths
 
 
@@ -274,9 +274,9 @@ def check_places(out: str, json_file: str | None) -> None:
     try:
         os.makedirs(out, exist_ok=True)
     except OSError as error:
-        raise Mistake(f"--out {out}: expected a folder, {error.strerror}") from None
+        raise UsageError(f"--out {out}: expected a folder, {error.strerror}") from None
     if not os.access(out, os.W_OK):
-        raise Mistake(f"--out {out}: no permission to write there")
+        raise UsageError(f"--out {out}: no permission to write there")
     if json_file is not None:
         check_writable("--json", json_file)
 
@@ -288,7 +288,7 @@ def save_json(path: str, results: dict[str, Any]) -> None:
             json.dump(finite(results), file, indent=2, allow_nan=False)
             file.write("\n")
     except OSError as error:
-        raise Mistake(f"--json {path}: {error.strerror}") from None
+        raise UsageError(f"--json {path}: {error.strerror}") from None
 
 
 def finite(value: Any) -> Any:

@@ -13,7 +13,7 @@ from typing import NoReturn
 from ..systems import SYSTEMS, Model, System, Task, load_task, with_series
 
 
-class Mistake(Exception):
+class UsageError(Exception):
     """What the person at the keyboard can mend: what is wrong, and what would be right."""
 
 
@@ -30,8 +30,8 @@ def run(parser: argparse.ArgumentParser, argv: list[str] | None = None) -> int:
     try:
         status: int = args.run(args) or 0
         sys.stdout.flush()
-    except Mistake as mistake:
-        parser.error(str(mistake))
+    except UsageError as error:
+        parser.error(str(error))
     except MemoryError as error:
         parser.error(f"expected sizes that fit into memory, {error}")
     except KeyboardInterrupt:
@@ -74,11 +74,11 @@ def check_writable(option: str, path: str) -> None:
     """Before minutes of work: the folder is there, and takes a file of the name `path`."""
     folder = os.path.dirname(path) or "."
     if not os.path.isdir(folder):
-        raise Mistake(f"{option} {path}: expected an existing folder, got {folder}")
+        raise UsageError(f"{option} {path}: expected an existing folder, got {folder}")
     if os.path.isdir(path):
-        raise Mistake(f"{option} {path}: expected the name of a file, got a folder")
+        raise UsageError(f"{option} {path}: expected the name of a file, got a folder")
     if not os.access(path if os.path.exists(path) else folder, os.W_OK):
-        raise Mistake(f"{option} {path}: no permission to write there")
+        raise UsageError(f"{option} {path}: no permission to write there")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -108,18 +108,18 @@ def choose_system(name: str | None, args: argparse.Namespace) -> System:
     series = {"--csv": args.csv, "--column": args.column, "--window": args.window}
     missing = [option for option, value in series.items() if value is None]
     if 0 < len(missing) < 3:
-        raise Mistake(f"expected --csv, --column and --window together, got no {missing[0]}")
+        raise UsageError(f"expected --csv, --column and --window together, got no {missing[0]}")
     if name is None and missing:
-        raise Mistake(f"expected one of {', '.join(SYSTEMS)}, or --csv FILE")
+        raise UsageError(f"expected one of {', '.join(SYSTEMS)}, or --csv FILE")
     system = SYSTEMS[name or "airline-lstm"]
     if args.every_step and not system.allows_every_step:
-        raise Mistake(
+        raise UsageError(
             f"--every-step: {name} answers once per sequence, expected one of "
             f"{', '.join(s.name for s in SYSTEMS.values() if s.allows_every_step)}"
         )
     if not missing:
         if system.output_size != 1:
-            raise Mistake(
+            raise UsageError(
                 f"--csv: {name} answers with classes, expected one of "
                 f"{', '.join(s.name for s in SYSTEMS.values() if s.output_size == 1)}"
             )
@@ -134,19 +134,19 @@ def choose_system(name: str | None, args: argparse.Namespace) -> System:
 
 
 def read_task(system: System, args: argparse.Namespace) -> Task:
-    """The system with its data. A file that cannot be used is a `Mistake`."""
+    """The system with its data. A file that cannot be used is a `UsageError`."""
     try:
         return load_task(system, every_step=args.every_step, dtype=args.dtype, seed=args.seed)
     except OSError as error:
-        raise Mistake(f"--csv {args.csv}: {error.strerror}") from None
+        raise UsageError(f"--csv {args.csv}: {error.strerror}") from None
     except ValueError as error:
-        raise Mistake(str(error)) from None
+        raise UsageError(str(error)) from None
 
 
 def make_model(task: Task) -> Model:
-    """A new model. A size that no memory can hold is a `Mistake`."""
+    """A new model. A size that no memory can hold is a `UsageError`."""
     try:
         return task.make_model()
     except (MemoryError, OverflowError, ValueError) as error:
         size = f"--hidden-size {task.system.hidden_size}"
-        raise Mistake(f"{size}: expected a size that fits into memory, {error}") from None
+        raise UsageError(f"{size}: expected a size that fits into memory, {error}") from None

@@ -15,7 +15,7 @@ from ..optim import Adam
 from ..systems import SYSTEMS, Model, Task
 from ..training import check_truncate, epoch_line, tenths, train, truncation_error
 from .options import (
-    Mistake,
+    UsageError,
     add_options,
     at_least,
     check_writable,
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> None:
     try:
         check_truncate(args.truncate, args.every_step)
     except ValueError:
-        raise Mistake("--truncate: expected --every-step with it") from None
+        raise UsageError("--truncate: expected --every-step with it") from None
     if args.save is not None:
         check_writable("--save", args.save)
     task = read_task(system, args)
@@ -73,7 +73,7 @@ def train_and_print(task: Task, model: Model, truncate: int | None) -> None:
             if epoch in tenths(system.epochs):
                 print(epoch_line(epoch, system.epochs, loss), flush=True)
             if not math.isfinite(loss):
-                raise Mistake(
+                raise UsageError(
                     f"the loss is {loss} in epoch {epoch}: expected a smaller --lr than "
                     f"{system.lr:g}, or other weights in --load"
                 )
@@ -104,15 +104,15 @@ def load(model: Model, path: str) -> None:
     try:
         with open(path, "rb") as file:
             if not zipfile.is_zipfile(file):
-                raise Mistake(f"--load {path}: expected an .npz file as --save writes it")
+                raise UsageError(f"--load {path}: expected an .npz file as --save writes it")
             with np.load(file, allow_pickle=False) as archive:
                 arrays = dict(archive)
         model.load_state_dict(arrays)
     except OSError as error:
-        raise Mistake(f"--load {path}: {error.strerror or error}") from None
+        raise UsageError(f"--load {path}: {error.strerror or error}") from None
     except (RuntimeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         problems = str(error).replace(":\n  ", ": ").replace("\n  ", "; ")
-        raise Mistake(f"--load {path}: {problems}") from None
+        raise UsageError(f"--load {path}: {problems}") from None
 
 
 def save(model: Model, path: str) -> None:
@@ -121,5 +121,5 @@ def save(model: Model, path: str) -> None:
         with open(path, "wb") as file:
             np.savez(file, **model.state_dict())  # type: ignore[arg-type]
     except OSError as error:
-        raise Mistake(f"--save {path}: {error.strerror or error}") from None
+        raise UsageError(f"--save {path}: {error.strerror or error}") from None
     print(f"Weights saved in {path}")

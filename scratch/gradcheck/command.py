@@ -7,7 +7,7 @@ import json
 import math
 from typing import Any
 
-from ..commands.options import Mistake, at_least
+from ..commands.options import UsageError, at_least
 from . import anatomy, trace
 from .check import check_gradients
 from .loading import KINDS, Sizes, inputs_for, load, make, own_code
@@ -32,7 +32,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(args: argparse.Namespace) -> int:
-    """The exit status: 0 right, 1 wrong. What could not be checked is a `Mistake`."""
+    """The exit status: 0 right, 1 wrong. What could not be checked is a `UsageError`."""
     path = args.target.rpartition(":")[0]
     sizes = Sizes(args.input_size, args.hidden_size, args.seq_len, args.batch)
     cls = load(args.target)
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
         report = own_code(path, "the check", check, module, inputs)
         lines = own_code(path, "the comparison", compare, module, inputs, args.like)
     except NotCheckable as error:
-        raise Mistake(f"{args.target}: {error}") from None
+        raise UsageError(f"{args.target}: {error}") from None
     if args.json:
         found = {**report.to_dict(), "like": lines and {"kind": args.like, **lines}}
         print(json.dumps(plain(found), ensure_ascii=False))
@@ -58,7 +58,7 @@ def check(module: Any, inputs: tuple[Any, ...]) -> Any:
     try:
         return check_gradients(module, *inputs)
     except NotCheckable as error:
-        raise Mistake(str(error)) from None
+        raise UsageError(str(error)) from None
 
 
 def compare(module: Any, inputs: tuple[Any, ...], like: str | None) -> dict[str, Any]:

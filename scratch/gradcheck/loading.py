@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..cells import LSTMCell, RNNCell
-from ..commands.options import Mistake
+from ..commands.options import UsageError
 from ..module import Array, Module
 from ..recurrent import LSTM, RNN
 from . import structure
@@ -39,13 +39,13 @@ def load(target: str) -> type[Any]:
     """The class FILE.py:NAME."""
     path, colon, name = target.rpartition(":")
     if not colon or not path or not name:
-        raise Mistake(f"expected FILE.py:NAME, got {target!r}")
+        raise UsageError(f"expected FILE.py:NAME, got {target!r}")
     if not os.path.isfile(path):
-        raise Mistake(f"{path}: expected a Python file, there is no such file")
+        raise UsageError(f"{path}: expected a Python file, there is no such file")
     stem = os.path.basename(path).removesuffix(".py")
     spec = importlib.util.spec_from_file_location(f"checked_{stem}", path)  # hides no other module
     if spec is None or spec.loader is None:
-        raise Mistake(f"{path}: expected a Python file, its name ends in .py")
+        raise UsageError(f"{path}: expected a Python file, its name ends in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
@@ -60,21 +60,21 @@ def load(target: str) -> type[Any]:
     ]
     what = "no class" if found is None else f"{type(found).__name__}, expected a class"
     known = f"it has {', '.join(classes)}" if classes else "it has no class"
-    raise Mistake(f"{name}: {what} of this name in {path}; {known}")
+    raise UsageError(f"{name}: {what} of this name in {path}; {known}")
 
 
 def own_code(path: str, doing: str, function: Callable[..., Any], *args: Any) -> Any:
     """What the function returns. An exception in the person's code is told with its own line."""
     try:
         return function(*args)
-    except Mistake:
+    except UsageError:
         raise
     except SystemExit as error:
-        raise Mistake(f"{path}: {doing} ended in sys.exit({error.code})") from None
+        raise UsageError(f"{path}: {doing} ended in sys.exit({error.code})") from None
     except SyntaxError as error:
-        raise Mistake(f"{error.filename}, line {error.lineno}: {error.msg}") from None
+        raise UsageError(f"{error.filename}, line {error.lineno}: {error.msg}") from None
     except Exception as error:
-        raise Mistake(f"{path}: {doing} ended in {told(error, path)}") from None
+        raise UsageError(f"{path}: {doing} ended in {told(error, path)}") from None
 
 
 def told(error: BaseException, path: str) -> str:
@@ -106,14 +106,14 @@ def make(cls: type[Any], path: str, sizes: Sizes) -> Any:
     elif len(required) <= 3:
         values = [sizes.D, sizes.H, 2][: len(required)]
     else:
-        raise Mistake(
+        raise UsageError(
             f"{cls.__name__}: expected a constructor of (input_size, hidden_size), it takes "
             f"({', '.join(required)})"
         )
     module = own_code(path, f"{cls.__name__}({', '.join(map(str, values))})", cls, *values)
     missing = [name for name in RULE if not callable(getattr(module, name, None))]
     if missing or not callable(module):
-        raise Mistake(
+        raise UsageError(
             f"{cls.__name__}: expected {', '.join(RULE)}, it has no {', '.join(missing)}; derive "
             f"it from scratch.Module"
         )
@@ -140,11 +140,11 @@ def inputs_for(module: Any, path: str, sizes: Sizes, like: str | None) -> tuple[
             refused.append((kind, error))
     name = type(module).__name__
     if not refused:
-        raise Mistake(f"{name}: expected the answers of {like or 'a cell, a layer or a loss'}")
+        raise UsageError(f"{name}: expected the answers of {like or 'a cell, a layer or a loss'}")
     # An exception inside the person's own code says more than one about the arguments.
     told_best = next((e for _, e in reversed(refused) if "(line " in told(e, path)), refused[0][1])
     deepest = max((e for _, e in refused), key=lambda e: _depth(e, path), default=told_best)
-    raise Mistake(f"{path}: {name} ended in {told(deepest, path)}")
+    raise UsageError(f"{path}: {name} ended in {told(deepest, path)}")
 
 
 def _depth(error: BaseException, path: str) -> int:
