@@ -98,7 +98,14 @@ class Side(NamedTuple):
     held_out: Array | None  # and to the held-out inputs
 
 
-def run_scratch(model: Model, task: Task, truncate: int | None, report: Report) -> Side:
+def run_scratch(
+    model: Model,
+    task: Task,
+    report: Report,
+    *,
+    truncate: int | None = None,
+    max_norm: float | None = None,
+) -> Side:
     """Train `model` in NumPy, with the settings of the task's system."""
     system = task.system
     optimizer = Adam(model.parameters(), lr=system.lr)
@@ -111,13 +118,21 @@ def run_scratch(model: Model, task: Task, truncate: int | None, report: Report) 
             task.targets,
             system.epochs,
             truncate=truncate,
+            max_norm=max_norm,
         ),
         report,
     )
     return _side(losses, seconds, model.state_dict(), model, task)
 
 
-def run_torch(model: Any, task: Task, truncate: int | None, report: Report) -> Side:
+def run_torch(
+    model: Any,
+    task: Task,
+    report: Report,
+    *,
+    truncate: int | None = None,
+    max_norm: float | None = None,
+) -> Side:
     """Train `model`, the twin, in PyTorch."""
     system = task.system
     optimizer = torch.optim.Adam(model.parameters(), lr=system.lr)
@@ -130,6 +145,7 @@ def run_torch(model: Any, task: Task, truncate: int | None, report: Report) -> S
             to_torch(task.targets),
             system.epochs,
             truncate=truncate,
+            max_norm=max_norm,
         ),
         report,
     )

@@ -29,6 +29,7 @@ def train(
         the state is handed from chunk to chunk, the gradient is not, and the optimizer takes a step
         after each chunk. For models that answer at every step.
     max_norm: clip the norm of the gradient to it.
+    criterion: its reduction is "mean"; the loss of an epoch is the mean over its chunks' steps.
     """
     check_truncate(truncate, model.every_step)
     for _epoch in range(epochs):

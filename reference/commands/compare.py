@@ -13,17 +13,17 @@ import numpy as np
 from scratch.commands.options import (
     UsageError,
     add_options,
-    at_least,
     check_writable,
     choose_system,
     make_model,
     read_task,
+    training_words,
 )
 from scratch.data import HeldOut
 from scratch.losses import MSELoss
 from scratch.module import Array
 from scratch.systems import SYSTEMS, System, Task
-from scratch.training import check_truncate, epoch_line, tenths
+from scratch.training import epoch_line, tenths
 
 from ..parity import Parity
 from ..trial import (
@@ -57,12 +57,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help=f"{', '.join(SYSTEMS)} (default: all)",
     )
     add_options(parser)
-    parser.add_argument(
-        "--truncate",
-        type=at_least(1),
-        metavar="K",
-        help="end backpropagation through time, and take a step, after every K time steps",
-    )
     parser.add_argument("--out", metavar="DIR", default="out", help="where the pictures go (out)")
     parser.add_argument("--json", metavar="FILE", help="where the numbers go")
     parser.set_defaults(run=run)
@@ -70,13 +64,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> None:
     systems = choose_systems(args)
-    check_places(args.out, args.json)
+    check_places(systems, args.out, args.json)
     tasks = [read_task(system, args) for system in systems]
     print(LEGEND)
     results, pictures = {}, []
     for task in tasks:
         with np.errstate(all="ignore"):  # a training that overflows says so itself
-            results[task.system.name], paths = compare_system(task, args.truncate, args.out)
+            results[task.system.name], paths = compare_system(task, args)
         pictures.append("  ".join(paths))
         print()
     print("Pictures", *pictures, sep="\n  ")
@@ -90,10 +84,6 @@ def choose_systems(args: argparse.Namespace) -> list[System]:
     for name in args.systems:
         if name not in SYSTEMS:
             raise UsageError(f"SYSTEM: expected one of {', '.join(SYSTEMS)}, got {name!r}")
-    try:
-        check_truncate(args.truncate, args.every_step)
-    except ValueError:
-        raise UsageError("--truncate: expected --every-step with it") from None
     own_series = (args.csv, args.column, args.window) != (None, None, None)
     if not args.systems and own_series:
         return [choose_system(None, args)]
@@ -103,19 +93,20 @@ def choose_systems(args: argparse.Namespace) -> list[System]:
     return [choose_system(name, args) for name in names]
 
 
-def compare_system(task: Task, truncate: int | None, out: str) -> tuple[dict[str, Any], list[str]]:
+def compare_system(task: Task, args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     """Compare, train, print and draw. Returns the numbers for --json and the pictures' names."""
     system, model = task.system, make_model(task)
     theirs = twin(model)
     print(
         f"{system.name}: {type(model).__name__} in {task.inputs.dtype}, hidden size "
         f"{system.hidden_size}, Adam lr {system.lr:g}, epochs {system.epochs}"
-        + ("" if truncate is None else f", gradient cut every {truncate} steps")
+        + training_words(args)
     )
     parity = compare_first_step(model, task)
     print_first_step(parity, rounding(model, task) if task.inputs.dtype == np.float32 else None)
-    scratch = run_scratch(model, task, truncate, reporter("scratch", system))
-    torch = run_torch(theirs, task, truncate, reporter("torch", system, scratch.losses))
+    how = {"truncate": args.truncate, "max_norm": args.max_norm}
+    scratch = run_scratch(model, task, reporter("scratch", system), **how)
+    torch = run_torch(theirs, task, reporter("torch", system, scratch.losses), **how)
     weights = largest_difference(scratch.weights, torch.weights)
     predictions = largest_difference(predictions_of(scratch), predictions_of(torch))
     rmse = held_out_rmse(task.held_out, scratch, torch)
@@ -147,7 +138,7 @@ def compare_system(task: Task, truncate: int | None, out: str) -> tuple[dict[str
         "held_out_rmse": rmse,
         "seconds": seconds,
     }
-    return numbers, draw(task, parity, scratch, torch, out)
+    return numbers, draw(task, parity, scratch, torch, args.out)
 
 
 def predictions_of(side: Side) -> dict[str, Array]:
@@ -191,7 +182,7 @@ def print_first_step(parity: Parity, errors: tuple[float, float] | None) -> None
 
 
 def reporter(side: str, system: System, others: list[float] | None = None) -> Report:
-    """Prints the course's line every tenth of the epochs, with the distance from `others`."""
+    """Prints the loss every tenth of the epochs, and how far it is from that of `others`."""
     shown = tenths(system.epochs)
 
     def report(epoch: int, loss: float) -> None:
@@ -217,19 +208,24 @@ def draw(task: Task, parity: Parity, scratch: Side, torch: Side, out: str) -> li
 
     is_mse = isinstance(task.system.criterion, MSELoss)
     loss_label = "loss, mean squared error" if is_mse else "loss, cross-entropy [nat]"
-    pictures = {
-        "prediction": draw_prediction(task, scratch, torch),
-        "loss": figures.draw_losses(scratch.losses, torch.losses, loss_label),
-        "parity": figures.draw_parity(parity),
-    }
-    paths = []
-    for kind, figure in pictures.items():
-        paths.append(os.path.join(out, f"{task.system.name}-{kind}.png"))
+    pictures = (
+        draw_prediction(task, scratch, torch),
+        figures.draw_losses(scratch.losses, torch.losses, loss_label),
+        figures.draw_parity(parity),
+    )
+    paths = picture_paths(task.system, out)
+    for path, figure in zip(paths, pictures, strict=True):
         try:
-            figure.savefig(paths[-1])
+            figure.savefig(path)
         except OSError as error:
             raise UsageError(f"--out {out}: {error.strerror or error}") from None
     return paths
+
+
+def picture_paths(system: System, out: str) -> list[str]:
+    return [
+        os.path.join(out, f"{system.name}-{kind}.png") for kind in ("prediction", "loss", "parity")
+    ]
 
 
 def draw_prediction(task: Task, scratch: Side, torch: Side) -> Any:
@@ -269,14 +265,15 @@ def draw_prediction(task: Task, scratch: Side, torch: Side) -> Any:
     )
 
 
-def check_places(out: str, json_file: str | None) -> None:
+def check_places(systems: list[System], out: str, json_file: str | None) -> None:
     """Before any training: pictures and numbers can be written where they shall go."""
     try:
         os.makedirs(out, exist_ok=True)
     except OSError as error:
         raise UsageError(f"--out {out}: expected a folder, {error.strerror}") from None
-    if not os.access(out, os.W_OK):
-        raise UsageError(f"--out {out}: no permission to write there")
+    for system in systems:
+        for path in picture_paths(system, out):
+            check_writable("--out", path)
     if json_file is not None:
         check_writable("--json", json_file)
 

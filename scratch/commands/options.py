@@ -82,7 +82,7 @@ def check_writable(option: str, path: str) -> None:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options that choose a system's settings and data."""
+    """The options that choose a system's settings and data, and how it is trained."""
     settings = parser.add_argument_group("settings (default: the system's own)")
     settings.add_argument("--epochs", type=at_least(1))
     settings.add_argument("--hidden-size", type=at_least(1))
@@ -90,6 +90,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     settings.add_argument("--seed", type=at_least(0), default=0, help="of data and weights (0)")
     settings.add_argument("--dtype", choices=["float64", "float32"], default="float64")
     settings.add_argument("--every-step", action="store_true", help="answer at every time step")
+    settings.add_argument(
+        "--truncate",
+        type=at_least(1),
+        metavar="K",
+        help="end backpropagation through time, and take a step, after every K time steps; "
+        "for --every-step",
+    )
+    settings.add_argument(
+        "--max-norm", type=positive, metavar="NORM", help="clip the norm of the gradient to it"
+    )
     series = parser.add_argument_group(
         "a series of your own",
         "The model sees the changes from row to row, standardized, through a window, and learns "
@@ -117,6 +127,8 @@ def choose_system(name: str | None, args: argparse.Namespace) -> System:
             f"--every-step: {name} answers once per sequence, expected one of "
             f"{', '.join(s.name for s in SYSTEMS.values() if s.allows_every_step)}"
         )
+    if args.truncate is not None and not args.every_step:
+        raise UsageError("--truncate: expected --every-step with it")
     if not missing:
         if system.output_size != 1:
             raise UsageError(
@@ -131,6 +143,13 @@ def choose_system(name: str | None, args: argparse.Namespace) -> System:
         lr=args.lr or system.lr,
         epochs=args.epochs or system.epochs,
     )
+
+
+def training_words(args: argparse.Namespace) -> str:
+    """What `--truncate` and `--max-norm` change, for the line that says what is trained."""
+    cut = "" if args.truncate is None else f", gradient cut every {args.truncate} steps"
+    clip = "" if args.max_norm is None else f", gradient clipped to the norm {args.max_norm:g}"
+    return cut + clip
 
 
 def read_task(system: System, args: argparse.Namespace) -> Task:

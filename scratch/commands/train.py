@@ -13,15 +13,15 @@ import numpy as np
 from ..data import HeldOut
 from ..optim import Adam
 from ..systems import SYSTEMS, Model, Task
-from ..training import check_truncate, epoch_line, tenths, train, truncation_error
+from ..training import epoch_line, tenths, train, truncation_error
 from .options import (
     UsageError,
     add_options,
-    at_least,
     check_writable,
     choose_system,
     make_model,
     read_task,
+    training_words,
 )
 
 
@@ -33,12 +33,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("system", metavar="SYSTEM", nargs="?", choices=SYSTEMS, help="%(choices)s")
     add_options(parser)
-    parser.add_argument(
-        "--truncate",
-        type=at_least(1),
-        metavar="K",
-        help="end backpropagation through time, and take a step, after every K time steps",
-    )
     parser.add_argument("--load", metavar="FILE.npz", help="weights to start from")
     parser.add_argument("--save", metavar="FILE.npz", help="where the trained weights go")
     parser.set_defaults(run=run)
@@ -46,30 +40,30 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> None:
     system = choose_system(args.system, args)
-    try:
-        check_truncate(args.truncate, args.every_step)
-    except ValueError:
-        raise UsageError("--truncate: expected --every-step with it") from None
     if args.save is not None:
         check_writable("--save", args.save)
     task = read_task(system, args)
     model = make_model(task)
     if args.load is not None:
         load(model, args.load)
-    train_and_print(task, model, args.truncate)
+    train_and_print(task, model, args)
     if args.save is not None:
         save(model, args.save)
 
 
-def train_and_print(task: Task, model: Model, truncate: int | None) -> None:
-    system = task.system
-    print(f"{system.name}: {type(model).__name__} in {task.inputs.dtype}, Adam lr {system.lr:g}")
+def train_and_print(task: Task, model: Model, args: argparse.Namespace) -> None:
+    system, truncate, max_norm = task.system, args.truncate, args.max_norm
+    print(
+        f"{system.name}: {type(model).__name__} in {task.inputs.dtype}, Adam lr {system.lr:g}"
+        + training_words(args)
+    )
     print_truncation_error(task, model, truncate)
     optimizer = Adam(model.parameters(), lr=system.lr)
     settings = (model, system.criterion, optimizer, task.inputs, task.targets, system.epochs)
+    losses = train(*settings, truncate=truncate, max_norm=max_norm)
     start = time.perf_counter()
     with np.errstate(all="ignore"):
-        for epoch, loss in enumerate(train(*settings, truncate=truncate), 1):
+        for epoch, loss in enumerate(losses, 1):
             if epoch in tenths(system.epochs):
                 print(epoch_line(epoch, system.epochs, loss), flush=True)
             if not math.isfinite(loss):

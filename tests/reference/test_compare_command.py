@@ -100,6 +100,21 @@ def test_every_option(tmp_path, capsys):
     assert "Epoch [2/2]" in output
 
 
+def test_max_norm_clips_both_sides(tmp_path, capsys):
+    def losses(*options):
+        path = tmp_path / "numbers.json"
+        more = ["--epochs", "3", "--out", str(tmp_path), "--json", str(path)]
+        assert main(["compare", "classes-rnn", *more, *options]) == 0
+        return json.loads(path.read_text())["classes-rnn"]["loss"]
+
+    free, clipped = losses(), losses("--max-norm", "1e-8")
+    assert "Adam lr 0.001, epochs 3, gradient clipped to the norm 1e-08" in capsys.readouterr().out
+    assert clipped["scratch"] == pytest.approx(clipped["torch"], rel=1e-12)
+    for side in ("scratch", "torch"):
+        assert clipped[side][0] == free[side][0]
+        assert clipped[side][2] > free[side][2]
+
+
 def test_every_step_leaves_out_what_answers_once(tmp_path, capsys):
     options = ["--every-step", "--epochs", "1", "--hidden-size", "2", "--out", str(tmp_path)]
     assert main(["compare", *options]) == 0
@@ -167,6 +182,7 @@ def assert_refused(arguments, capsys, *words):
         (["--dtype", "float16"], ["--dtype", "float16", "float32"]),
         (["--truncate", "0", "--every-step"], ["--truncate", "at least 1"]),
         (["--truncate", "5"], ["--truncate", "--every-step"]),
+        (["--max-norm", "0"], ["--max-norm", "above 0"]),
         (["classes-rnn", "--every-step"], ["--every-step", "classes-rnn", "sine-lstm"]),
         (["--csv", "x.csv", "--window", "3"], ["--column"]),
         (["--column", "x"], ["--csv"]),
@@ -182,6 +198,8 @@ def test_bad_places(tmp_path, capsys):
     file.touch()
     assert_refused(["--out", file], capsys, "--out", "folder")
     assert_refused(["--out", file / "below"], capsys, "--out")
+    (tmp_path / "pictures" / "airline-lstm-loss.png").mkdir(parents=True)
+    assert_refused(["--out", tmp_path / "pictures"], capsys, "--out", "-loss.png", "a folder")
     out = ["--out", tmp_path / "out"]
     assert_refused([*out, "--json", tmp_path], capsys, "--json", "folder")
     assert_refused([*out, "--json", tmp_path / "no" / "a.json"], capsys, "--json", "existing")

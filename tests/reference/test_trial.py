@@ -55,22 +55,23 @@ def test_a_mistake_in_the_model_shows_at_the_first_step():
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "truncate"),
+    ("name", "options", "truncate", "max_norm"),
     [
-        ("sine-rnn", {}, None),
-        ("sine-lstm", {}, None),
-        ("sine-rnn", {"every_step": True}, 15),
-        ("airline-lstm", {"every_step": True}, 5),
-        ("classes-rnn", {"seed": 1}, None),
+        ("sine-rnn", {}, None, None),
+        ("sine-lstm", {}, None, 0.1),
+        ("sine-rnn", {"every_step": True}, 15, None),
+        ("airline-lstm", {"every_step": True}, 5, 0.05),
+        ("classes-rnn", {"seed": 1}, None, None),
     ],
 )
-def test_trained_sides_stay_together(name, options, truncate):
+def test_trained_sides_stay_together(name, options, truncate, max_norm):
     task = few(load_task(SYSTEMS[name], **options))
     model = task.make_model()
     theirs, start = twin(model), {k: v.copy() for k, v in model.state_dict().items()}
     lines = {"scratch": [], "torch": []}
-    ours = run_scratch(model, task, truncate, lambda *line: lines["scratch"].append(line))
-    other = run_torch(theirs, task, truncate, lambda *line: lines["torch"].append(line))
+    how = {"truncate": truncate, "max_norm": max_norm}
+    ours = run_scratch(model, task, lambda *line: lines["scratch"].append(line), **how)
+    other = run_torch(theirs, task, lambda *line: lines["torch"].append(line), **how)
     # 100 steps add up what rounding moves in each; more than 1e-8 would be another algorithm.
     assert largest_difference(ours.weights, other.weights) < 1e-8
     np.testing.assert_allclose(ours.losses, other.losses, rtol=1e-8, atol=1e-12)

@@ -87,6 +87,12 @@ def test_a_seed_and_every_option_say_what_is_trained(capsys):
     assert run(*base) == run(*base, "--seed", 0)
     for option in (["--seed", 1], ["--hidden-size", 3], ["--lr", 0.1], ["--dtype", "float32"]):
         assert run(*base) != run(*base, *option)
+    # Adam divides by the size of the gradient: only one as small as its eps makes smaller steps.
+    free, clipped = run(*base), run(*base, "--max-norm", 1e-8)
+    assert "Adam lr 0.001, gradient clipped to the norm 1e-08\n" in clipped
+    first, last = (re.findall(r"Loss: (.*)", text) for text in (free, clipped))
+    assert first[0] == last[0]
+    assert last[-1] > first[-1]
 
 
 def test_a_series_of_one_s_own_at_every_step_and_truncated(tmp_path, capsys):
@@ -137,6 +143,7 @@ def test_a_refusal_is_one_line_and_status_2():
         ([], "expected one of sine-rnn, sine-lstm, classes-rnn, airline-lstm, or --csv FILE"),
         (["sine"], "invalid choice: 'sine' (choose from"),
         (["classes-rnn", "--every-step"], "expected one of sine-rnn, sine-lstm, airline-lstm"),
+        (["sine-rnn", "--max-norm", "0"], "--max-norm: expected a number above 0, got '0'"),
         (["sine-rnn", "--truncate", "5"], "--truncate: expected --every-step with it"),
         (
             ["sine-rnn", "--truncate", "0"],
