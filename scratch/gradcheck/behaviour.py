@@ -13,9 +13,8 @@ import numpy as np
 
 from ..module import Array, Module, Parameter
 from . import structure
-from .causes import error
 from .linearity import SAME, agree, linear
-from .report import Finding
+from .report import Finding, error
 from .subject import Claims, Subject, asked
 
 

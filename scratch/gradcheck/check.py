@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 
 from ..module import Array, Module
-from . import anatomy, behaviour, judges, linearity
-from .diagnose import Diagnosis
-from .forms import find_gates
+from . import behaviour, judges, linearity
+from .diagnose import Context, Diagnosis
 from .parts import of_parts
-from .report import Finding, GradientReport, Row, compare
+from .report import Finding, GradientReport, Row, row_of
 from .subject import Claims, ModuleRaised, Subject
 
 MOST_AGAIN = 16  # × entries: up to here a tensor that differs is judged again, entry by entry
@@ -76,8 +75,8 @@ def check(
             truth, central = judges.verdict(subject, judge, twin, largest, progress)
             rows, kinks = judge_rows(subject, claims, truth, central)
         if not all(row.ok for row in rows):
-            diagnosis = Diagnosis(subject, truth, claimed, kinks, anatomy.find(subject))
-            rows = with_gates(rows, subject, claims, truth, diagnosis.anatomy)
+            diagnosis = Diagnosis(subject, truth, claimed, kinks)
+            rows = with_gates(rows, claims, truth, diagnosis.context)
             # What changes what it is given has no fixed numbers that a pair could reproduce.
             changes = any("changes" in finding.name for finding in found)
             found += diagnosis.findings(pairs=not changes, progress=progress)
@@ -114,12 +113,10 @@ def judge_row(name: str, claimed: Any, truth: judges.Truth, kinks: Array | None 
         return Row(name, shape, False, judged, problem=f"has shape {claimed.shape}")
     true = truth.gradient(name)
     if not in_directions:
-        return compare(
-            name, claimed, true, truth.tolerance, truth.floor, judged=judged, kinks=kinks
-        )
+        return row_of(name, claimed, true, truth.tolerance, truth.floor, judged=judged, kinks=kinks)
     products = np.tensordot(truth.directions[name], claimed, claimed.ndim)
     floor = truth.floor * np.sqrt(claimed.size)
-    row = compare(name, products, true, truth.tolerance, floor, judged=judged)
+    row = row_of(name, products, true, truth.tolerance, floor, judged=judged)
     return replace(row, shape=shape, where=None, claimed=None, true=None)
 
 
@@ -140,10 +137,10 @@ def find_kinks(
 
 
 def with_gates(
-    rows: tuple[Row, ...], subject: Subject, claims: Claims, truth: judges.Truth, known: Any
+    rows: tuple[Row, ...], claims: Claims, truth: judges.Truth, context: Context
 ) -> tuple[Row, ...]:
     """The rows, those of wrong parameters with a row for each gate."""
-    gates, names = find_gates(subject, known)
+    gates, names = context.gates, context.gate_names
     return tuple(
         replace(row, gates=gate_rows(row, claims.grads[row.name], truth, gates[row.name], names))
         if not row.ok and row.where is not None and row.name in gates and np.ptp(gates[row.name])
@@ -159,7 +156,7 @@ def gate_rows(
     true = truth.gradient(row.name)
     floor = truth.floor + truth.tolerance * float(np.abs(true).max())
     return tuple(
-        compare(
+        row_of(
             f"gate {gate}",
             np.where(gates == k, claimed, 0),
             np.where(gates == k, true, 0),

@@ -8,8 +8,8 @@ import math
 from typing import Any
 
 from ..commands.options import UsageError, at_least
-from . import anatomy, trace
 from .check import check_gradients
+from .diagnose import anatomy, trace
 from .loading import KINDS, Sizes, inputs_for, load, make, own_code
 from .subject import NotCheckable, Subject
 

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .causes import error
-from .report import Finding
+from .report import Finding, error
 from .subject import Claims, Subject
 
 SAME = 1e-10  # relative; the same arithmetic, or the same times a power of two

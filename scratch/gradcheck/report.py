@@ -146,7 +146,14 @@ def _cells(row: Row, indent: str = "") -> tuple[str, ...]:
     return (mark, indent + row.name, shape, *numbers, "" if indent else judged)
 
 
-def compare(
+def error(claimed: Array, predicted: Array) -> float:
+    """max|claimed − predicted| / max|predicted|"""
+    scale = float(np.abs(predicted).max(initial=0))
+    gap = float(np.abs(claimed - predicted).max(initial=0))
+    return 0.0 if gap == 0 else gap / scale if scale else np.inf
+
+
+def row_of(
     name: str,
     claimed: Array,
     true: Array,

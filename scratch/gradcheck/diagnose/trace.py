@@ -18,12 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from ..module import Array
-from . import equations, structure
+from ...module import Array
+from .. import structure
+from ..behaviour import arrays_of
+from ..subject import Subject
+from . import equations
 from .anatomy import Anatomy, to_standard
-from .behaviour import arrays_of
 from .layouts import layouts
-from .subject import Subject
 from .worlds import Simulation
 
 SAME = 1e-9  # relative to the quantity's largest number

@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from . import judges
-from .causes import error
-from .report import Finding
-from .subject import ModuleRaised, NotCheckable, Subject
+from .. import judges
+from ..report import Finding, error
+from ..subject import ModuleRaised, NotCheckable, Subject
 
 
 def by_length(subject: Subject) -> list[Finding]:

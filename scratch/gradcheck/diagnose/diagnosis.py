@@ -14,16 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from ..module import Array
-from . import structure
-from .anatomy import Anatomy
-from .causes import RIGHT, Cause, Context, error, explain, fits
+from ...module import Array
+from .. import structure
+from ..judges import Progress, Truth
+from ..report import Finding, error
+from ..subject import ModuleRaised, Subject
+from . import anatomy
+from .causes import RIGHT, Cause, Context, explain, fits
 from .forms import find_gates, other_inputs
-from .judges import Progress, Truth
 from .lengths import by_length
-from .report import Finding
 from .sizes import name_factor, simple
-from .subject import ModuleRaised, Subject
 from .worlds import Grads, Simulation, World, from_jacobian
 
 EXACT = 1e-9  # relative; both sides are float64 and differ in the order of sums alone
@@ -66,7 +66,6 @@ class Diagnosis:
         truth: Truth,
         claimed: dict[str, Any],
         kinks: dict[str, Array],
-        anatomy: Anatomy | None,
     ) -> None:
         self.subject, self.truth, self.kinks = subject, truth, kinks
         names = [name for name in subject.values if name not in truth.directions]
@@ -75,12 +74,13 @@ class Diagnosis:
         self.claimed = {name: self._without_kinks(name, claimed[name]) for name in names}
         self.anatomy, self.simulation = None, None
         tolerance = truth.tolerance
-        if anatomy is not None and set(names) == set(subject.values):
-            simulation = Simulation(subject, anatomy)
+        found = anatomy.find(subject)
+        if found is not None and set(names) == set(subject.values):
+            simulation = Simulation(subject, found)
             world = simulation.world()
             if all(error(world.grads[n], self.true.grads[n]) < 100 * tolerance + truth.floor
                    or kinks.get(n, np.zeros(1)).any() for n in names):  # fmt: skip
-                self.anatomy, self.simulation = anatomy, simulation
+                self.anatomy, self.simulation = found, simulation
                 self.true, tolerance = world, EXACT
         gates, gate_names = find_gates(subject, self.anatomy)
         floor = 1e-12 * max([1.0, *(np.abs(self.true.grads[n]).max(initial=0) for n in names)])

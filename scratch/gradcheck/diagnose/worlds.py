@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from ..module import Array
-from . import equations, structure
+from ...module import Array
+from .. import structure
+from ..judges import Truth
+from ..subject import Subject
+from . import equations
 from .anatomy import Anatomy
-from .judges import Truth
 from .mistakes import Mistake, every
-from .subject import Subject
 
 
 class Grads(dict[str, Array]):

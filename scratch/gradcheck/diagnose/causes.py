@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..module import Array
+from ...module import Array
+from ..report import error
 from .worlds import World
 
 
@@ -41,13 +42,6 @@ class Context:
     floor: float
     gates: dict[str, Array]  # for each parameter with gates: each entry's gate
     gate_names: tuple[str, ...]
-
-
-def error(claimed: Array, predicted: Array) -> float:
-    """max|claimed − predicted| / max|predicted|"""
-    scale = float(np.abs(predicted).max(initial=0))
-    gap = float(np.abs(claimed - predicted).max(initial=0))
-    return 0.0 if gap == 0 else gap / scale if scale else np.inf
 
 
 def fits(claimed: Array, predicted: Array, context: Context) -> bool:

@@ -16,12 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from ..module import Array
-from ..packing import PackedSequence
-from . import equations, structure
+from ...module import Array
+from ...packing import PackedSequence
+from .. import structure
+from ..subject import Subject
+from . import equations
 from .equations import GATES
 from .layouts import Layout, layouts
-from .subject import Subject
 
 FORWARD = 1e-9  # relative; the same equations summed in another order
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import judges, structure
+from .. import judges, structure
+from ..subject import ModuleRaised, NotCheckable, Subject
 from .causes import Cause
 from .mistakes import Mistake
-from .subject import ModuleRaised, NotCheckable, Subject
 
 if TYPE_CHECKING:
-    from .diagnose import Diagnosis
+    from .diagnosis import Diagnosis
 
 NEAR = 1e-7
 

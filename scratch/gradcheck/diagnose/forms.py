@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ..module import Array
-from . import structure
+from ...module import Array
+from .. import structure
+from ..subject import Subject
 from .anatomy import Anatomy
-from .subject import Subject
 
 
 def find_gates(
