@@ -6,9 +6,13 @@ import importlib.util
 import inspect
 import linecache
 import os
+import signal
 import sys
+import threading
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 import numpy as np
@@ -18,6 +22,7 @@ from ..commands.options import UsageError
 from ..module import Array, Module
 from ..recurrent import LSTM, RNN
 from . import structure
+from .subject import NotCheckable
 
 KINDS: dict[str, type[Module]] = {
     "RNNCell": RNNCell,
@@ -25,6 +30,7 @@ KINDS: dict[str, type[Module]] = {
     "RNN": RNN,
     "LSTM": LSTM,
 }
+LIMIT = 60.0  # seconds for importing a file, making an instance, or trying it on inputs
 RULE = ("__call__", "forward", "backward", "parameters")
 
 
@@ -63,29 +69,78 @@ def load(target: str) -> type[Any]:
     raise UsageError(f"{name}: {what} of this name in {path}; {known}")
 
 
-def own_code(path: str, doing: str, function: Callable[..., Any], *args: Any) -> Any:
-    """What the function returns. An exception in the person's code is told with its own line."""
+class TooLong(BaseException):
+    """No Exception: what catches those in a person's code does not catch this."""
+
+
+def own_code(
+    path: str, doing: str, function: Callable[..., Any], *args: Any, limit: float | None = None
+) -> Any:
+    """What the function returns, after at most `limit` seconds (default LIMIT).
+
+    What ends the person's code early is told with its own line. What it prints and warns of is
+    not shown: it would come once for each of thousands of passes.
+    """
+    seconds = LIMIT if limit is None else limit
     try:
-        return function(*args)
+        with quiet(), limited(seconds):
+            return function(*args)
     except UsageError:
         raise
+    except NotCheckable as error:
+        raise UsageError(f"{path}: {error}") from None
+    except TooLong as error:
+        line = own_line(error, path)
+        raise UsageError(f"{path}: {doing} did not end within {seconds:g} s{line}") from None
     except SystemExit as error:
-        raise UsageError(f"{path}: {doing} ended in sys.exit({error.code})") from None
+        line = own_line(error, path)
+        raise UsageError(f"{path}: {doing} ended in sys.exit({error.code!r}){line}") from None
     except SyntaxError as error:
-        raise UsageError(f"{error.filename}, line {error.lineno}: {error.msg}") from None
+        code = f": {error.text.strip()}" if error.text else ""
+        raise UsageError(f"{error.filename}, line {error.lineno}: {error.msg}{code}") from None
     except Exception as error:
         raise UsageError(f"{path}: {doing} ended in {told(error, path)}") from None
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without standard output and warnings."""
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
+def limited(seconds: float) -> Iterator[None]:
+    """Raises TooLong inside, at the line that runs then; where there are signals."""
+    if not hasattr(signal, "SIGALRM") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise TooLong
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
 def told(error: BaseException, path: str) -> str:
     """The exception, and the last line of the person's file that it went through."""
-    text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return f"{type(error).__name__}: {' '.join(str(error).split())}{own_line(error, path)}"
+
+
+def own_line(error: BaseException, path: str) -> str:
     own = os.path.abspath(path)
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if os.path.abspath(frame.filename) == own and frame.lineno is not None:
             line = linecache.getline(frame.filename, frame.lineno).strip()
-            return f"{text} (line {frame.lineno}, in {frame.name}: {line})"
-    return text
+            return f" (line {frame.lineno}, in {frame.name}: {line})"
+    return ""
 
 
 def make(cls: type[Any], path: str, sizes: Sizes) -> Any:
@@ -134,7 +189,6 @@ def inputs_for(module: Any, path: str, sizes: Sizes, like: str | None) -> tuple[
                 splits = structure.splits_answers(module, answers)
                 upstream = structure.replace(answers, iter([np.ones_like(g) for g in grads]))
                 module.backward(record, *(upstream if splits else (upstream,)))
-                module.zero_grad()
             return inputs
         except Exception as error:
             refused.append((kind, error))

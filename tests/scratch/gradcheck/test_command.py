@@ -6,6 +6,7 @@ import json
 import pytest
 
 from scratch.__main__ import main
+from scratch.gradcheck import command, loading
 from tests.scratch.gradcheck import students
 
 RIGHT = inspect.getsource(students)
@@ -119,6 +120,66 @@ def test_what_cannot_be_checked_is_told_in_one_line(write, capsys, source, targe
     assert err.count("\n") == 1
     for word in words:
         assert word in err
+
+
+PLACES = {
+    "importing it": ("def sigmoid(z):", "{}\n\n\ndef sigmoid(z):"),
+    "JointLSTM(4, 5)": (
+        "rng = np.random.default_rng(rng)\n        H =",
+        "rng = np.random.default_rng(rng)\n        {}\n        H =",
+    ),
+    "in forward": ("        h, c = state\n", "        {}\n        h, c = state\n"),
+    "in backward": ("        T, N, _ = x.shape\n", "        {}\n        T, N, _ = x.shape\n"),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("while True: pass", "did not end within 0.3 s"),
+        ("import sys; sys.exit(0)", "ended in sys.exit(0)"),
+        ("raise RuntimeError('two\\nlines')", "ended in RuntimeError: two lines"),
+    ],
+)
+def test_what_ends_their_code_is_told_with_its_line(write, capsys, monkeypatch, place, line, words):
+    monkeypatch.setattr(loading, "LIMIT", 0.3)
+    before, instead = PLACES[place]
+    path = write(RIGHT.replace(before, instead.format(line), 1))
+    status, out, err = run(capsys, f"{path}:JointLSTM")
+    assert (status, out) == (2, "")
+    assert err.count("\n") == 1
+    assert place in err
+    assert words in err
+    assert line in err
+
+
+def test_a_check_that_does_not_end(write, capsys, monkeypatch):
+    monkeypatch.setattr(command, "LIMIT", 0.03)
+    source = RIGHT.replace(
+        "        h, c = state\n",
+        "        h, c = state\n        while np.iscomplexobj(h): pass\n", 1
+    )  # fmt: skip
+    status, _, err = run(capsys, f"{write(source)}:JointLSTM")
+    assert status == 2
+    assert "the check did not end within 0.3 s (line" in err
+    assert "in forward: while np.iscomplexobj(h): pass" in err
+
+
+def test_what_their_code_prints_is_not_shown(write, capsys):
+    source = RIGHT
+    for before, instead in PLACES.values():
+        source = source.replace(before, instead.format("print('here')"), 1)
+    status, out, err = run(capsys, f"{write(source)}:JointLSTM", "--json")
+    assert (status, err) == (0, "")
+    assert json.loads(out)["ok"]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_an_interrupt_ends_without_a_traceback(write, capsys, place):
+    before, instead = PLACES[place]
+    source = RIGHT.replace(before, instead.format("raise KeyboardInterrupt"), 1)
+    assert run(capsys, f"{write(source)}:JointLSTM") == (130, "", "")
 
 
 def test_a_file_that_is_not_there(tmp_path, capsys):
