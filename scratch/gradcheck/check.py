@@ -24,7 +24,7 @@ MOST_AGAIN = 16  # × entries: up to here a tensor that differs is judged again,
 def check_gradients(
     module: Module,
     *inputs: Any,
-    twin: Any = None,
+    twin: judges.Twin | None = None,
     judge: str | None = None,
     entries: int = 4096,
     seed: int = 0,
@@ -36,7 +36,7 @@ def check_gradients(
         checked in float64; neither it nor the inputs are changed.
     inputs: arrays of floats, states, packed sequences; integers are passed on. A state that the
         module takes and that is not given is drawn at random.
-    twin: a torch module with the same parameters by name, such as `reference.twin(module)`.
+    twin: `reference.judge(torch_module)` of a module with the same parameters by name.
     judge: "complex", "torch" or "central"; None is the strongest one that works, in this order.
     entries: a tensor of more entries is judged in 10 random directions, others entry by entry.
     seed: of the upstream gradient, the directions and the states that are not given.
@@ -54,7 +54,12 @@ def check_gradients(
 
 
 def check(
-    module: Module, *inputs: Any, twin: Any, judge: str | None, entries: int, seed: int
+    module: Module,
+    *inputs: Any,
+    twin: judges.Twin | None,
+    judge: str | None,
+    entries: int,
+    seed: int,
 ) -> GradientReport:
     """`check_gradients`, but what the module raises is a `ModuleRaised`."""
     subject = Subject(module, inputs, seed)

@@ -1,4 +1,4 @@
-"""Three judges of a gradient: complex step, a torch module, central differences.
+"""Three judges of a gradient: complex step, another library's, central differences.
 
 Each gives the Jacobian of all answers by every entry of every checked tensor, so that the true
 gradient is known for any upstream gradient.
@@ -11,7 +11,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.exceptions import ComplexWarning
@@ -19,7 +20,6 @@ from numpy.exceptions import ComplexWarning
 from ..module import Array
 from . import structure
 from .subject import ModuleRaised, NotCheckable, Subject, astype
-from .twin import TorchTwin
 
 H = 1e-20  # of the complex step: nothing is subtracted, so it can be as small as numbers get
 STEPS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)  # of the central differences
@@ -189,6 +189,28 @@ class CentralDifferences:
         return np.abs(right - left), float(max(1e-4 * scale, rounding, 1e-7))
 
 
+class Twin(Protocol):
+    """A module of the same weights in a library that differentiates: `reference.judge(module)`."""
+
+    def jacobian(self, subject: Subject, upstream: Array | None) -> dict[str, Array]:
+        """(entries, answers), or (entries, 1) for the gradient of Σ upstream · answers."""
+
+
+class TwinJudge:
+    """What the twin says."""
+
+    name = "torch"
+    tolerance = 1e-10
+
+    def __init__(self, subject: Subject, twin: Twin) -> None:
+        if not callable(getattr(twin, "jacobian", None)):
+            raise TypeError(
+                f"twin: expected reference.judge(module) of a torch module, got "
+                f"{type(twin).__name__}"
+            )
+        self.jacobian = partial(twin.jacobian, subject)
+
+
 @contextmanager
 def moved(variable: Array, direction: Array | int, by: complex) -> Iterator[None]:
     """`variable` moved by `by` times a direction, or in one entry; in place, and back."""
@@ -211,7 +233,7 @@ def moved(variable: Array, direction: Array | int, by: complex) -> Iterator[None
 # The verdict
 
 
-def choose(subject: Subject, judge: str | None, twin: Any) -> tuple[Any, str]:
+def choose(subject: Subject, judge: str | None, twin: Twin | None) -> tuple[Any, str]:
     """The strongest judge that works, or the one asked for, and why not a stronger one."""
     central = CentralDifferences(subject)
     reason = ""
@@ -234,16 +256,16 @@ def choose(subject: Subject, judge: str | None, twin: Any) -> tuple[Any, str]:
             f"the input"
         )
     if judge == "torch" and twin is None:
-        raise ValueError("judge: 'torch' needs a torch module as `twin`")
+        raise ValueError("judge: 'torch' needs reference.judge(module) of a torch module as `twin`")
     if judge in (None, "torch") and twin is not None:
-        return TorchTwin(subject, twin), reason
+        return TwinJudge(subject, twin), reason
     return central, reason
 
 
 def verdict(
     subject: Subject,
     judge: str | None = None,
-    twin: Any = None,
+    twin: Twin | None = None,
     entries: int = 4096,
     progress: Progress | None = None,
 ) -> tuple[Truth, CentralDifferences]:
@@ -261,7 +283,7 @@ def verdict(
     total = sum(len(directions.get(name, array.reshape(-1))) for name, array in values.items())
     reduced = total * subject.upstream.size > MOST_NUMBERS
     jacobian: dict[str, Array] = {}
-    if isinstance(chosen, TorchTwin):
+    if isinstance(chosen, TwinJudge):
         jacobian = chosen.jacobian(subject.upstream if reduced else None)
     else:
         done = 0

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+import reference
+from reference import judge as torch_judge
 from scratch import LSTM, RNN, Linear, Module, MSELoss, Parameter, RNNCell, check_gradients
 from scratch.gradcheck.judges import moved
 from scratch.gradcheck.subject import NotCheckable
@@ -66,14 +68,26 @@ def test_a_torch_module_judges(layer):
     theirs = getattr(torch.nn, layer.__name__)(4, 3, dtype=torch.float64)
     theirs.load_state_dict({name: torch.tensor(a) for name, a in ours.state_dict().items()})
     x = RNG.standard_normal((5, 2, 4))
-    report = check_gradients(ours, x, twin=theirs, judge="torch")
+    report = check_gradients(ours, x, twin=torch_judge(theirs), judge="torch")
     assert report.ok, report
     assert report.judge == "torch"
     theirs.weight_hh_l0.data[0, 0] += 1
     with pytest.raises(ValueError, match="weight_hh_l0 differs"):
+        check_gradients(ours, x, twin=torch_judge(theirs), judge="torch")
+    with pytest.raises(TypeError, match=r"twin: expected reference\.judge\(module\)"):
         check_gradients(ours, x, twin=theirs, judge="torch")
-    with pytest.raises(TypeError, match=r"twin: expected a torch\.nn\.Module"):
-        check_gradients(ours, x, twin=ours, judge="torch")
+    with pytest.raises(TypeError, match=r"module: expected a torch\.nn\.Module, got"):
+        torch_judge(ours)
+
+
+def test_a_torch_module_that_answers_otherwise_is_refused():
+    ours = RNN(4, 3, dtype=np.float64, rng=0)
+    theirs = reference.twin(ours)
+    theirs.nonlinearity, theirs.mode = "relu", "RNN_RELU"
+    with pytest.raises(ValueError, match="twin: expected the same answers"):
+        check_gradients(
+            ours, RNG.standard_normal((5, 2, 4)), twin=torch_judge(theirs), judge="torch"
+        )
 
 
 @pytest.mark.parametrize("judge", ["central", "torch"])
@@ -81,7 +95,9 @@ def test_a_weaker_judge_catches_mistakes_too(judge):
     module = LinearTransposed(4, 4, dtype=np.float64, rng=1)
     theirs = torch.nn.Linear(4, 4, dtype=torch.float64)
     theirs.load_state_dict({name: torch.tensor(a) for name, a in module.state_dict().items()})
-    report = check_gradients(module, RNG.standard_normal((3, 4)), twin=theirs, judge=judge)
+    report = check_gradients(
+        module, RNG.standard_normal((3, 4)), twin=torch_judge(theirs), judge=judge
+    )
     assert report.findings[0].name == "transposed", report
     assert report.judge == {"central": "central differences"}.get(judge, judge)
 
@@ -266,5 +282,5 @@ def test_what_cannot_be_checked_is_refused(arguments, error, words):
 def test_an_unknown_judge_is_refused():
     with pytest.raises(ValueError, match="judge: expected 'complex'"):
         check_gradients(MSELoss(), np.ones(2), np.ones(2), judge="me")
-    with pytest.raises(ValueError, match="needs a torch module"):
+    with pytest.raises(ValueError, match=r"needs reference\.judge\(module\)"):
         check_gradients(MSELoss(), np.ones(2), np.ones(2), judge="torch")

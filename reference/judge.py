@@ -1,31 +1,47 @@
-"""A torch module as the judge. It is handed in by the caller; nothing here imports torch."""
+"""A torch module as the judge of a gradient: `check_gradients(..., twin=judge(module))`."""
 
 from __future__ import annotations
 
 import copy
-import sys
 from typing import Any
 
 import numpy as np
+import torch
 
-from ..module import Array
-from ..packing import PackedSequence
-from . import structure
-from .subject import Subject
+from scratch.gradcheck import structure
+from scratch.gradcheck.report import error
+from scratch.gradcheck.subject import Subject
+from scratch.module import Array
+from scratch.packing import PackedSequence
 
 
-class TorchTwin:
-    """A torch module of the same weights, differentiated by autograd."""
+def judge(module: torch.nn.Module) -> Judge:
+    """The judge for `check_gradients`: a module with the same parameters by name.
 
-    name = "torch"
-    tolerance = 1e-10
+    Raises TypeError for what is no torch.nn.Module. The check raises ValueError for a module with
+    other parameters or other answers than the module under test.
+    """
+    if not isinstance(module, torch.nn.Module):
+        raise TypeError(f"module: expected a torch.nn.Module, got {type(module).__name__}")
+    return Judge(module)
 
-    def __init__(self, subject: Subject, twin: Any) -> None:
-        torch = sys.modules.get("torch")
-        if torch is None or not isinstance(twin, torch.nn.Module):
-            raise TypeError(f"twin: expected a torch.nn.Module, got {type(twin).__name__}")
-        self.subject, self.torch = subject, torch
-        self.twin = copy.deepcopy(twin).double()
+
+class Judge:
+    """A torch module, differentiated by autograd."""
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        self.module = module
+
+    def jacobian(self, subject: Subject, upstream: Array | None) -> dict[str, Array]:
+        """(entries, answers), or (entries, 1) for the gradient of Σ upstream · answers."""
+        return _Pass(subject, self.module).jacobian(upstream)
+
+
+class _Pass:
+    """The answers of a float64 copy of a torch module to a subject's inputs."""
+
+    def __init__(self, subject: Subject, module: torch.nn.Module) -> None:
+        self.twin = copy.deepcopy(module).double()
         named = dict(self.twin.named_parameters())
         for name, array in subject.parameters.items():
             theirs = named.get(name)
@@ -37,25 +53,26 @@ class TorchTwin:
         self.tensors: list[Any] = []
         self.inputs = tuple(self._tensor(value) for value in subject.inputs)
         self.answers = self._leaves(self.twin(*self.inputs))
-        theirs = np.concatenate([a.detach().numpy().reshape(-1) for a in self.answers])
+        answers = np.concatenate([a.detach().numpy().reshape(-1) for a in self.answers])
         ours = structure.flat(subject.answers)
-        if theirs.shape != ours.shape:
+        if answers.shape != ours.shape:
             raise ValueError("twin: expected answers of the same shapes")
-        self.difference = float(np.abs(theirs - ours).max() / np.abs(theirs).max())
+        difference = error(ours, answers)
+        if difference > 1e-9:
+            raise ValueError(f"twin: expected the same answers, they differ by {difference:.1e}")
         checked = dict(zip(subject.checked_inputs, self.tensors, strict=False))
         self.variables = checked | {name: named[name] for name in subject.parameters}
 
     def jacobian(self, upstream: Array | None) -> dict[str, Array]:
-        """(entries, answers), or (entries, 1) for the gradient of Σ upstream · answers."""
         rows = np.eye(sum(a.numel() for a in self.answers)) if upstream is None else upstream[None]
         ends = np.cumsum([a.numel() for a in self.answers])[:-1]
         columns: dict[str, list[Array]] = {name: [] for name in self.variables}
         for row in rows:
             parts = np.split(row, ends)
-            grads = self.torch.autograd.grad(
+            grads = torch.autograd.grad(
                 self.answers,
                 list(self.variables.values()),
-                [self.torch.from_numpy(p.copy()).reshape(a.shape) for p, a in zip(
+                [torch.from_numpy(p.copy()).reshape(a.shape) for p, a in zip(
                     parts, self.answers, strict=True)],
                 retain_graph=True,
                 allow_unused=True,
@@ -67,20 +84,19 @@ class TorchTwin:
 
     def _tensor(self, value: Any) -> Any:
         if isinstance(value, PackedSequence):
-            return self.torch.nn.utils.rnn.PackedSequence(
-                *(None if part is None else self._tensor(part) for part in value)
-            )
+            parts: list[Any] = [None if part is None else self._tensor(part) for part in value]
+            return torch.nn.utils.rnn.PackedSequence(*parts)
         if isinstance(value, tuple | list):
             return tuple(self._tensor(part) for part in value)
         if not isinstance(value, np.ndarray):
             return value
-        tensor = self.torch.from_numpy(value.copy())
+        tensor = torch.from_numpy(value.copy())
         if np.issubdtype(value.dtype, np.inexact):
             self.tensors.append(tensor.requires_grad_())
         return tensor
 
     def _leaves(self, value: Any) -> list[Any]:
-        if isinstance(value, self.torch.nn.utils.rnn.PackedSequence):
+        if isinstance(value, torch.nn.utils.rnn.PackedSequence):
             return [value.data]
         if isinstance(value, tuple | list):
             return [leaf for part in value for leaf in self._leaves(part)]
