@@ -152,7 +152,9 @@ def _as_rows(x: Array) -> Array:
 def _from_rows(y: Array, shape: tuple[int, ...], order: list[int]) -> Array:
     """The rows of `y` in the order and the leading dimensions of an input of `shape`."""
     y = y.reshape(*(shape[axis] for axis in order[:-1]), y.shape[-1])
-    return y.transpose(np.argsort(order))  # the inverse permutation: undoes .transpose(order)
+    # The inverse permutation undoes .transpose(order). np.argsort takes a third of a small forward.
+    inverse = sorted(order, key=order.__getitem__)
+    return y.transpose(inverse)
 
 
 def _check_size(name: str, size: int) -> int:
