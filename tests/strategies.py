@@ -36,6 +36,31 @@ class Case:
     grads: tuple[Any, ...]
     rng: np.random.Generator
 
+    def saturate(self, draw) -> None:
+        """Weights five times as large, or gates far open and far closed.
+
+        As far as float64 has the digits for: a σ is open at +60, where both sides round it to 1.
+        Between, and where all of a tanh is saturated, 1 − σ and 1 − tanh² are differences that
+        keep few digits on either side, and few in float32: its tanh goes to ±60, and one unit of
+        every tanh stays where it is. (`test_cells.py` has σ at ±10 and ±30.)
+        """
+        relu = getattr(self.module, "nonlinearity", "") == "relu"
+        how = draw(st.sampled_from(["as it is", "large weights", "gates"]), "size")
+        if how == "large weights" and (relu or self.two_states):
+            for parameter in self.module.parameters():
+                parameter.data *= 5
+        if how != "gates" or relu:
+            return
+        far = [0, 10, -10, 30, -30] if self.dtype == np.float64 else [0, 60, -60]
+        for name, parameter in self.module.named_parameters():
+            if name.startswith("bias_ih"):
+                hidden = self.module.hidden_size
+                tanh = np.append(0, self.rng.choice(far, hidden - 1))
+                i, f, o = draw(st.tuples(*[st.sampled_from([0, -10, -30, 60])] * 3), name)
+                gates = [np.full(hidden, offset) for offset in (i, f, o)]
+                gates.insert(2, tanh)
+                parameter.data += np.concatenate(gates if self.two_states else [tanh])
+
     @property
     def two_states(self) -> bool:
         return isinstance(self.module, LSTM | LSTMCell)
@@ -46,6 +71,14 @@ class Case:
 
     def numbers(self, *shape: int) -> np.ndarray:
         return self.rng.standard_normal(shape).astype(self.dtype)
+
+    def numbers_like(self, value: Any) -> Any:
+        """Others in the same structure."""
+        if isinstance(value, PackedSequence):
+            return value._replace(data=self.numbers_like(value.data))
+        if isinstance(value, tuple):
+            return tuple(self.numbers_like(entry) for entry in value)
+        return None if value is None else self.numbers(*value.shape)
 
     def draw_state(self, draw, shapes: list[tuple[int, ...]]) -> None:
         """States of `shapes`, h alone or the pair (h, c)."""
@@ -93,6 +126,7 @@ def cells(draw, dtypes=FLOATS) -> Case:
         case.module = LSTMCell(*sizes, **options)
     else:
         case.module = RNNCell(*sizes, nonlinearity=draw(NONLINEARITIES), **options)
+    case.saturate(draw)
     batch = draw(st.one_of(st.just(()), st.integers(0, 8).map(lambda n: (n,))), "batch")
     case.x = case.numbers(*batch, sizes[0])
     case.draw_state(draw, [(*batch, sizes[1])] * 2)
@@ -136,6 +170,7 @@ def _layers(draw, kinds, forms, dtypes, max_layers, one_direction, dropout) -> C
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "dropout acts between layers")
         case.module = kind(input_size, hidden_size, **options, rng=case.rng)
+    case.saturate(draw)
     case.module.train(options["dropout"] == 1.0 or draw(st.booleans(), "training"))
     if options["dropout"] == 0.5:
         case.module.eval()

@@ -45,8 +45,38 @@ def test_links_between_files_lead_somewhere():
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
-def test_every_file_of_the_packages_stands_in_the_map():
-    text = (ROOT / "README.md").read_text()
-    for package in ("scratch", "reference"):
-        for path in (ROOT / package).glob("[!_]*.py"):
-            assert path.name in text, f"{package}/{path.name} is missing from the README's map"
+def lines_of_the_map() -> dict[str, str]:
+    """The README's map: below the name of each folder, its lines."""
+    (block,) = re.findall(
+        r"^```\n(scratch/.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S
+    )
+    folders: dict[str, str] = {}
+    for line in block.splitlines():
+        if not line.startswith(" "):
+            folder = line.split("/")[0]
+        folders[folder] = folders.get(folder, "") + line + "\n"
+    return folders
+
+
+@pytest.mark.parametrize("package", ["scratch", "reference"])
+def test_every_file_of_the_packages_stands_in_the_map(package):
+    lines = lines_of_the_map()[package]
+    named = {*re.findall(r"\w+\.py", lines), *re.findall(r"^ +(\w+/)", lines, re.M)}
+    paths = [p for p in (ROOT / package).iterdir() if not p.name.startswith(("_", "."))]
+    there = {p.name for p in paths if p.suffix == ".py"}
+    there |= {f"{p.name}/" for p in paths if p.is_dir()}
+    assert there - named == set(), "missing from the README's map"
+    assert named - there == set(), "in the README's map alone"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_section_says_something(page):
+    """Neither nothing nor a comment alone. Below a heading, its subsections count as well."""
+    text = re.sub(r"^```.*?^```$", "block", page.read_text(), flags=re.M | re.S)
+    heading = re.compile(r"^(#+) (.*)$", re.M)
+    found = list(heading.finditer(text))
+    for match, after in zip(found, [*found[1:], None], strict=True):
+        body = text[match.end() : after.start() if after else len(text)]
+        deeper = after is not None and len(after[1]) > len(match[1])
+        said = re.sub(r"<!--.*?-->", "", body, flags=re.S).strip()
+        assert said or deeper, f"{page.name}: nothing below {match[0]!r}"

@@ -1,8 +1,12 @@
 """`import scratch` without torch, without matplotlib, and with the public names."""
 
+import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
+
+import pytest
 
 import scratch
 
@@ -19,12 +23,70 @@ def test_import_scratch_where_torch_is_not_installed():
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
-def test_no_module_of_scratch_imports_torch_or_reference():
-    for path in ROOT.glob("scratch/**/*.py"):
-        for line in path.read_text("utf-8").splitlines():
-            words = line.split()
-            if words[:1] in (["import"], ["from"]):
-                assert words[1].split(".")[0] not in ("torch", "reference"), f"{path}: {line}"
+def imports(path):
+    """What the file imports, by full name, inside functions too; not what is for types only."""
+    package = path.relative_to(ROOT).parent.parts
+    tree = ast.parse(path.read_text("utf-8"))
+    for_types = {
+        node
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for node in ast.walk(block)
+    }
+    for node in ast.walk(tree):
+        if node in for_types:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            start = package[: len(package) + 1 - node.level] if node.level else ()
+            base = ".".join([*start, *([node.module] if node.module else [])])
+            # `from . import name` imports a module; `from .module import name` imports from one.
+            yield from (base if is_file(base) else f"{base}.{alias.name}" for alias in node.names)
+
+
+def is_file(name):
+    return (ROOT / (name.replace(".", "/") + ".py")).exists()
+
+
+def name_of(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {name_of(path): path for path in ROOT.glob("scratch/**/*.py")}
+IMPORTS = {name: set(imports(path)) for name, path in FILES.items()}
+
+
+def within(package, name):
+    return name == package or name.startswith(f"{package}.")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_scratch_imports_neither_torch_nor_reference(name):
+    for other in IMPORTS[name]:
+        assert not any(within(package, other) for package in ("torch", "reference", "tests")), other
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_only_commands_import_commands(name):
+    """`__main__` and what stands behind a subcommand: nothing that computes."""
+    of_commands = name == "scratch.__main__" or within("scratch.commands", name)
+    if not (of_commands or name in COMMANDS):
+        for other in IMPORTS[name]:
+            assert not within("scratch.commands", other), other
+            assert other not in COMMANDS, other
+
+
+# The subcommand `check`, and how it finds the class that it is given.
+COMMANDS = {"scratch.gradcheck.command", "scratch.gradcheck.loading"}
+
+
+def test_imports_run_one_way():
+    """No file imports itself by way of others."""
+    graph = {name: {other for other in found if other in FILES} for name, found in IMPORTS.items()}
+    assert graph["scratch.cells"] >= {"scratch.step", "scratch.weights", "scratch.module"}
+    list(TopologicalSorter(graph).static_order())  # raises CycleError, which names the files
 
 
 def test_every_public_name_is_there():

@@ -44,20 +44,24 @@ def assert_same_pass(linear, x, rng):
     assert record.input is x
     grad_output = rng.standard_normal(expected.shape).astype(x.dtype)
     # Sums of products may come out near zero: what counts is the size of the summands.
-    products = np.abs(x).max(initial=0) * np.abs(linear.weight.data).max(initial=0)
-    assert_parity("output", record.output, expected, terms=products)
-    assert_parity("call", linear(x), expected, terms=products)
+    x_abs, w_abs, grad_abs = np.abs(x), np.abs(linear.weight.data), np.abs(grad_output)
+    bias_abs = 0 if linear.bias is None else np.abs(linear.bias.data)
+    rows = range(x.ndim - 1)
+    assert_parity("output", record.output, expected, summands=x_abs @ w_abs.T + bias_abs)
+    assert_parity("call", linear(x), expected, summands=x_abs @ w_abs.T + bias_abs)
 
     before = np.array(x), grad_output.copy(), record.output.copy()
     for times in (1, 2):  # the second time, gradients are added
         grad_x = linear.backward(record, grad_output)
         expected.backward(torch.tensor(grad_output), retain_graph=True)
-        products = np.abs(grad_output).max(initial=0) * np.abs(linear.weight.data).max(initial=0)
-        assert_parity("grad_input", grad_x, x_torch.grad / times, terms=products)
-        products = np.abs(grad_output).max(initial=0) * np.abs(x).max(initial=0)
+        assert_parity("grad_input", grad_x, x_torch.grad / times, summands=grad_abs @ w_abs)
+        summands = {
+            "weight": times * np.tensordot(grad_abs, x_abs, (rows, rows)),
+            "bias": times * grad_abs.sum(axis=tuple(rows)),
+        }
         for name, parameter in linear.named_parameters():
             expected_grad = theirs.get_parameter(name).grad
-            assert_parity(f"{name}.grad", parameter.grad, expected_grad, terms=products)
+            assert_parity(f"{name}.grad", parameter.grad, expected_grad, summands=summands[name])
     for name, array, kept in zip(
         ("input", "grad_output", "output"), (x, grad_output, record.output), before, strict=True
     ):

@@ -20,19 +20,26 @@ SIZES = st.lists(st.integers(0, 4), max_size=3)
 REFUSED_REDUCTIONS = ["average", None, 1]
 
 
-def size_of_terms(record, reduction, grad_loss):
-    """The size of what a cross-entropy and its gradient are differences of.
+def summands_of(record, grad_loss):
+    """Σ|summands| of each entry of a cross-entropy's value, and of its gradient.
 
-    Where the softmax of the target is nearly 1, log Σ_c exp z_c − z and softmax − target are small
-    differences of numbers near 1, and have an error of the last digit of 1 on both sides.
+    Where the softmax p of the target is nearly 1, log Σ_c exp z_c − z and p − target are small
+    differences of numbers near 1, and have an error of the last digit of 1 on both sides. A sample
+    is a sum over its own classes, and no other's.
     """
     if isinstance(record, MSELossRecord) or not np.isfinite(record.value).all():
-        return 0.0, 0.0
-    if not record.weighted_target.size:
-        return 0.0, 0.0
-    w, share = np.abs(record.weighted_target), 1 / record.total if reduction == "mean" else 1
-    value = w.max() if reduction == "none" else w.sum() * share
-    return value, w.max() * share * np.abs(grad_loss).max()
+        return None, None
+    log_p, w, kept, total, _value, reduction = record
+    axis = 0 if log_p.ndim == 1 else 1
+    w = np.abs(w)
+    with np.errstate(all="ignore"):
+        losses = np.where(kept & (w > 0), w * np.maximum(1, np.abs(log_p)), 0).sum(
+            axis
+        )  # (N, d1, …)
+        share = 1 / np.abs(np.float64(total)) if reduction == "mean" else 1
+        per_sample = np.abs(grad_loss) * share * np.ones_like(losses)
+        grads = np.expand_dims(2 * w.sum(axis) * per_sample, axis)  # p Σ w + w
+    return losses if reduction == "none" else losses.sum() * share, grads
 
 
 def assert_same_loss(ours, theirs, prediction, target, grad_loss):
@@ -40,16 +47,16 @@ def assert_same_loss(ours, theirs, prediction, target, grad_loss):
     prediction_torch = torch.tensor(prediction, requires_grad=True)
     expected = theirs(prediction_torch, torch.tensor(target))
     record = ours.forward(prediction, target)
-    terms = size_of_terms(record, ours.reduction, grad_loss)
-    assert_parity("value", record.value, expected, terms=terms[0])
-    assert_parity("call", ours(prediction, target), expected, terms=terms[0])
+    summands = summands_of(record, grad_loss)
+    assert_parity("value", record.value, expected, summands=summands[0])
+    assert_parity("call", ours(prediction, target), expected, summands=summands[0])
     assert isinstance(record.value, np.generic if expected.ndim == 0 else np.ndarray)
 
     expected.backward(torch.tensor(grad_loss))
     before = [np.array(entry) for entry in (*record, prediction, target, grad_loss)]
     grad = ours.backward(record, grad_loss)
     assert isinstance(grad, np.ndarray)
-    assert_parity("grad_prediction", grad, prediction_torch.grad, terms=terms[1])
+    assert_parity("grad_prediction", grad, prediction_torch.grad, summands=summands[1])
     for i, array in enumerate((*record, prediction, target, grad_loss)):
         np.testing.assert_array_equal(array, before[i], err_msg="backward changed its arguments")
 
@@ -256,8 +263,8 @@ def assert_gradient_by_complex_step(loss, prediction, target, grad_loss):
         z[index] += 1j * step
         estimate[index] = (grad_loss * loss(z, target)).sum().imag / step
         z[index] = prediction[index]
-    terms = size_of_terms(record, loss.reduction, grad_loss)
-    assert_parity("grad_prediction", grad, estimate, terms=terms[1])
+    _, summands = summands_of(record, grad_loss)
+    assert_parity("grad_prediction", grad, estimate, summands=summands)
 
 
 @settings(deadline=None)

@@ -53,10 +53,24 @@ def set_gradients(rng, ours, theirs, share_of_none=0.0):
             their.grad = torch.tensor(our.grad)
 
 
-def assert_same_parameters(name, ours, theirs):
-    """They start at a size of 1; one that passes zero has the error of what it is a sum of."""
+def assert_same_parameters(name, ours, theirs, summands=None):
     for i, (our, their) in enumerate(zip(ours, theirs, strict=True)):
-        assert_parity(f"{name}, parameter {i}", our.data, their, terms=1.0)
+        own = None if summands is None else summands[i]
+        assert_parity(f"{name}, parameter {i}", our.data, their, summands=own)
+
+
+class Travelled:
+    """Σ|summands| of every entry: where it started, and every step since, however it went."""
+
+    def __init__(self, tensors):
+        self.places = [t.detach().numpy().copy() for t in tensors]
+        self.summands = [np.abs(place) for place in self.places]
+
+    def move(self, tensors):
+        for i, tensor in enumerate(tensors):
+            place = tensor.detach().numpy().copy()
+            self.summands[i] = self.summands[i] + np.abs(place - self.places[i])
+            self.places[i] = place
 
 
 @settings(deadline=None)
@@ -68,19 +82,29 @@ def test_adam_over_20_steps(seed, shapes, options, data):
     share_of_none = data.draw(st.sampled_from([0.0, 0.3]))
     ours, theirs = both_sides(rng, shapes, dtypes)
     adam, torchs = Adam(ours, **options), torch.optim.Adam(theirs, **options)
+    travelled, moments = Travelled(theirs), [np.zeros(shape) for shape in shapes]
+    beta, decay = options.get("betas", (0.9,))[0], options.get("weight_decay", 0)
     for step in range(20):
         set_gradients(rng, ours, theirs, share_of_none)
+        for i, (their, place) in enumerate(zip(theirs, travelled.places, strict=True)):
+            if their.grad is not None:
+                size = np.abs(their.grad.numpy()) + decay * np.abs(place)
+                moments[i] = beta * moments[i] + (1 - beta) * size
         grads = [None if p.grad is None else p.grad.copy() for p in ours]
         adam.step()
         torchs.step()
-        assert_same_parameters(f"step {step}", ours, theirs)
+        travelled.move(theirs)
+        assert_same_parameters(f"step {step}", ours, theirs, travelled.summands)
         for parameter, grad in zip(ours, grads, strict=True):
             np.testing.assert_array_equal(parameter.grad, grad, err_msg="step changed a gradient")
-    assert_same_state(adam, torchs)
+    assert_same_state(adam, torchs, moments)
 
 
-def assert_same_state(adam, torchs):
-    """Ours is named "0.exp_avg" where PyTorch's is ["state"][0]["exp_avg"]."""
+def assert_same_state(adam, torchs, moments_of):
+    """`moments_of` has Σ|summands| of each exp_avg, whose gradients cancel; a square does not.
+
+    Ours is named "0.exp_avg" where PyTorch's is ["state"][0]["exp_avg"].
+    """
     ours, theirs = adam.state_dict(), torchs.state_dict()
     moments = {name: array for name, array in ours.items() if "." in name}
     expected = {f"{i}.{k}": v for i, entry in theirs["state"].items() for k, v in entry.items()}
@@ -89,7 +113,9 @@ def assert_same_state(adam, torchs):
         if name.endswith("step"):
             assert array == expected[name].item()
         else:
-            assert_parity(name, array, expected[name], terms=1.0)
+            index, part = name.split(".")
+            summands = moments_of[int(index)] if part == "exp_avg" else None
+            assert_parity(name, array, expected[name], summands=summands)
     for name in ours.keys() - moments.keys() - {"parameters"}:
         np.testing.assert_array_equal(ours[name], theirs["param_groups"][0][name], err_msg=name)
 
@@ -162,16 +188,18 @@ def test_complex_parameters(dtype):
     theirs = [torch.nn.Parameter(torch.tensor(p.data)) for p in ours]
     options = {"weight_decay": 0.1, "amsgrad": True, "lr": 0.1}
     adam, torchs = Adam(ours, **options), torch.optim.Adam(theirs, **options)
+    travelled = Travelled(theirs)
     for step in range(20):
         for our, their in zip(ours, theirs, strict=True):
             our.grad = (rng.standard_normal(our.shape) * (1 + 2j)).astype(dtype)
             their.grad = torch.tensor(our.grad)
         adam.step()
         torchs.step()
-        for our, their in zip(ours, theirs, strict=True):
+        travelled.move(theirs)
+        for our, their, summands in zip(ours, theirs, travelled.summands, strict=True):
             for part in ("real", "imag"):
                 values = getattr(our.data, part), getattr(their.detach().numpy(), part)
-                assert_parity(f"step {step}, {part}", *values, terms=1.0)
+                assert_parity(f"step {step}, {part}", *values, summands=summands)
 
 
 @pytest.mark.filterwarnings("error")

@@ -28,7 +28,6 @@ from tests.torch_twin import (
     distance_to_kink,
     flat_grads,
     flatten,
-    size_of,
 )
 
 # Within the rounding of z, a ReLU may fall on either side of its kink: no gradient to compare.
@@ -45,6 +44,19 @@ def test_parity(case):
     record = case.module.forward(case.x, case.state)
     assume(distance_to_kink(case.module, record) > KINK)
     assert_same_pass(case.module, case.x, case.state, case.grads, case.full_state, record)
+
+
+@given(layers(dtypes=st.just(np.float64)), st.sampled_from([np.nan, np.inf, -np.inf]))
+def test_parity_of_inputs_that_are_not_finite(case, value):
+    """At the first step, from where it reaches every other."""
+    data = flatten(case.x)[0]
+    assume(data.size)
+    data.flat[0] = value
+    with np.errstate(all="ignore"):
+        answers = answers_of(case.module, case.module.forward(case.x, case.state))
+        # A gradient for every answer: PyTorch leaves out what has none, and 0 · NaN is NaN.
+        grads = case.numbers_like(answers)
+        assert_same_pass(case.module, case.x, case.state, grads, case.full_state)
 
 
 @pytest.mark.parametrize("shape", [(70, 32), (600, 1), (2, 700)])
@@ -132,8 +144,8 @@ def test_gradients_by_a_complex_step(case):
     pairs = zip(flatten(answers), flat_grads(case.grads, answers), strict=True)
     loss = sum((answer * grad).sum() for answer, grad in pairs if grad is not None)
     products = np.concatenate(products)
-    derivative, terms = np.float64(np.imag(loss) / 1e-100), float(np.abs(products).sum())
-    assert_parity("derivative", products.sum(), derivative, terms=terms)
+    derivative = np.float64(np.imag(loss) / 1e-100)
+    assert_parity("derivative", products.sum(), derivative, summands=np.abs(products).sum())
 
 
 # A layer is its cell, step by step
@@ -175,21 +187,19 @@ def test_cell_steps_equal_the_layer(case):
         grad_output = grad_output.swapaxes(0, 1)
     given = [None] * states if grad_n is None else flatten(grad_n)
     grads = [np.zeros_like(s) if g is None else g[0] for g, s in zip(given, state, strict=True)]
-    terms = max(1.0, size_of(case.x)) * size_of(case.grads)
     for t in reversed(range(len(steps))):
         if grad_output is not None:
             grads[0] = grads[0] + grad_output[t]
         step_x, grad_prev = cell.backward(steps[t], tuple(grads) if states > 1 else grads[0])
         grads = flatten(grad_prev)
-        assert_parity(f"grad_x, step {t}", grad_xs[t], step_x, terms=terms)
+        assert_parity(f"grad_x, step {t}", grad_xs[t], step_x)
     for a, b in zip(flatten(grad_state), grads, strict=True):
-        assert_parity("grad_state", a[0], b, terms=terms)
+        assert_parity("grad_state", a[0], b)
     for name, parameter in cell.named_parameters():
         assert_parity(
             name,
             dict(layer.named_parameters())[f"{name}_l0"].grad,
             parameter.grad,
-            terms=terms,
         )
 
 
@@ -331,9 +341,12 @@ def test_gradients_add_up(case):
 # Dropout
 
 
-@given(layers(dropout=False), st.sampled_from([0.1, 0.5, 0.9, 1.0]))
+@given(layers(dropout=False, dtypes=st.just(np.float64)), st.sampled_from([0.1, 0.5, 1.0]))
 def test_dropout_equals_single_layers_under_the_recorded_masks(case, p):
-    """Against a stack of torch layers with the masks of the record between them."""
+    """Against a stack of torch layers with the masks of the record between them.
+
+    A p near 1 multiplies the input of the next layer so much that its tanh is saturated.
+    """
     layer = case.module
     assume(layer.num_layers > 1)
     layer.dropout = p

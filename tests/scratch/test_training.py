@@ -40,7 +40,7 @@ def assert_same_run(model, criterion, inputs, targets, **options):
     tolerance = TOLERANCE[inputs.dtype]
     assert_parity("losses", np.array(ours), np.array(expected), tolerance)
     for name, parameter in model.named_parameters():
-        assert_parity(name, parameter.data, theirs.get_parameter(name), tolerance, terms=1)
+        assert_parity(name, parameter.data, theirs.get_parameter(name), tolerance)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

@@ -1,0 +1,58 @@
+"""What holds for the record of every module with parameters: it is its own, and it is complete."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from scratch import LSTM, RNN, Linear, LSTMCell, RNNCell, SimpleLSTM, SimpleRNN
+from tests.torch_twin import flatten
+
+MODULES = {
+    "Linear": lambda rng: Linear(3, 4, rng=rng),
+    "RNNCell": lambda rng: RNNCell(3, 4, rng=rng),
+    "LSTMCell": lambda rng: LSTMCell(3, 4, rng=rng),
+    "RNN": lambda rng: RNN(3, 4, num_layers=2, bidirectional=True, rng=rng),
+    "LSTM": lambda rng: LSTM(3, 4, num_layers=2, proj_size=2, rng=rng),
+    "SimpleRNN": lambda rng: SimpleRNN(3, 4, 2, rng=rng),
+    "SimpleLSTM": lambda rng: SimpleLSTM(3, 4, 2, every_step=True, rng=rng),
+}
+
+
+def made(name, seed=0):
+    """A module, its record of one pass, and random gradients of the answers."""
+    module, rng = MODULES[name](seed), np.random.default_rng(1)
+    x = rng.standard_normal((5, 3) if "Cell" in name else (5, 6, 3)).astype(np.float32)
+
+    def random_like(answer):
+        if isinstance(answer, tuple):
+            return tuple(random_like(entry) for entry in answer)
+        return rng.standard_normal(answer.shape).astype(np.float32)
+
+    grads = random_like(module(x))
+    return module, module.forward(x), grads if name in ("RNN", "LSTM") else (grads,)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_weights_changed_after_forward_do_not_matter(name):
+    module, record, grads = made(name)
+    results = []
+    for _ in range(2):
+        module.zero_grad()
+        grad_inputs = flatten(module.backward(record, *grads))
+        results.append([*grad_inputs, *(p.grad for p in module.parameters())])
+        for parameter in module.parameters():
+            parameter.data += 1
+    for before, after in zip(*results, strict=True):
+        np.testing.assert_array_equal(after, before)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_record_of_another_module_is_refused(name):
+    """Its weights are not this module's, and nothing is added to either's gradients."""
+    module, _, grads = made(name)
+    other, record, _ = made(name, seed=1)
+    with pytest.raises(RuntimeError, match="another"):
+        module.backward(record, *grads)
+    for parameter in (*module.parameters(), *other.parameters()):
+        assert parameter.grad is None
