@@ -149,7 +149,8 @@ def _single(claimed: Array, wanted: Array) -> Cause | None:
 
 def _factor(claimed: Array, wanted: Array, context: Context) -> Cause | None:
     c = float((claimed * wanted).sum() / max(float((wanted * wanted).sum()), 1e-300))
-    if wanted.size < 2 or c == 0 or not fits(claimed / c, wanted, context):
+    nothing = np.abs(wanted).max(initial=0) <= context.floor  # a factor of what is rounding
+    if wanted.size < 2 or c == 0 or nothing or not fits(claimed / c, wanted, context):
         return None
     return Cause(
         f"factor {c:.6g}",

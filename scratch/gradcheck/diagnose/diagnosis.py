@@ -302,6 +302,9 @@ class Diagnosis:
             if claimed is None or claimed.shape != true.shape:
                 facts.append(f"{name} has another shape")
                 continue
+            if np.abs(true).max(initial=0) <= self.context.floor:
+                facts.append(f"{name} should be zero and reaches {np.abs(claimed).max():.2g}")
+                continue
             facts.append(f"{name} is off by {error(claimed, true):.2g}{self._where(name)}")
         tested = "the mistakes of a recurrence alone and in pairs, " if self.simulation else ""
         return Finding(

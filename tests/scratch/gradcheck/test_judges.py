@@ -7,8 +7,10 @@ import torch
 import reference
 from reference import judge as torch_judge
 from scratch import LSTM, RNN, Linear, Module, MSELoss, Parameter, RNNCell, check_gradients
+from scratch.gradcheck import behaviour
 from scratch.gradcheck.judges import moved
-from scratch.gradcheck.subject import NotCheckable
+from scratch.gradcheck.report import row_of
+from scratch.gradcheck.subject import ModuleRaised, NotCheckable, Subject
 from tests.scratch.gradcheck.students import JointLSTM, sigmoid
 from tests.scratch.gradcheck.zoo import CellSign, LinearTransposed, LossWithoutTwo, make
 
@@ -178,15 +180,37 @@ def test_a_stationary_point_is_no_kink(module, inputs, judge):
     assert not report.ok
     assert [row.kinks for row in report.rows] == [0]
     assert abs(report.rows[0].true) < 1e-9 < abs(report.rows[0].claimed)
+    assert not any("factor" in finding.name for finding in report.findings)
 
 
 def test_where_all_is_at_a_kink_no_numbers_are_shown():
     right = Elementwise(lambda z: np.maximum(z, 0), lambda z: 1.0 * (z >= 0))
     x, _ = check_gradients(right, np.zeros((2, 4))).rows
     assert (x.ok, x.kinks, x.where, x.claimed, x.true) == (True, 8, None, None, None)
-    x, _ = check_gradients(right, np.array([[0.0, 1, 2, 3]])).rows
-    assert (x.ok, x.kinks) == (True, 1)
-    assert x.claimed == pytest.approx(x.true, rel=1e-8)  # not those of the kink: 1 and 1/2
+    row = row_of("x", np.array([5.0, 1]), np.array([2.0, 1]), 0, 0, kinks=np.array([True, False]))
+    assert (row.ok, row.kinks, row.claimed, row.true) == (True, 1, 1, 1), "not those of the kink"
+
+
+class Unfinished(Square):
+    """Changes what it is given, and may end in an exception before it is done."""
+
+    broken = False
+
+    def __call__(self, x):
+        x += 1
+        if self.broken:
+            raise ZeroDivisionError
+        return x * x
+
+
+def test_what_a_pass_changes_is_put_back_after_an_exception():
+    subject = Subject(Unfinished(), (np.arange(3.0),), 0)
+    subject.module.broken = True
+    for ask in (subject.call, lambda: behaviour.findings(subject, subject.claims())):
+        with pytest.raises(ModuleRaised, match="ZeroDivisionError"):
+            ask()
+        np.testing.assert_array_equal(subject.inputs[0], np.arange(3.0))
+        assert subject.guarded
 
 
 @pytest.mark.parametrize("direction", [1, np.ones(3)])
