@@ -39,7 +39,9 @@ def run(args: argparse.Namespace) -> int:
     module = make(cls, path, sizes)
     inputs = own_code(path, "a pass", inputs_for, module, path, sizes, args.like)
     report = own_code(path, "the check", check_gradients, module, *inputs, limit=10 * LIMIT)
-    lines = own_code(path, "the comparison", compare, module, inputs, args.like, limit=10 * LIMIT)
+    lines = own_code(
+        path, "the comparison", compare_with, module, inputs, args.like, limit=10 * LIMIT
+    )
     if args.json:
         found = {**report.to_dict(), "like": lines and {"kind": args.like, **lines}}
         print(json.dumps(plain(found), ensure_ascii=False))
@@ -51,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     return 0 if report.ok and lines.get("ok", True) else 1
 
 
-def compare(module: Any, inputs: tuple[Any, ...], like: str | None) -> dict[str, Any]:
+def compare_with(module: Any, inputs: tuple[Any, ...], like: str | None) -> dict[str, Any]:
     """The first quantity of the forward and of the backward pass that is not ours."""
     if like is None:
         return {}
