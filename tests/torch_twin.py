@@ -99,8 +99,8 @@ def widened(value):
     return None if value is None else np.asarray(value, np.float64)
 
 
-def assert_same_gradients(names, ours, theirs, exact):
-    """Strictly in float64; in float32 both sides against `exact()`, the gradients in float64."""
+def assert_same_numbers(names, ours, theirs, exact):
+    """Strictly in float64; in float32 both sides against `exact()`, the same pass in float64."""
     ours, theirs = list(ours), list(theirs)
     if theirs[0].dtype == torch.float64:
         for name, a, b in zip(names, ours, theirs, strict=True):
@@ -142,8 +142,17 @@ def assert_same_pass(module, x, state, grads, full_state=None, record=None):
     expected = theirs(*inputs)
     expected = expected if len(grads) == 2 else (expected,)
     answers = answers_of(module, record)
-    for i, (a, b) in enumerate(zip(flatten(answers), flatten(expected), strict=True)):
-        assert_parity(f"answer {i}", a, b)
+    wide = module.astype(np.float64)
+
+    def exact_record():
+        return wide.forward(widened(x), widened(state))
+
+    assert_same_numbers(
+        [f"answer {i}" for i in range(len(flatten(answers)))],
+        flatten(answers),
+        flatten(expected),
+        lambda: flatten(answers_of(wide, exact_record())),
+    )
 
     before = arrays_of(module, record), dict(enumerate(flatten([x, state, grads])))
     copies = [{name: np.array(array) for name, array in arrays.items()} for arrays in before]
@@ -159,15 +168,14 @@ def assert_same_pass(module, x, state, grads, full_state=None, record=None):
     if pairs:
         torch.autograd.backward(*(list(side) for side in zip(*pairs, strict=True)))
 
-    def exact():
-        wide = module.astype(np.float64)
-        return all_gradients(wide, wide.forward(widened(x), widened(state)), widened(grads))
-
     parameters = [name for name, _ in module.named_parameters()]
     leaves = [*flatten(inputs), *(theirs.get_parameter(name) for name in parameters)]
     names = ["x", "h", "c"][: len(leaves) - len(parameters)] + parameters
-    assert_same_gradients(
-        [f"gradient of {name}" for name in names], ours, map(gradient, leaves), exact
+    assert_same_numbers(
+        [f"gradient of {name}" for name in names],
+        ours,
+        map(gradient, leaves),
+        lambda: all_gradients(wide, exact_record(), widened(grads)),
     )
     return record
 
