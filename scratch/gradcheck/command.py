@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     inputs = own_code(path, "a pass", inputs_for, module, path, sizes, args.like)
     report = own_code(path, "the check", check_gradients, module, *inputs, limit=10 * LIMIT)
     lines = own_code(
-        path, "the comparison", compare_with, module, inputs, args.like, limit=10 * LIMIT
+        path, "the comparison", compare_with, module, inputs, args.like, report.ok, limit=10 * LIMIT
     )
     if args.json:
         found = {**report.to_dict(), "like": lines and {"kind": args.like, **lines}}
@@ -53,8 +53,13 @@ def run(args: argparse.Namespace) -> int:
     return 0 if report.ok and lines.get("ok", True) else 1
 
 
-def compare_with(module: Any, inputs: tuple[Any, ...], like: str | None) -> dict[str, Any]:
-    """The first quantity of the forward and of the backward pass that is not ours."""
+def compare_with(
+    module: Any, inputs: tuple[Any, ...], like: str | None, right: bool
+) -> dict[str, Any]:
+    """The first quantity of the forward and of the backward pass that is not ours.
+
+    Where all gradients are `right`, a quantity that no variable held is none that is wrong.
+    """
     if like is None:
         return {}
     subject = Subject(module, inputs, 0)
@@ -67,6 +72,9 @@ def compare_with(module: Any, inputs: tuple[Any, ...], like: str | None) -> dict
             text += f"; read in the way that comes closest, {closest}"
         return {"ok": False, "forward": text}
     backward = trace.compare_backward(subject, known)
+    if right and backward.first_wrong is not None:
+        text = f"every gradient is right; no variable was seen to hold {backward.first_wrong}"
+        return {"ok": True, "forward": "every answer agrees", "backward": text}
     return {
         "ok": backward.first_wrong is None,
         "forward": "every answer agrees",

@@ -54,10 +54,14 @@ class Place:
 
 
 class Recorder:
-    """Keeps what the local variables hold in the functions of the file that a method is in."""
+    """Keeps what the local variables hold in the functions of the files that a class is from."""
 
-    def __init__(self, method: Any) -> None:
-        self.file = inspect.unwrap(method).__code__.co_filename
+    def __init__(self, cls: type[Any], method: str) -> None:
+        self.files = {inspect.unwrap(getattr(cls, method)).__code__.co_filename}
+        for base in cls.__mro__:
+            module = sys.modules.get(base.__module__)
+            if not base.__module__.startswith(("scratch.", "builtins")):
+                self.files.add(getattr(module, "__file__", None) or "")
         self.held: list[Held] = []
         self._seen: set[tuple[str, bytes]] = set()
         self._lines: dict[int, int] = {}
@@ -72,7 +76,7 @@ class Recorder:
             sys.settrace(before)
 
     def _trace(self, frame: FrameType, event: str, value: Any) -> Any:
-        if frame.f_code.co_filename != self.file:
+        if frame.f_code.co_filename not in self.files:
             return None
         if event in ("line", "return"):
             line = self._lines.get(id(frame), frame.f_lineno)
@@ -160,7 +164,7 @@ def compare_backward(subject: Subject, anatomy: Anatomy) -> Comparison:
     """The gradients inside the backward pass, from the last step to the first."""
     run = Simulation(subject, anatomy)
     named = equations.backward(run.run, run.upstream, {}, trace=True).named
-    recorder = Recorder(type(subject.original).backward)
+    recorder = Recorder(type(subject.original), "backward")
     record = subject.forward()
     subject.clear()
     with recorder.recording():
@@ -175,7 +179,7 @@ def compare_forward(subject: Subject, given: equations.Given) -> Comparison:
     run = equations.forward(given)
     named = {"h": run.h, "c": run.c}
     named |= {gate: run.gates[:, k] for k, gate in enumerate(equations.GATES[given.kind])}
-    recorder = Recorder(type(subject.original).forward)
+    recorder = Recorder(type(subject.original), "forward")
     with recorder.recording():
         subject.forward()
     after = FORWARD["LSTM" if given.kind == "LSTM" else "RNN"]

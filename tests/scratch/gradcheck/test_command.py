@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import sys
 
 import pytest
 
@@ -206,3 +207,34 @@ def test_progress_only_on_a_terminal(capsys, monkeypatch):
     with check.Progress("LSTM") as progress:
         progress(16, 32)
     assert "LSTM: 16 of 32 derivatives" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("class Mine(elsewhere.JointLSTM):\n    pass\n", "every intermediate value agrees"),
+        (
+            "class Mine(Module):\n"
+            "    def __init__(self, input_size, hidden_size):\n"
+            "        self.inner = elsewhere.JointLSTM(input_size, hidden_size)\n"
+            "    def __call__(self, *inputs):\n"
+            "        return self.inner(*inputs)\n"
+            "    def forward(self, *inputs):\n"
+            "        return self.inner.forward(*inputs)\n"
+            "    def backward(self, *arguments):\n"
+            "        return self.inner.backward(*arguments)\n",
+            "every gradient is right",
+        ),
+    ],
+    ids=["inherited", "called"],
+)
+def test_right_code_in_another_file_is_not_called_wrong(
+    write, capsys, tmp_path, monkeypatch, source, words
+):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "elsewhere", raising=False)
+    write(RIGHT, "elsewhere.py")
+    path = write(f"import elsewhere\nfrom scratch import Module\n\n\n{source}")
+    status, out, _ = run(capsys, f"{path}:Mine", "--like", "LSTM")
+    assert status == 0, out
+    assert words in out
