@@ -55,7 +55,7 @@ def draw_curves(
         axes.plot(x, naive, **NAIVE, label=naive_label)
     axes.plot(x, scratch, **SCRATCH)
     axes.plot(x, torch, **TORCH)
-    axes.set(xlabel=x_label, ylabel=y_label)
+    axes.set(xlabel=x_label, ylabel=y_label.replace("$", r"\$"))  # a name, no formula
     _whole_numbers(axes)
     _legend_above(axes)
     return figure
@@ -148,6 +148,11 @@ def draw_parity(parity: Parity, *, axes: Axes | None = None) -> Figure:
     axes.set_xlabel("relative difference, max|scratch − torch| / max|torch|")
     _legend_above(axes)
     return figure
+
+
+def add_title(figure: Figure, title: str) -> None:
+    """A small title at the top right, where no legend begins."""
+    figure.suptitle(title, x=0.99, ha="right", fontsize="small", color="0.35")
 
 
 def _log_with_zeros(

@@ -169,13 +169,13 @@ def own_series(path: str, column: str, window: int, every_step: bool = False) ->
     count = len(values) - 1 - window
     if count < 5:
         raise ValueError(
-            f"{path}: expected at least {window + 6} values in column {column!r} for windows of "
-            f"{window}, got {len(values)}"
+            f"{path}: expected at least {window + 6} values in column {_short(column)!r} for "
+            f"windows of {window}, got {len(values)}"
         )
     series = Series(
         values,
         times=1.0 + np.arange(len(values)),
-        unit=column,
+        unit=_short(column),
         time_unit="row",
         lag=1,
         log=False,
@@ -184,7 +184,7 @@ def own_series(path: str, column: str, window: int, every_step: bool = False) ->
     try:
         return windows(series, window, len(values) - count // 5, every_step)
     except ValueError as error:
-        raise ValueError(f"{path}, column {column!r}: {error}") from None
+        raise ValueError(f"{path}, column {_short(column)!r}: {error}") from None
 
 
 def windows(series: Series, window: int, first: int, every_step: bool = False) -> Data:
@@ -217,19 +217,22 @@ def windows(series: Series, window: int, first: int, every_step: bool = False) -
 def parse_column(text: str, column: str, name: str) -> Array:
     """The numbers in a column of a CSV file with a header, (rows,), float64.
 
-    `name` is the file's, for messages. Empty lines are skipped. Raises ValueError when there is no
-    such column or two, and for a cell that is no finite number, naming its line.
+    `name` is the file's, for messages. Lines that are empty or all spaces are skipped. Raises
+    ValueError when there is no such column or two, and for a cell that is no finite number, naming
+    its line.
     """
-    reader = csv.reader(io.StringIO(text), skipinitialspace=True, strict=True)
+    lines = list(io.StringIO(text))
+    reader = csv.reader(lines, skipinitialspace=True, strict=True)
+    rows = (row for row in reader if lines[reader.line_num - 1].strip())
     try:
-        header = [cell.strip() for cell in next(reader, [])]
+        header = [cell.strip() for cell in next(rows, [])]
         if header.count(column) != 1:
-            found = ", ".join(header) or "no header"
-            raise ValueError(f"{name}: expected one column named {column!r}, got {found}")
+            found = _short(", ".join(header), 200) or "no header"
+            if len(header) == 1 and (";" in found or "\t" in header[0]):
+                found += " (columns are separated by commas)"
+            raise ValueError(f"{name}: expected one column named {_short(column)!r}, got {found}")
         place = header.index(column)
-        return np.array(
-            [_number(row, place, f"{name}, line {reader.line_num}") for row in reader if row]
-        )
+        return np.array([_number(row, place, f"{name}, line {reader.line_num}") for row in rows])
     except csv.Error as error:
         raise ValueError(f"{name}, line {reader.line_num}: expected CSV, {error}") from None
 
@@ -238,9 +241,15 @@ def _number(row: list[str], place: int, where: str) -> float:
     if place >= len(row):
         raise ValueError(f"{where}: expected at least {place + 1} cells, got {len(row)}")
     try:
-        number = float(row[place])
+        number = math.nan if "_" in row[place] else float(row[place])  # 1_000 is Python's alone
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise ValueError(f"{where}: expected a number, got {row[place]!r}")
+        raise ValueError(f"{where}: expected a number, got {_short(row[place])!r}")
     return number
+
+
+def _short(text: str, limit: int = 60) -> str:
+    """One line of at most `limit` characters, for messages and labels."""
+    line = " ".join(text.split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"

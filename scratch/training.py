@@ -116,4 +116,4 @@ def tenths(epochs: int) -> set[int]:
 
 def epoch_line(epoch: int, epochs: int, loss: float) -> str:
     """`Epoch [10/100], Loss: 0.0123`; `epoch` is counted from 1."""
-    return f"Epoch [{epoch}/{epochs}], Loss: {loss:.6f}"
+    return f"Epoch [{epoch}/{epochs}], Loss: {loss:{'.6f' if abs(loss) < 1e6 else '.2e'}}"

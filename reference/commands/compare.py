@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 import os
+import warnings
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from scratch.commands.options import (
     add_options,
     check_writable,
     choose_system,
+    file_name,
     make_model,
     read_task,
     training_words,
@@ -25,7 +27,7 @@ from scratch.module import Array
 from scratch.systems import SYSTEMS, System, Task
 from scratch.training import epoch_line, tenths
 
-from ..parity import Parity
+from ..parity import TOLERANCE, Parity
 from ..trial import (
     Report,
     Side,
@@ -42,38 +44,46 @@ Both sides start from the same weights and train on the same data, scratch first
 At the first step, "apart" is max|a − b| / max|b| of the worst tensor; afterwards it is max|a − b|.
 """
 
+PICTURES = (
+    "Pictures: the prediction over the truth, the loss of each epoch, the parity of every tensor"
+)
+
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser(
         "compare",
         help="train systems in NumPy and in PyTorch, from the same weights",
-        description="Train systems in NumPy and in PyTorch, from the same weights on the same "
+        description="Train systems in NumPy and in PyTorch, from the same weights on the same\n"
         "data, and show how far the two sides are apart.",
     )
     parser.add_argument(
         "systems",
         metavar="SYSTEM",
         nargs="*",
-        help=f"{', '.join(SYSTEMS)} (default: all)",
+        help="one or more of those below (default: all)",
     )
     add_options(parser)
-    parser.add_argument("--out", metavar="DIR", default="out", help="where the pictures go (out)")
-    parser.add_argument("--json", metavar="FILE", help="where the numbers go")
+    parser.add_argument(
+        "--out", type=file_name, metavar="DIR", default="out", help="where the pictures go (out)"
+    )
+    parser.add_argument("--json", type=file_name, metavar="FILE", help="where the numbers go")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> None:
     systems = choose_systems(args)
+    left_out = "" if args.systems or not args.every_step or args.csv else once_only()
     check_places(systems, args.out, args.json)
     tasks = [read_task(system, args) for system in systems]
-    print(LEGEND)
+    print(LEGEND + left_out)
     results, pictures = {}, []
     for task in tasks:
         with np.errstate(all="ignore"):  # a training that overflows says so itself
             results[task.system.name], paths = compare_system(task, args)
         pictures.append("  ".join(paths))
         print()
-    print("Pictures", *pictures, sep="\n  ")
+    print(*verdict(results), "", PICTURES, sep="\n", end="\n  ")
+    print(*pictures, sep="\n  ")
     if args.json is not None:
         save_json(args.json, results)
         print(f"Numbers\n  {args.json}")
@@ -93,6 +103,12 @@ def choose_systems(args: argparse.Namespace) -> list[System]:
     return [choose_system(name, args) for name in names]
 
 
+def once_only() -> str:
+    """The systems that --every-step leaves out."""
+    names = [name for name, system in SYSTEMS.items() if not system.allows_every_step]
+    return f"Left out: {', '.join(names)}, which answers once per sequence.\n"
+
+
 def compare_system(task: Task, args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     """Compare, train, print and draw. Returns the numbers for --json and the pictures' names."""
     system, model = task.system, make_model(task)
@@ -100,7 +116,7 @@ def compare_system(task: Task, args: argparse.Namespace) -> tuple[dict[str, Any]
     print(
         f"{system.name}: {type(model).__name__} in {task.inputs.dtype}, hidden size "
         f"{system.hidden_size}, Adam lr {system.lr:g}, epochs {system.epochs}"
-        + training_words(args)
+        + training_words(args, task)
     )
     parity = compare_first_step(model, task)
     print_first_step(parity, rounding(model, task) if task.inputs.dtype == np.float32 else None)
@@ -179,6 +195,46 @@ def print_first_step(parity: Parity, errors: tuple[float, float] | None) -> None
             f"apart from the gradients in float64: scratch {number(errors[0])}, "
             f"torch {number(errors[1])}",
         )
+        if not parity.ok:
+            print_line("", inaccurate_side(*errors))
+
+
+def inaccurate_side(scratch: float, torch: float) -> str:
+    """Whose gradients are further from those in float64, where one side's clearly are."""
+    worse, better = max(scratch, torch), min(scratch, torch)
+    if not worse >= 2 * better > 0:
+        return "so neither side is clearly the inaccurate one"
+    names = ("scratch", "torch") if scratch > torch else ("torch", "scratch")
+    return f"so the inaccurate side is {names[0]}: {names[1]} is {worse / better:.0f} times closer"
+
+
+def verdict(results: dict[str, dict[str, Any]]) -> list[str]:
+    """What all the numbers amount to, in two lines."""
+    systems = list(results.values())
+    count = {1: next(iter(results)), 2: "Both systems"}.get(len(results), "All three systems")
+    if len(results) == len(SYSTEMS):
+        count = "All four systems"
+    tolerance = TOLERANCE[np.dtype(systems[0]["dtype"])]
+    apart = {name: max(system["first_step"].values()) for name, system in results.items()}
+    above = [name for name, difference in apart.items() if difference > tolerance]
+    first = "equal to rounding"
+    if above:
+        first = f"up to {number(max(apart.values()))} apart ({', '.join(above)})"
+    weights = float(np.max([system["trained"]["weights"] for system in systems]))
+    seconds = {
+        name: sum(system["seconds"][side] for system in systems)
+        for name, side in (("NumPy", "scratch"), ("PyTorch", "torch"))
+    }
+    faster, slower = sorted(seconds, key=lambda name: seconds[name])
+    return [
+        f"{count}: first step {first}; weights at most {number(weights)} apart after training.",
+        f"{faster} took {duration(seconds[faster])}, {slower} {duration(seconds[slower])} "
+        f"({seconds[slower] / seconds[faster]:.1f} times as long).",
+    ]
+
+
+def duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2g} s"
 
 
 def reporter(side: str, system: System, others: list[float] | None = None) -> Report:
@@ -214,9 +270,13 @@ def draw(task: Task, parity: Parity, scratch: Side, torch: Side, out: str) -> li
         figures.draw_parity(parity),
     )
     paths = picture_paths(task.system, out)
+    title = f"{task.system.name}, {task.inputs.dtype}, epochs {task.system.epochs}"
     for path, figure in zip(paths, pictures, strict=True):
+        figures.add_title(figure, title)
         try:
-            figure.savefig(path)
+            with warnings.catch_warnings():  # a column's name may have letters that no font has
+                warnings.filterwarnings("ignore", "Glyph", UserWarning)
+                figure.savefig(path)
         except OSError as error:
             raise UsageError(f"--out {out}: {error.strerror or error}") from None
     return paths

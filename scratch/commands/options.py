@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import math
 import os
 import sys
@@ -26,10 +27,16 @@ class Parser(argparse.ArgumentParser):
 
 def run(parser: argparse.ArgumentParser, argv: list[str] | None = None) -> int:
     """Parse, and call what the parser has set as `run`. Returns its exit status, None for 0."""
-    args = parser.parse_args(argv)
+    if sys.stdout is None:
+        parser.error("standard output: expected it open, got it closed")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a letter that the terminal's encoding lacks
     try:
-        status: int = args.run(args) or 0
-        sys.stdout.flush()
+        try:
+            args = parser.parse_args(argv)
+            status: int = args.run(args) or 0
+        finally:
+            sys.stdout.flush()
     except UsageError as error:
         parser.error(str(error))
     except MemoryError as error:
@@ -37,9 +44,19 @@ def run(parser: argparse.ArgumentParser, argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # whoever read the output has seen enough, as in `... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return 141
+    except OSError as error:
+        if error.filename is not None:  # a file, not a stream: whoever opened it should have said
+            raise
+        _discard_output()
+        parser.error(f"standard output: {error.strerror or error}")
     return status
+
+
+def _discard_output() -> None:
+    """What is still in the buffer goes nowhere, and the interpreter's last flush succeeds."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def at_least(smallest: int) -> Callable[[str], int]:
@@ -70,6 +87,13 @@ def positive(text: str) -> float:
     return number
 
 
+def file_name(text: str) -> str:
+    """The type of an option that names a file or a folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a name, got ''")
+    return text
+
+
 def check_writable(option: str, path: str) -> None:
     """Before minutes of work: the folder is there, and takes a file of the name `path`."""
     folder = os.path.dirname(path) or "."
@@ -83,6 +107,8 @@ def check_writable(option: str, path: str) -> None:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options that choose a system's settings and data, and how it is trained."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = systems_table()
     settings = parser.add_argument_group("settings (default: the system's own)")
     settings.add_argument("--epochs", type=at_least(1))
     settings.add_argument("--hidden-size", type=at_least(1))
@@ -102,12 +128,22 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     series = parser.add_argument_group(
         "a series of your own",
-        "The model sees the changes from row to row, standardized, through a window, and learns "
-        "the next change. The last fifth of the windows is held out.",
+        "The model sees the changes from row to row, standardized, through a window, and\n"
+        "learns the next change. The last fifth of the windows is held out.",
     )
-    series.add_argument("--csv", metavar="FILE", help="CSV file with a header")
+    series.add_argument("--csv", type=file_name, metavar="FILE", help="CSV file with a header")
     series.add_argument("--column", metavar="NAME", help="column with the numbers")
     series.add_argument("--window", type=at_least(1), metavar="N", help="changes in a window")
+
+
+def systems_table() -> str:
+    """A line for each system, for --help."""
+    lines = [
+        f"  {s.name:<14}{s.model_class.__name__:<12}{s.make_data.__name__.replace('_', ' '):<20}"
+        f"epochs {s.epochs}, hidden size {s.hidden_size}, lr {s.lr:g}"
+        for s in SYSTEMS.values()
+    ]
+    return "\n".join(["systems, and their own settings:", *lines])
 
 
 def choose_system(name: str | None, args: argparse.Namespace) -> System:
@@ -118,7 +154,9 @@ def choose_system(name: str | None, args: argparse.Namespace) -> System:
     series = {"--csv": args.csv, "--column": args.column, "--window": args.window}
     missing = [option for option, value in series.items() if value is None]
     if 0 < len(missing) < 3:
-        raise UsageError(f"expected --csv, --column and --window together, got no {missing[0]}")
+        raise UsageError(
+            f"expected --csv, --column and --window together, got no {' and no '.join(missing)}"
+        )
     if name is None and missing:
         raise UsageError(f"expected one of {', '.join(SYSTEMS)}, or --csv FILE")
     system = SYSTEMS[name or "airline-lstm"]
@@ -145,9 +183,12 @@ def choose_system(name: str | None, args: argparse.Namespace) -> System:
     )
 
 
-def training_words(args: argparse.Namespace) -> str:
+def training_words(args: argparse.Namespace, task: Task) -> str:
     """What `--truncate` and `--max-norm` change, for the line that says what is trained."""
+    steps = task.inputs.shape[1]
     cut = "" if args.truncate is None else f", gradient cut every {args.truncate} steps"
+    if cut and args.truncate >= steps:
+        cut = f", gradient not cut, as a sequence has only {steps} steps"
     clip = "" if args.max_norm is None else f", gradient clipped to the norm {args.max_norm:g}"
     return cut + clip
 

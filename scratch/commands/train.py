@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import argparse
+import io
+import lzma
 import math
 import time
+import tokenize
 import zipfile
 import zlib
+from pathlib import Path
 
 import numpy as np
 
-from ..data import HeldOut
 from ..optim import Adam
-from ..systems import SYSTEMS, Model, Task
+from ..systems import SYSTEMS, Model, System, Task
 from ..training import epoch_line, tenths, train, truncation_error
 from .options import (
     UsageError,
     add_options,
     check_writable,
     choose_system,
+    file_name,
     make_model,
     read_task,
     training_words,
+)
+
+# What zipfile, its decompressors and NumPy's reader of array headers raise for damaged bytes.
+DAMAGE = (
+    *(OSError, EOFError, MemoryError, OverflowError, RuntimeError, SyntaxError, TypeError),
+    *(ValueError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, tokenize.TokenError),
 )
 
 
@@ -31,10 +41,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="train a system in NumPy",
         description="Train a system in NumPy, on the full batch, with Adam.",
     )
-    parser.add_argument("system", metavar="SYSTEM", nargs="?", choices=SYSTEMS, help="%(choices)s")
+    parser.add_argument(
+        "system", metavar="SYSTEM", nargs="?", choices=SYSTEMS, help="one of those below"
+    )
     add_options(parser)
-    parser.add_argument("--load", metavar="FILE.npz", help="weights to start from")
-    parser.add_argument("--save", metavar="FILE.npz", help="where the trained weights go")
+    parser.add_argument("--load", type=file_name, metavar="FILE.npz", help="weights to start from")
+    parser.add_argument(
+        "--save", type=file_name, metavar="FILE.npz", help="where the trained weights go"
+    )
     parser.set_defaults(run=run)
 
 
@@ -55,7 +69,7 @@ def train_and_print(task: Task, model: Model, args: argparse.Namespace) -> None:
     system, truncate, max_norm = task.system, args.truncate, args.max_norm
     print(
         f"{system.name}: {type(model).__name__} in {task.inputs.dtype}, Adam lr {system.lr:g}"
-        + training_words(args)
+        + training_words(args, task)
     )
     print_truncation_error(task, model, truncate)
     optimizer = Adam(model.parameters(), lr=system.lr)
@@ -66,47 +80,65 @@ def train_and_print(task: Task, model: Model, args: argparse.Namespace) -> None:
         for epoch, loss in enumerate(losses, 1):
             if epoch in tenths(system.epochs):
                 print(epoch_line(epoch, system.epochs, loss), flush=True)
-            if not math.isfinite(loss):
-                raise UsageError(
-                    f"the loss is {loss} in epoch {epoch}: expected a smaller --lr than "
-                    f"{system.lr:g}, or other weights in --load"
-                )
-    seconds = time.perf_counter() - start
-    print(f"Loss after training: {system.criterion(model(task.inputs), task.targets):.3g}")
-    print_truncation_error(task, model, truncate)
-    if task.held_out is not None:
-        print(held_out_line(task.held_out, model))
+            check_finite(f"the loss is {loss} in epoch {epoch}", loss, system)
+        seconds = time.perf_counter() - start
+        print_result(task, model, truncate)
     print(f"{seconds:.2f} seconds")
 
 
+def print_result(task: Task, model: Model, truncate: int | None) -> None:
+    loss = float(task.system.criterion(model(task.inputs), task.targets))
+    check_finite(f"the loss is {loss} after training", loss, task.system)
+    print(f"Loss after training: {loss:.3g}")
+    print_truncation_error(task, model, truncate)
+    if task.held_out is None:
+        return
+    series = task.held_out.series
+    rmse = task.held_out.rmse(task.held_out.restore(model(task.held_out.inputs)))
+    check_finite(f"the held-out RMSE is {rmse} after training", rmse, task.system)
+    naive = task.held_out.rmse(task.held_out.naive)
+    print(f"Held-out RMSE in {series.unit}: {rmse:.4g} ({series.naive_name}: {naive:.4g})")
+
+
+def check_finite(found: str, number: float, system: System) -> None:
+    if not math.isfinite(number):
+        raise UsageError(
+            f"{found}: expected a smaller --lr than {system.lr:g}, or other weights in --load"
+        )
+
+
 def print_truncation_error(task: Task, model: Model, truncate: int | None) -> None:
-    if truncate is not None:
+    if truncate is not None and truncate < task.inputs.shape[1]:
         data, criterion = task.data, task.system.criterion
         off = truncation_error(model, criterion, data.inputs, data.targets, truncate)
         print(f"Gradient cut every {truncate} steps: off by {off:.2%} of the full gradient's norm")
 
 
-def held_out_line(held_out: HeldOut, model: Model) -> str:
-    series = held_out.series
-    rmse = held_out.rmse(held_out.restore(model(held_out.inputs)))
-    naive = held_out.rmse(held_out.naive)
-    return f"Held-out RMSE in {series.unit}: {rmse:.4g} ({series.naive_name}: {naive:.4g})"
-
-
 def load(model: Model, path: str) -> None:
     """Copy the arrays of an .npz file into the parameters. Nothing pickled is read."""
+    expected = f"--load {path}: expected an .npz file as --save writes it"
     try:
-        with open(path, "rb") as file:
-            if not zipfile.is_zipfile(file):
-                raise UsageError(f"--load {path}: expected an .npz file as --save writes it")
-            with np.load(file, allow_pickle=False) as archive:
-                arrays = dict(archive)
-        model.load_state_dict(arrays)
+        file = io.BytesIO(Path(path).read_bytes())
     except OSError as error:
         raise UsageError(f"--load {path}: {error.strerror or error}") from None
-    except (RuntimeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    if not zipfile.is_zipfile(file):
+        raise UsageError(f"{expected}, got none, or a part of one")
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            arrays = dict(archive)
+    except DAMAGE as error:
+        raise UsageError(f"{expected}, got a damaged one ({_one_line(error)})") from None
+    if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+        raise UsageError(f"{expected}, got other files in it")
+    try:
+        model.load_state_dict(arrays)
+    except (RuntimeError, ValueError) as error:
         problems = str(error).replace(":\n  ", ": ").replace("\n  ", "; ")
         raise UsageError(f"--load {path}: {problems}") from None
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def save(model: Model, path: str) -> None:

@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 
 from reference.__main__ import main
+from reference.commands import compare
+from reference.parity import TOLERANCE
+from scratch.systems import SYSTEMS
 
 ROOT = Path(__file__).parents[2]
 LINE = re.compile(r"  (scratch|torch) +Epoch \[(\d+)/(\d+)\], Loss: (\d+\.\d+)(?: +(\S+) apart)?$")
@@ -56,10 +59,86 @@ def test_what_is_printed(finished):
 def test_the_pictures_are_named(finished):
     folder, output, numbers = finished
     paths = [Path("out") / f"{name}-{kind}.png" for name in numbers for kind in PICTURES]
-    assert output.split("Pictures\n")[1].split() == [*map(str, paths), "Numbers", "numbers.json"]
+    heading, *names = output.split("\nPictures: ")[1].splitlines()
+    assert heading == (
+        "the prediction over the truth, the loss of each epoch, the parity of every tensor"
+    )
+    assert " ".join(names).split() == [*map(str, paths), "Numbers", "numbers.json"]
     assert sorted(path.relative_to(folder) for path in folder.glob("out/*")) == sorted(paths)
     for path in paths:
         assert (folder / path).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_verdict(finished):
+    _, output, numbers = finished
+    first, second = output.split("\nPictures: ")[0].splitlines()[-2:]
+    weights = max(system["trained"]["weights"] for system in numbers.values())
+    assert first == (
+        f"Both systems: first step equal to rounding; weights at most {weights:.1e} apart after "
+        "training."
+    )
+    names = {"NumPy": "scratch", "PyTorch": "torch"}
+    faster, shorter, slower, longer, ratio = re.fullmatch(
+        r"(\w+) took (\S+) s, (\w+) (\S+) s \((\S+) times as long\)\.", second
+    ).groups()
+    for name, seconds in ((faster, shorter), (slower, longer)):
+        total = sum(system["seconds"][names[name]] for system in numbers.values())
+        assert float(seconds) == pytest.approx(total, rel=0.05)  # two digits
+    assert {faster, slower} == set(names)
+    # Two digits of each time and, for a ratio near 1, of the ratio.
+    assert float(ratio) == pytest.approx(float(longer) / float(shorter), rel=0.2)
+    assert float(ratio) >= 1
+
+
+def results(*names, first=1e-15, weights=1e-15, dtype="float64"):
+    system = {
+        "dtype": dtype,
+        "first_step": {"outputs": 0.0, "gradients": first},
+        "trained": {"weights": weights},
+        "seconds": {"scratch": 50.0, "torch": 20.0},
+    }
+    return dict.fromkeys(names, system)
+
+
+def test_the_verdict_counts_the_systems_and_hides_nothing():
+    for names, word in (
+        (["sine-rnn"], "sine-rnn"),
+        (list(SYSTEMS)[:2], "Both systems"),
+        (list(SYSTEMS)[1:], "All three systems"),
+        (list(SYSTEMS), "All four systems"),
+    ):
+        first, second = compare.verdict(results(*names))
+        assert first.startswith(f"{word}: first step equal to rounding; ")
+        assert "(2.5 times as long)" in second
+        assert second.startswith("PyTorch took ")
+    mixed = results("sine-rnn") | results("sine-lstm", first=1e-9, weights=3e-4)
+    assert compare.verdict(mixed)[0] == (
+        "Both systems: first step up to 1.0e-09 apart (sine-lstm); weights at most 3.0e-04 apart "
+        "after training."
+    )
+    assert "equal" in compare.verdict(results("sine-rnn", first=1e-6, dtype="float32"))[0]
+    assert "weights at most nan" in compare.verdict(results("sine-rnn", weights=np.nan))[0]
+
+
+def test_which_side_is_inaccurate():
+    assert compare.inaccurate_side(1e-6, 2e-5) == (
+        "so the inaccurate side is torch: scratch is 20 times closer"
+    )
+    assert "is scratch: torch is 3 times" in compare.inaccurate_side(3e-5, 1e-5)
+    for pair in ((1e-5, 1.5e-5), (1.5e-5, 1e-5), (0.0, 1e-5), (np.nan, 1.0)):
+        assert "neither side" in compare.inaccurate_side(*pair)
+
+
+def test_a_tensor_above_the_tolerance_in_float32(tmp_path, capsys, monkeypatch):
+    options = ["--dtype", "float32", "--epochs", "1", "--out", str(tmp_path)]
+    assert main(["compare", "classes-rnn", *options]) == 0
+    assert "inaccurate" not in capsys.readouterr().out
+    monkeypatch.setattr(compare, "rounding", lambda *_: (5e-7, 1e-4))
+    monkeypatch.setitem(TOLERANCE, np.dtype(np.float32), 0.0)
+    assert main(["compare", "classes-rnn", *options]) == 0
+    output = capsys.readouterr().out
+    assert "so the inaccurate side is torch: scratch is 200 times closer" in output
+    assert "apart (classes-rnn); weights" in output
 
 
 def test_the_numbers(finished):
@@ -118,8 +197,18 @@ def test_max_norm_clips_both_sides(tmp_path, capsys):
 def test_every_step_leaves_out_what_answers_once(tmp_path, capsys):
     options = ["--every-step", "--epochs", "1", "--hidden-size", "2", "--out", str(tmp_path)]
     assert main(["compare", *options]) == 0
-    headings = re.findall(r"^(\S+): Simple", capsys.readouterr().out, re.MULTILINE)
+    output = capsys.readouterr().out
+    headings = re.findall(r"^(\S+): Simple", output, re.MULTILINE)
+    assert "Left out: classes-rnn, which answers once per sequence." in output
     assert headings == ["sine-rnn", "sine-lstm", "airline-lstm"]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_column_with_letters_that_no_font_has_and_with_a_dollar(tmp_path):
+    path, name = tmp_path / "x.csv", "日本 $^$"
+    path.write_text(f"{name}\n" + "".join(f"{n % 7 * n}\n" for n in range(20)), "utf-8")
+    options = ["--epochs", "1", "--hidden-size", "2", "--out", str(tmp_path)]
+    assert main(["compare", "--csv", str(path), "--column", name, "--window", "3", *options]) == 0
 
 
 def write_csv(path, rows):
@@ -184,6 +273,7 @@ def assert_refused(arguments, capsys, *words):
         (["--truncate", "5"], ["--truncate", "--every-step"]),
         (["--max-norm", "0"], ["--max-norm", "above 0"]),
         (["classes-rnn", "--every-step"], ["--every-step", "classes-rnn", "sine-lstm"]),
+        (["--json", ""], ["--json", "expected a name, got ''"]),
         (["--csv", "x.csv", "--window", "3"], ["--column"]),
         (["--column", "x"], ["--csv"]),
         (["--unknown"], ["--unknown"]),
@@ -196,6 +286,7 @@ def test_bad_arguments(arguments, words, capsys, tmp_path):
 def test_bad_places(tmp_path, capsys):
     file = tmp_path / "file"
     file.touch()
+    assert_refused(["--out", ""], capsys, "--out", "expected a name, got ''")
     assert_refused(["--out", file], capsys, "--out", "folder")
     assert_refused(["--out", file / "below"], capsys, "--out")
     (tmp_path / "pictures" / "airline-lstm-loss.png").mkdir(parents=True)

@@ -50,6 +50,7 @@ KINDS = (
 def test_every_axis_has_a_name_and_the_legend_covers_no_data(kind):
     figure = drawn(kind)
     assert isinstance(figure, Figure)
+    figures.add_title(figure, "sine-rnn, float64, epochs 100")
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     renderer = canvas.get_renderer()
@@ -57,6 +58,8 @@ def test_every_axis_has_a_name_and_the_legend_covers_no_data(kind):
     (legend,) = (legend for legend in legends if legend is not None)
     box = legend.get_window_extent(renderer)
     inside = figure.bbox.padded(1)
+    (title,) = (text for text in figure.texts if text.get_text().startswith("sine-rnn"))
+    assert not title.get_window_extent(renderer).overlaps(box)
     assert inside.x0 <= box.x0 < box.x1 <= inside.x1
     assert inside.y0 <= box.y0 < box.y1 <= inside.y1
     for axes in figure.axes:

@@ -175,6 +175,13 @@ def test_own_series_holds_out_the_last_fifth(write):
     assert data.held_out.series.unit == "level"
 
 
+def test_lines_without_a_cell_are_skipped():
+    text = "\n  \na,b\n1,2\n \t\n\n3,4\n   "
+    np.testing.assert_array_equal(parse_column(text, "b", "x.csv"), [2, 4])
+    with pytest.raises(ValueError, match="line 5: expected a number, got 'x'"):
+        parse_column("\n \na\n\nx\n", "a", "x.csv")
+
+
 def test_the_shortest_series_is_six_values_longer_than_the_window(write):
     values = np.random.default_rng(0).standard_normal(9)
     text = "a\n" + "".join(f"{v}\n" for v in values)
@@ -193,6 +200,13 @@ HUGE = "".join(f"{(-1) ** n}e308\n" for n in range(20))
     [
         ("", "expected one column named 'a', got no header"),
         ("b,c\n1,2\n", "expected one column named 'a', got b, c"),
+        ("b;c\n1;2\n", "got b;c (columns are separated by commas)"),
+        ("b\tc\n1\t2\n", "got b c (columns are separated by commas)"),
+        ('"b\nb",c\n1,2\n', "got b b, c"),
+        ("b" * 9999 + "\n1\n", "got " + "b" * 199 + "…"),
+        ("a\n1_00\n", "line 2: expected a number, got '1_00'"),
+        ("a\n" + "x" * 9999, "line 2: expected a number, got '" + "x" * 59 + "…'"),
+        ('a\n1\n""\n', "line 3: expected a number, got ''"),
         ("a,a\n1,2\n", "expected one column named 'a', got a, a"),
         ("b,a\n1,2\n\n3,x\n", "series.csv, line 4: expected a number, got 'x'"),
         ("b,a\n1,2\n3,\n", "line 3: expected a number, got ''"),

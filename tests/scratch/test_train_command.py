@@ -1,15 +1,18 @@
 """python -m scratch train, as a user runs it: its lines, its files, its refusals."""
 
+import io
 import os
 import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from scratch.__main__ import main
+from scratch.systems import SYSTEMS
 
 ROOT = Path(__file__).parents[2]
 
@@ -133,7 +136,8 @@ def test_a_refusal_is_one_line_and_status_2():
     result = scratch("train", "airline-lstm", "--csv", "nothing.csv")
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr == (
-        "python -m scratch: expected --csv, --column and --window together, got no --column\n"
+        "python -m scratch: expected --csv, --column and --window together, got no --column and "
+        "no --window\n"
     )
 
 
@@ -165,7 +169,10 @@ def test_a_refusal_is_one_line_and_status_2():
             "expected a whole number of at least 1, below 2**63",
         ),
         (["airline-lstm", "--lr", "1e300"], "expected a smaller --lr than 1e+300"),
-        (["airline-lstm", "--window", "3"], "together, got no --csv"),
+        (["sine-rnn", "--save", ""], "--save: expected a name, got ''"),
+        (["sine-rnn", "--load", ""], "--load: expected a name, got ''"),
+        (["--csv", "", "--column", "a", "--window", "3"], "--csv: expected a name, got ''"),
+        (["airline-lstm", "--window", "3"], "together, got no --csv and no --column"),
         (
             ["classes-rnn", "--csv", "x.csv", "--column", "a", "--window", "3"],
             "--csv: classes-rnn answers with classes, expected one of sine-rnn, sine-lstm",
@@ -221,4 +228,103 @@ def test_a_file_that_is_no_npz(refuse, tmp_path):
     assert "allow_pickle=False" in refuse("classes-rnn", "--load", path)
     np.savez(path, a=np.zeros(100))
     path.write_bytes(path.read_bytes().replace(b"\0" * 300, b"\1" * 300))
-    assert "Bad CRC-32" in refuse("classes-rnn", "--load", path)
+    assert "a damaged one (Bad CRC-32" in refuse("classes-rnn", "--load", path)
+
+
+def zipped(path, content, method=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("a.npy", content)
+    return path.read_bytes()
+
+
+def test_a_damaged_npz(refuse, tmp_path):
+    path, buffer = tmp_path / "x.npz", io.BytesIO()
+    np.save(buffer, np.random.default_rng(0).standard_normal(100))
+    array = buffer.getvalue()
+    whole = zipped(path, array)
+    lzma = bytearray(zipped(path, array, zipfile.ZIP_LZMA))
+    lzma[100:400] = b"\xff" * 300
+    header = zipped(path, array.replace(b"(100,)", b"(100, "))
+    beginning = zipped(path, array[:200])
+    empty = zipped(path, b"")
+    no_array = zipped(path, b"words")
+    huge = zipped(path, array.replace(b"(100,), }" + b" " * 12, b"(9" + b"0" * 14 + b",), }"))
+    cut = whole[:60] + whole[200:]
+    for damaged in (lzma, header, beginning, empty, no_array, huge, cut, whole[:-30]):
+        path.write_bytes(damaged)
+        message = refuse("classes-rnn", "--load", path)
+        assert f"--load {path}: expected an .npz file as --save writes it, got" in message
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("system", "lr", "what"),
+    [("airline-lstm", "1e30", "held-out RMSE is inf"), ("sine-rnn", "1e200", "the loss is inf")],
+)
+def test_a_training_that_ends_in_infinity_saves_nothing(refuse, tmp_path, system, lr, what):
+    options = ("--lr", lr, "--epochs", 1, "--hidden-size", 2, "--save", tmp_path / "z.npz")
+    message = refuse(system, *options)
+    assert what in message
+    assert "after training: expected a smaller --lr" in message
+    assert not (tmp_path / "z.npz").exists()
+
+
+def test_chunks_as_long_as_the_sequence_cut_nothing(capsys):
+    options = ["--every-step", "--epochs", "1", "--hidden-size", "2"]
+    assert main(["train", "airline-lstm", *options, "--truncate", "12"]) == 0
+    out = capsys.readouterr().out
+    assert "gradient not cut, as a sequence has only 12 steps" in out
+    assert "off by" not in out
+    assert main(["train", "airline-lstm", *options, "--truncate", "11"]) == 0
+    assert "gradient cut every 11 steps" in capsys.readouterr().out
+
+
+def test_help_names_the_systems_and_their_settings(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    lines = capsys.readouterr().out.splitlines()
+    for name, s in SYSTEMS.items():
+        (line,) = (line for line in lines if line.startswith(f"  {name} "))
+        assert line.endswith(f"epochs {s.epochs}, hidden size {s.hidden_size}, lr {s.lr:g}")
+
+
+# Where it cannot write
+
+
+QUICK = "train classes-rnn --epochs 1"
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (f"{QUICK} > /dev/full", "No space left on device"),
+        (f"{QUICK} >&-", "expected it open, got it closed"),
+        ("check --help > /dev/full", "No space left on device"),
+        ("check none.py:A >&-", "expected it open, got it closed"),
+    ],
+)
+def test_output_that_cannot_be_written(command, message):
+    environment = {key: v for key, v in os.environ.items() if key != "PYTHONUNBUFFERED"}
+    result = subprocess.run(
+        *(["bash", "-c", f"{sys.executable} -m scratch {command}"],),
+        env=environment | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == f"python -m scratch: standard output: {message}\n"
+
+
+def test_letters_that_the_output_lacks(tmp_path):
+    path = tmp_path / "×.npz"
+    result = subprocess.run(
+        [sys.executable, "-m", "scratch", *QUICK.split(), "--save", str(path)],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "?.npz" in result.stdout
+    assert path.exists()
