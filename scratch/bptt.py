@@ -61,7 +61,8 @@ def forward(
     state: State = [array[:, :0] for array in state_0]
     with np.errstate(over="ignore"):  # e⁻ᶻ = ∞ gives σ = 0
         for step, x in zip(kind.allocate(weights, hs[way], memory), xs[way], strict=True):
-            state = hand_over(state, x.shape[1], starting=state_0, ending=state_n)
+            if x.shape[1] != state[0].shape[1]:
+                state = hand_over(state, x.shape[1], starting=state_0, ending=state_n)
             state = step.forward(weights, x, *state)
             if memory is not None:
                 kept.append(step)
@@ -84,7 +85,8 @@ def backward(
     grad_state: State = [array[:, :0] for array in grad_state_n]
     for t in range(len(run.steps))[way]:
         size = grad_xs[t].shape[1]
-        grad_state = hand_over(grad_state, size, starting=grad_state_n, ending=grad_state_0)
+        if size != grad_state[0].shape[1]:
+            grad_state = hand_over(grad_state, size, starting=grad_state_n, ending=grad_state_0)
         # h_t goes two ways, into the output and into step t+1: their gradients add up.
         grad_h, *grad_c = grad_state
         if grad_hs is not None:
@@ -106,9 +108,7 @@ def hand_over(state: State, size: int, *, starting: State, ending: State) -> Sta
         for array, end in zip(state, ending, strict=True):
             end[:, size:before] = array[:, size:]
         return [array[:, :size] for array in state]
-    if size > before:
-        return [
-            np.concatenate([array, start[:, before:size]], axis=1)
-            for array, start in zip(state, starting, strict=True)
-        ]
-    return state
+    return [
+        np.concatenate([array, start[:, before:size]], axis=1)
+        for array, start in zip(state, starting, strict=True)
+    ]

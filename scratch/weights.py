@@ -42,6 +42,7 @@ class Weights:
         self.hidden_size = weight_ih.shape[0] // len(order)  # H
         self.dtype = weight_ih.dtype
         self.order = list(order)
+        self.order_back = sorted(self.order, key=self.order.__getitem__)  # the inverse permutation
         parts = [weight_ih.data, weight_hh.data]
         present = [bias.data for bias in biases if bias is not None]
         if present:
@@ -110,8 +111,7 @@ class GradWeights:
             self._multiply()
         weight_ih, weight_hh, *biases, weight_hr = self.weights.parameters
         D, R = self.weights.input_size, self.weights.state_size
-        back = np.argsort(self.weights.order).tolist()
-        grad = self.weights.reorder(self._grad, back)
+        grad = self.weights.reorder(self._grad, self.weights.order_back)
         weight_ih.add_grad(grad[:, :D])
         weight_hh.add_grad(grad[:, D : D + R])
         for bias in biases:
