@@ -43,6 +43,33 @@ def assert_parity(name: str, ours, theirs, tolerance: float | None = None, summa
     )
 
 
+def assert_same_rounding(names, ours, theirs, exact) -> None:
+    """`ours` are no further from `exact`, the same numbers in float64, than 16 times `theirs`.
+
+    A float32 number is a sum over steps, samples and units that may cancel, and then few of its 7
+    digits are left on either side. In which tensor of a pass that shows most is chance, so the
+    worst of `theirs` counts, as in `reference.trial.rounding`; over the layers of a thorough run
+    and PyTorch's samples, one side was up to 10 times as far as the other. What every sum may lose
+    comes on top.
+    """
+
+    def error(a, b):
+        largest = float(np.abs(b).max(initial=0))
+        assert np.isfinite(largest), "the float64 pass is not finite"
+        difference = float(np.abs(a - b).max(initial=0))
+        return difference / largest if largest else (np.inf if difference else 0.0)
+
+    theirs = [np.asarray(their.detach()) for their in theirs]
+    rounding = max(error(their, e) for their, e in zip(theirs, exact, strict=True))
+    for name, our, their, e in zip(names, ours, theirs, exact, strict=True):
+        assert our.shape == their.shape, f"{name}: shape {our.shape}, expected {their.shape}"
+        assert our.dtype == their.dtype, f"{name}: dtype {our.dtype}, expected {their.dtype}"
+        assert error(our, e) <= 16 * rounding + TOLERANCE[their.dtype], (
+            f"{name}: {error(our, e):.2e} from the pass in float64, torch {error(their, e):.2e} "
+            f"and at most {rounding:.2e} in any gradient"
+        )
+
+
 def assert_same_refusal(ours: Callable, theirs: Callable, *words: str) -> None:
     """Both sides raise the same type of exception; the message of `ours` has all the `words`."""
     with pytest.raises(Exception) as expected:  # noqa: PT011 -- whatever PyTorch raises
