@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 import warnings
 
@@ -100,35 +99,21 @@ def widened(value):
     return None if value is None else np.asarray(value, np.float64)
 
 
-def nudged(module, seed):
-    """A copy whose weights are all rounded once more: their last digit up, down or kept."""
-    near = copy.deepcopy(module)
-    rng = np.random.default_rng(seed)
-    for parameter in near.parameters():
-        eps = np.finfo(parameter.dtype).eps
-        last_digits = eps * rng.integers(-1, 2, parameter.shape)
-        parameter.data = parameter.data * (1 + last_digits).astype(parameter.dtype)
-        parameter.grad = None
-    return near
-
-
-def assert_same_numbers(names, ours, theirs, exact, nearby):
+def assert_same_numbers(names, ours, theirs, exact):
     """In float32 both sides against `exact()`, the same pass in float64. In float64, strictly.
 
-    But for a tensor whose sums cancel, one of ten thousand: it may differ as far as 16 times its
-    largest move under `nearby(seed)`, the same pass with weights that are rounded once more.
+    But a tensor of ten thousand is a sum that cancels, or a factor such as 1 − h² next to its zero.
+    A pass is made of numbers around 1 (gates, h, the gradients from above), and each is rounded by
+    up to eps/2: 16 eps of difference are allowed on top.
     """
     ours, theirs = list(ours), list(theirs)
     if theirs[0].dtype == torch.float32:
         assert_same_rounding(names, ours, theirs, exact())
         return
-    for i, (name, a, b) in enumerate(zip(names, ours, theirs, strict=True)):
-        try:
-            assert_parity(name, a, b)
-        except AssertionError:
-            with np.errstate(invalid="ignore"):  # ∞ − ∞
-                moves = [np.nan_to_num(np.abs(nearby(k)[i] - a), posinf=0).max() for k in range(5)]
-            assert_parity(name, a, b, tolerance=16, summands=max(moves))
+    rounding = 16 * np.finfo(np.float64).eps
+    for name, a, b in zip(names, ours, theirs, strict=True):
+        largest = float(b.detach().nan_to_num(0, 0, 0).abs().max()) if b.numel() else 0.0
+        assert_parity(name, a, b, tolerance=1, summands=1e-12 * largest + rounding)
 
 
 def distance_to_kink(module, record):
@@ -174,7 +159,6 @@ def assert_same_pass(module, x, state, grads, full_state=None, record=None):
         flatten(answers),
         flatten(expected),
         lambda: flatten(answers_of(wide, exact_record())),
-        lambda seed: flatten(answers_of(near := nudged(module, seed), near.forward(x, state))),
     )
 
     before = arrays_of(module, record), dict(enumerate(flatten([x, state, grads])))
@@ -199,7 +183,6 @@ def assert_same_pass(module, x, state, grads, full_state=None, record=None):
         ours,
         map(gradient, leaves),
         lambda: all_gradients(wide, exact_record(), widened(grads)),
-        lambda seed: all_gradients(near := nudged(module, seed), near.forward(x, state), grads),
     )
     return record
 

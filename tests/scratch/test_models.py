@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import reference.models
 from scratch import SimpleLSTM, SimpleRNN, pack_padded_sequence
 from tests.parity import TOLERANCE, assert_parity
-from tests.torch_twin import all_gradients, assert_same_numbers, flatten, nudged, to_torch, widened
+from tests.torch_twin import all_gradients, assert_same_numbers, flatten, to_torch, widened
 
 MODELS = [SimpleRNN, SimpleLSTM]
 
@@ -84,14 +84,10 @@ def test_outputs_and_gradients_match_the_twin(
         wide = model.astype(np.float64)
         return all_gradients(wide, wide.forward_from(widened(x), widened(state)), [widened(grad)])
 
-    def nearby(seed):
-        near = nudged(model, seed)
-        return all_gradients(near, near.forward_from(x, state), [grad])
-
     names = [name for name, _ in model.named_parameters()]
     expected = [x_torch.grad, *(theirs.get_parameter(name).grad for name in names)]
     ours = all_gradients(model, record, [grad])
-    assert_same_numbers(["x", *names], ours, expected, exact, nearby)
+    assert_same_numbers(["x", *names], ours, expected, exact)
 
 
 @given(models(), size, size, st.integers(0, 2**32 - 1))
