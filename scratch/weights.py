@@ -79,8 +79,8 @@ class GradWeights:
 
     def __init__(self, weights: Weights) -> None:
         self.weights = weights
-        self._grad = np.zeros_like(weights.matrix)  # (G·H, D+R+1)
-        self._grad_projection = np.zeros_like(weights.projection)  # (P, H)
+        self._grad: Array | None = None  # (G·H, D+R+1)
+        self._grad_projection = np.zeros(weights.projection.shape, weights.dtype)  # (P, H)
         self._steps: list[tuple[Array, Array]] = []
         self._columns = 0
 
@@ -98,7 +98,11 @@ class GradWeights:
             grad_z, inputs = (
                 np.concatenate(part, axis=1) for part in zip(*self._steps, strict=True)
             )
-        self._grad += grad_z @ inputs.T
+        product = grad_z @ inputs.T
+        if self._grad is None:
+            self._grad = product
+        else:
+            self._grad += product
         self._steps, self._columns = [], 0
 
     def add_projection(self, grad_h: Array, m: Array) -> None:
@@ -109,6 +113,7 @@ class GradWeights:
         """Add what was collected to the `.grad` of the parameters."""
         if self._steps:
             self._multiply()
+        assert self._grad is not None  # a run has at least one step
         weight_ih, weight_hh, *biases, weight_hr = self.weights.parameters
         D, R = self.weights.input_size, self.weights.state_size
         grad = self.weights.reorder(self._grad, self.weights.order_back)
