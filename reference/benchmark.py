@@ -23,8 +23,10 @@ from scratch import LSTM, RNN, Adam, pack_padded_sequence
 from scratch.module import Array
 from scratch.recurrent import Recurrent
 from scratch.systems import SYSTEMS, System, load_task
+from scratch.training import train_step
 from scratch.weights import GradWeights
 
+from .training import train_step as train_step_torch
 from .twin import to_torch, twin
 
 Pass = Callable[[], None]
@@ -89,16 +91,10 @@ def training_step(system: System, dtype: str) -> Work:
     their_x, their_target = to_torch(x), to_torch(target)
 
     def ours() -> None:
-        optimizer.zero_grad()
-        record = model.forward(x)
-        loss = criterion.forward(record.output, target)
-        model.backward(record, criterion.backward(loss))
-        optimizer.step()
+        train_step(model, criterion, optimizer, x, target)
 
     def theirs() -> None:
-        their_optimizer.zero_grad()
-        their_criterion(their_model(their_x), their_target).backward()
-        their_optimizer.step()
+        train_step_torch(their_model, their_criterion, their_optimizer, their_x, their_target)
 
     (layer,) = (part for _, part in model.named_modules() if isinstance(part, Recurrent))
     return Work(ours, theirs, limit(layer, [len(x)] * x.shape[1], backward=True))
