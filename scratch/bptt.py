@@ -57,10 +57,12 @@ def forward(
 ) -> Run:
     """All steps in turn. They are kept if there is a `memory` to keep them in."""
     way = slice(None, None, -1 if reverse else 1)
+    xs, hs = xs[way], hs[way]
     kept: list[AnyStep] = []
-    state: State = [array[:, :0] for array in state_0]
+    size = xs[0].shape[1]
+    state: State = [array[:, :size].copy() for array in state_0]
     with np.errstate(over="ignore"):  # e⁻ᶻ = ∞ gives σ = 0
-        for step, x in zip(kind.allocate(weights, hs[way], memory), xs[way], strict=True):
+        for step, x in zip(kind.allocate(weights, hs, memory), xs, strict=True):
             if x.shape[1] != state[0].shape[1]:
                 state = hand_over(state, x.shape[1], starting=state_0, ending=state_n)
             state = step.forward(weights, x, *state)
@@ -82,8 +84,10 @@ def backward(
     """The steps of `forward` the other way round; adds to the parameters' gradients."""
     way = slice(None, None, 1 if run.reverse else -1)
     grad_weights = GradWeights(run.weights)
-    grad_state: State = [array[:, :0] for array in grad_state_n]
-    for t in range(len(run.steps))[way]:
+    steps = range(len(run.steps))[way]
+    size = grad_xs[steps[0]].shape[1]
+    grad_state: State = [array[:, :size].copy() for array in grad_state_n]
+    for t in steps:
         size = grad_xs[t].shape[1]
         if size != grad_state[0].shape[1]:
             grad_state = hand_over(grad_state, size, starting=grad_state_n, ending=grad_state_0)

@@ -18,7 +18,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .checks import check_arrays, check_dimensions, check_grad_states, check_int, check_like
+from .checks import check_grad_states, check_size
+from .inputs import cell_state
 from .memory import Memory, columns
 from .module import Array, Module, Parameter, Seed, describe, uniform_parameter
 from .step import Step
@@ -177,10 +178,8 @@ class Cell(Module):
     def __init__(
         self, input_size: int, hidden_size: int, bias: bool, dtype: DTypeLike, rng: Seed
     ) -> None:
-        for name, size in (("input_size", input_size), ("hidden_size", hidden_size)):
-            check_int(name, size, int | np.integer)
-            if size < 0:
-                raise RuntimeError(f"{name}: expected at least 0, got {size}")
+        check_size("input_size", input_size)
+        check_size("hidden_size", hidden_size)
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.bias = bias
@@ -207,19 +206,13 @@ class Cell(Module):
         Raises TypeError for what is no array, ValueError for an array that has neither one nor two
         dimensions, RuntimeError for another size or dtype.
         """
-        name = type(self).__name__
-        check_dimensions(f"{name}: x", x, {1: "(input_size,)", 2: "(N, input_size)"})
-        batch, dtype = x.shape[:-1], self.weight_ih.dtype
-        check_like(f"{name}: x", x, (*batch, self.input_size), dtype)
-        shape = (*batch, self.hidden_size)
-        names = [f"{name}: {array}_prev" for array in self.states]
-        state = check_arrays(names, state, [shape] * len(names), dtype, cell=True)
-
+        state = cell_state(self, x, state)
         weights = Weights(CellParameters.of(self), self._kind.gate_order)
+        batched = x.ndim == 2
         x, *state = (np.array(array, ndmin=2).T for array in (x, *state))  # copies, for the record
-        h = np.empty((self.hidden_size, x.shape[1]), dtype)
+        h = np.empty((self.hidden_size, x.shape[1]), x.dtype)
         (step,) = self._kind.allocate(weights, [h], None)
-        step.weights, step.batched = weights, bool(batch)
+        step.weights, step.batched = weights, batched
         with np.errstate(over="ignore"):  # e⁻ᶻ = ∞ gives σ = 0
             step.forward(weights, x, *state)
         return step

@@ -24,6 +24,12 @@ def check_int(name: str, value: object, kinds: type | UnionType = int) -> None:
         raise TypeError(f"{name}: expected an int, got {describe(value)}")
 
 
+def check_size(name: str, value: Any) -> None:
+    check_int(name, value, int | np.integer)
+    if value < 0:
+        raise RuntimeError(f"{name}: expected at least 0, got {value}")
+
+
 def check_bool(name: str, value: object) -> None:
     if not isinstance(value, bool):
         raise TypeError(f"{name}: expected True or False, got {describe(value)}")
@@ -74,59 +80,41 @@ def check_like(
     return array
 
 
-def check_arrays(
-    names: Sequence[str],
-    value: Any,
-    shapes: Sequence[Shape],
-    dtype: np.dtype[Any],
-    cell: bool = False,
-) -> list[Array]:
-    """The arrays of a state: `value` itself if there is one name, else a pair. None is zeros.
+def check_pair(
+    names: Sequence[str], state: Any, few: type[Exception] = RuntimeError, rows: bool = False
+) -> Sequence[Any]:
+    """The entries of a state, one for each name; with one name, the state itself.
 
-    RuntimeError for another shape or dtype; of a `cell`, ValueError for an array that has neither
-    one nor two dimensions.
+    `few` for fewer entries, RuntimeError for more, TypeError for what is no tuple or list. With
+    `rows`, an array counts as a pair of rows, of the wrong kind: PyTorch's layers take the entries
+    by their index.
     """
-    if value is None:
-        return [np.zeros(shape, dtype) for shape in shapes]
-    arrays = _take_apart(names, value, indexed=not cell)
-    if cell:
-        for name, array in zip(names, arrays, strict=True):
-            check_dimensions(name, array, {1: "(hidden_size,)", 2: "(N, hidden_size)"})
-    expected = zip(names, arrays, shapes, strict=True)
-    return [check_like(name, array, shape, dtype) for name, array, shape in expected]
+    if len(names) == 1:
+        return [state]
+    expected = f"expected the pair ({', '.join(names)}), got"
+    if rows and isinstance(state, np.ndarray):
+        short = state.ndim == 0 or len(state) < len(names)
+        raise (few if short else RuntimeError)(f"{expected} {describe(state)}")
+    if not isinstance(state, tuple | list):
+        raise TypeError(f"{expected} {describe(state)}")
+    if len(state) != len(names):
+        raise (few if len(state) < len(names) else RuntimeError)(f"{expected} {len(state)} values")
+    return state
 
 
 def check_grad_states(
     names: Sequence[str], value: Any, shapes: Sequence[Shape], dtype: np.dtype[Any]
 ) -> list[Array]:
-    """The same for the gradients of a state, of which each may be None, for zeros.
+    """The gradients of a state, in its structure: each may be None, for zeros.
 
-    RuntimeError for another shape, ValueError for another dtype.
+    TypeError for what is no pair, RuntimeError for another shape, ValueError for another dtype.
     """
-    arrays = [None] * len(names) if value is None else _take_apart(names, value, indexed=False)
+    if value is None:
+        return [np.zeros(shape, dtype) for shape in shapes]
+    arrays = check_pair(names, value)
     return [
         np.zeros(shape, dtype)
         if array is None
         else check_like(name, array, shape, dtype, ValueError)
         for name, array, shape in zip(names, arrays, shapes, strict=True)
     ]
-
-
-def _take_apart(names: Sequence[str], value: Any, indexed: bool) -> Sequence[Any]:
-    """One array for each name; TypeError for what is no tuple, RuntimeError for another number.
-
-    A pair that is `indexed`, as PyTorch's layers do with their state, may look like one in an array
-    too, and is an IndexError where it has fewer entries.
-    """
-    if len(names) == 1:
-        return [value]
-    expected = f"expected the pair ({', '.join(names)}), got"
-    if indexed and isinstance(value, np.ndarray):
-        few = value.ndim == 0 or len(value) < len(names)
-        raise (IndexError if few else RuntimeError)(f"{expected} {describe(value)}")
-    if not isinstance(value, tuple | list):
-        raise TypeError(f"{expected} {describe(value)}")
-    if len(value) != len(names):
-        few = indexed and len(value) < len(names)
-        raise (IndexError if few else RuntimeError)(f"{expected} {len(value)} values")
-    return value

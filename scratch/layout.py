@@ -26,6 +26,7 @@ class PaddedLayout:
         time, batch = x.shape[:2] if self.batched else (len(x), 1)
         if self.batch_first:
             time, batch = batch, time
+        self.batch = batch
         self.shape: tuple[int, ...] = (time, batch)
         self.sizes = [batch] * time
 
@@ -65,6 +66,7 @@ class PackedLayout:
         self.batch_sizes = x.batch_sizes.copy()
         self.sorted_indices = x.sorted_indices
         self.unsorted_indices = x.unsorted_indices
+        self.batch = int(x.batch_sizes[0])
         self.shape: tuple[int, ...] = (len(x.data),)
         self.sizes = [int(size) for size in x.batch_sizes]
 

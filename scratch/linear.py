@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-import operator
 import warnings
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike
 
+from .checks import check_size
 from .module import Array, Module, Parameter, Seed, check_array, describe, uniform_parameter
 
 
 class LinearRecord(NamedTuple):
     """What `Linear.forward` computed and `Linear.backward` needs."""
 
-    input: Array  # (*, in), the array that was given
+    input: Array  # (*, in), a copy unless it is read-only, as the output of a layer's record
     weight: Array  # (out, in), a copy: a step of an optimizer does not change it
     output: Array  # (*, out)
     parameter: Parameter  # that held the weight
@@ -42,8 +42,10 @@ class Linear(Module):
         dtype: DTypeLike = np.float32,
         rng: Seed = None,
     ) -> None:
-        self.in_features = _check_size("in_features", in_features)
-        self.out_features = _check_size("out_features", out_features)
+        check_size("in_features", in_features)
+        check_size("out_features", out_features)
+        self.in_features = in_features
+        self.out_features = out_features
         if self.in_features == 0 or self.out_features == 0:
             warnings.warn(
                 f"in_features, out_features: a weight of shape ({self.out_features}, "
@@ -67,8 +69,11 @@ class Linear(Module):
 
     def forward(self, input: Array) -> LinearRecord:
         """The same pass, with what `backward` needs."""
-        output = self._compute(self._check_input(input))
-        return LinearRecord(input, self.weight.data.copy(), output, self.weight)
+        x = self._check_input(input)
+        output = self._compute(x)
+        if x.flags.writeable:
+            x = x.copy("K")  # in the same order: backward multiplies it as it lies
+        return LinearRecord(x, self.weight.data.copy(), output, self.weight)
 
     def _compute(self, x: Array) -> Array:
         order = _memory_order(x)
@@ -155,13 +160,3 @@ def _from_rows(y: Array, shape: tuple[int, ...], order: list[int]) -> Array:
     # The inverse permutation undoes .transpose(order). np.argsort takes a third of a small forward.
     inverse = sorted(order, key=order.__getitem__)
     return y.transpose(inverse)
-
-
-def _check_size(name: str, size: int) -> int:
-    try:
-        size = operator.index(size)
-    except TypeError:
-        raise TypeError(f"{name}: expected an integer, got {describe(size)}") from None
-    if size < 0:
-        raise RuntimeError(f"{name}: expected a size of at least 0, got {size}")
-    return size

@@ -8,7 +8,7 @@ NaN losses without a warning, as in PyTorch.
 from __future__ import annotations
 
 import numbers
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, NoReturn, Self
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -135,8 +135,9 @@ class CrossEntropyLoss(Module):
     def __call__(self, prediction: Array, target: Array) -> Any:
         """The loss, in the prediction's dtype: a NumPy scalar, an array for reduction="none".
 
-        `prediction`: scores (C,), (N, C) or (N, C, d1, …). `target`: class indices (int64 or
-        uint8), of that shape without C; or class probabilities (any float type), of that shape.
+        `prediction`: scores (C,), (N, C) or (N, C, d1, …). `target`: class indices (int64, or
+        uint8 without d1, …), of that shape without C; or class probabilities (any float type), of
+        that shape.
 
         Raises ValueError for an unknown reduction or another batch size, RuntimeError for another
         shape or dtype of target or weight, for label_smoothing above 1 and for ignore_index beside
@@ -192,8 +193,9 @@ class CrossEntropyLoss(Module):
         shape, axis, dtype = prediction.shape, _class_axis(prediction), prediction.real.dtype
         classes, trailing = shape[axis], (1,) * (prediction.ndim - axis - 1)
         column = (*shape[:axis], 1, *shape[axis + 1 :])  # (N, 1, d1, …)
-        weight = np.ones(classes) if self.weight is None else self.weight
-        weight = weight.astype(dtype, copy=False).reshape(classes, *trailing)  # (C, 1, …)
+        weight: Any = dtype.type(1)
+        if self.weight is not None:
+            weight = self.weight.astype(dtype, copy=False).reshape(classes, *trailing)  # (C, 1, …)
         smoothing = self._smoothing()
         if target.shape == shape:
             kept = counted = np.ones(column, dtype=bool)
@@ -203,6 +205,8 @@ class CrossEntropyLoss(Module):
             target = target.reshape(column)
             kept = target != self.ignore_index
             is_target = (target == np.arange(classes).reshape(classes, *trailing)) & kept
+            if np.count_nonzero(is_target) < np.count_nonzero(kept):
+                self._refuse_indices(target, classes)
             counted = kept if smoothing else is_target
             w = weight * is_target
             total = w.sum()
@@ -267,9 +271,10 @@ class CrossEntropyLoss(Module):
         # PyTorch takes (1,) for (): one index for one sample without a batch.
         if target.shape != expected and (prediction.ndim, target.shape) != (1, (1,)):
             raise RuntimeError(message)
-        if target.dtype not in (np.int64, np.uint8):
+        if target.dtype != np.int64 and (target.dtype != np.uint8 or prediction.ndim > 2):
+            allowed = "int64" if prediction.ndim > 2 else "int64 or uint8"
             raise RuntimeError(
-                f"target: expected class indices of dtype int64 or uint8, got {target.dtype}"
+                f"target: expected class indices of dtype {allowed}, got {target.dtype}"
             )
         self._check_weight(prediction)
         if self.weight is not None and not _same_precision(self.weight.dtype, prediction.dtype):
@@ -277,13 +282,13 @@ class CrossEntropyLoss(Module):
                 f"weight: expected the prediction's dtype {prediction.dtype}, got "
                 f"{self.weight.dtype}"
             )
-        classes = prediction.shape[axis]
+
+    def _refuse_indices(self, target: Array, classes: int) -> NoReturn:
         outside = target[(target != self.ignore_index) & ((target < 0) | (target >= classes))]
-        if outside.size:
-            raise IndexError(
-                f"target: expected class indices from 0 to {classes - 1} or ignore_index "
-                f"{self.ignore_index}, got {outside.flat[0]}"
-            )
+        raise IndexError(
+            f"target: expected class indices from 0 to {classes - 1} or ignore_index "
+            f"{self.ignore_index}, got {outside.flat[0]}"
+        )
 
     def _check_weight(self, prediction: Array) -> None:
         classes = prediction.shape[_class_axis(prediction)]

@@ -193,14 +193,14 @@ class Module:
     def load_state_dict(self, state_dict: Mapping[str, Array], strict: bool = True) -> LoadResult:
         """Copy the arrays of `state_dict` into the parameters, cast to the parameters' dtype.
 
-        Raises TypeError when it is no mapping, RuntimeError when an array has another shape or
-        kind of number or, if `strict`, when names are missing or unexpected. Everything that is
-        wrong stands in one message, and then nothing has been changed.
+        Raises TypeError when it is no mapping, RuntimeError when a value is no array or one of
+        another shape or kind of number or, if `strict`, when names are missing or unexpected.
+        Everything that is wrong stands in one message, and then nothing has been changed.
         """
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"state_dict: expected a dict of arrays, got {describe(state_dict)}")
         slots = dict(self._named_slots())
-        arrays = {name: np.asarray(value) for name, value in state_dict.items()}
+        arrays = dict(state_dict)
         result = LoadResult(
             [name for name in slots if name not in arrays],
             [name for name in arrays if name not in slots],
@@ -212,10 +212,11 @@ class Module:
         common = [name for name in slots if name in arrays]
         for name in common:
             expected, got = slots[name].data, arrays[name]
-            numeric = np.issubdtype(got.dtype, np.number)
-            if expected.shape != got.shape:
+            if not isinstance(got, np.ndarray):
+                problems.append(f"{name}: expected an array, got {describe(got)}")
+            elif expected.shape != got.shape:
                 problems.append(f"{name}: expected shape {expected.shape}, got {got.shape}")
-            elif not numeric or not np.can_cast(got.dtype, expected.dtype, "same_kind"):
+            elif not np.can_cast(got.dtype, expected.dtype, "same_kind"):
                 problems.append(f"{name}: expected {expected.dtype} numbers, got {got.dtype}")
         if problems:
             raise RuntimeError(

@@ -252,9 +252,9 @@ def _norm(a: Array, p: float) -> Any:
         raise RuntimeError(
             f"norm_type: expected p from 0 to below inf, as a gradient is empty, got {p}"
         )
-    if p == 2:
-        return np.sqrt(np.vdot(a, a).real)
     a = np.abs(a)
+    if p == 2:
+        return np.sqrt(np.vdot(a, a))
     if p == math.inf:
         return a.max()
     if p == -math.inf:

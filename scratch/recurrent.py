@@ -6,7 +6,7 @@ reads the whole output of the layer below and writes its own part of the layer's
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,20 +14,11 @@ from numpy.typing import DTypeLike
 
 from . import bptt
 from .cells import RNN_STEPS, LSTMStep, cell_shapes
-from .checks import (
-    check_arrays,
-    check_at_least,
-    check_bool,
-    check_dimensions,
-    check_dropout,
-    check_grad_states,
-    check_int,
-    check_like,
-)
-from .layout import Layout, PackedLayout, PaddedLayout
+from .checks import check_at_least, check_bool, check_dropout, check_int
+from .inputs import layer_gradients, layer_inputs
+from .layout import Layout
 from .memory import Memory, columns
 from .module import Array, Module, Parameter, Seed, describe, uniform_parameter
-from .packing import PackedSequence, check_order, check_packed, check_same_order
 from .projection import ProjectedLSTMStep
 from .weights import CellParameters, Weights
 
@@ -142,8 +133,7 @@ class Recurrent(Module):
         return self._run(x, state, self._memory)
 
     def _run(self, x: Any, state: Any, memory: Memory | None) -> Trace:
-        layout = self._check_input(x)
-        state_0 = self._check_states(check_arrays, "{}_0", state, layout)
+        layout, state_0 = layer_inputs(self, x, state)
         state_n = [np.empty_like(array) for array in state_0]
         trace = Trace(layout)
         xs = layout.split(x)
@@ -182,10 +172,13 @@ class Recurrent(Module):
         Raises TypeError for what is no array, RuntimeError for another shape or for another
         module's trace, ValueError for another dtype.
         """
-        self._check_trace(trace)
+        name = f"{type(self).__name__}: trace"
+        if not isinstance(trace, Trace):
+            raise TypeError(f"{name}: expected what forward returns, got {describe(trace)}")
+        if trace.runs["l0"].weights.parameters.weight_ih is not self.weight_ih_l0:
+            raise RuntimeError(f"{name}: expected one of this module, got that of another")
         layout = trace.layout
-        grad_hs = self._check_grad_output(trace, grad_output)
-        grad_state_n = self._check_states(check_grad_states, "grad_{}_n", grad_state, layout)
+        grad_hs, grad_state_n = layer_gradients(self, trace, grad_output, grad_state)
         grad_state_0 = [np.empty_like(array) for array in grad_state_n]
         for layer in reversed(range(self.num_layers)):
             below = self._output_size if layer else self.input_size
@@ -233,68 +226,6 @@ class Recurrent(Module):
     def _dtype(self) -> np.dtype[Any]:
         weight: Parameter = self.weight_ih_l0
         return weight.dtype
-
-    # Checks
-
-    def _check_input(self, x: Any) -> Layout:
-        name = f"{type(self).__name__}: x"
-        check_bool("bidirectional", self.bidirectional)
-        if isinstance(x, PackedSequence):
-            check_packed(name, x)
-            check_order(name, x)
-            check_dimensions(f"{name}.data", x.data, {2: "(rows, input_size)"}, RuntimeError)
-            layout: Layout = PackedLayout(x)
-            data = x.data
-        else:
-            batched = "(N, T, input_size)" if self.batch_first else "(T, N, input_size)"
-            check_dimensions(name, x, {2: "(T, input_size)", 3: batched})
-            layout = PaddedLayout(x, self.batch_first)
-            data = x
-        if data.dtype != self._dtype:
-            raise ValueError(
-                f"{name}: expected dtype {self._dtype}, got {data.dtype}. Nothing is promoted: "
-                f"convert the input, or the module with .astype(...)"
-            )
-        if data.shape[-1] != self.input_size:
-            raise RuntimeError(
-                f"{name}: expected input_size {self.input_size} as last dimension, "
-                f"got {describe(data)}"
-            )
-        if not layout.sizes:
-            raise RuntimeError(f"{name}: expected at least one time step, got {describe(data)}")
-        return layout
-
-    def _check_states(
-        self, check: Callable[..., list[Array]], form: str, state: Any, layout: Layout
-    ) -> list[Array]:
-        """The arrays of a state or its gradient, (layers · directions, N, H), in column order."""
-        runs, batch = self.num_layers * len(self._suffixes(0)), layout.sizes[0]
-        sizes = [self._state_size, self.hidden_size][: len(self.states)]
-        if state is None:
-            return [np.zeros((runs, batch, size), self._dtype) for size in sizes]
-        names = [f"{type(self).__name__}: {form.format(name)}" for name in self.states]
-        shapes = [(runs, batch, size) if layout.batched else (runs, size) for size in sizes]
-        return [layout.sort(array) for array in check(names, state, shapes, self._dtype)]
-
-    def _check_trace(self, trace: Trace) -> None:
-        name = f"{type(self).__name__}: trace"
-        if not isinstance(trace, Trace):
-            raise TypeError(f"{name}: expected what forward returns, got {describe(trace)}")
-        if trace.runs["l0"].weights.parameters.weight_ih is not self.weight_ih_l0:
-            raise RuntimeError(f"{name}: expected one of this module, got that of another")
-
-    def _check_grad_output(self, trace: Trace, grad: Any) -> Sequence[Array] | None:
-        if grad is None:
-            return None
-        name, output = f"{type(self).__name__}: grad_output", trace.output
-        if trace.layout.packed:
-            if not isinstance(grad, PackedSequence):
-                raise TypeError(f"{name}: expected a PackedSequence, got {describe(grad)}")
-            check_like(f"{name}.data", grad.data, output.data.shape, output.data.dtype, ValueError)
-            check_same_order(name, grad, output)
-        else:
-            check_like(name, grad, output.shape, output.dtype, ValueError)
-        return trace.layout.split(grad)
 
     def extra_repr(self) -> str:
         defaults = {

@@ -43,6 +43,24 @@ def assert_parity(name: str, ours, theirs, tolerance: float | None = None, summa
     )
 
 
+def assert_parity_in_float64(name: str, ours, theirs, largest: float | None = None) -> None:
+    """`assert_parity` for gradients, of which one tensor in ten thousand is no more than rounding.
+
+    Such a tensor is a sum that cancels, or a factor such as 1 − h² next to its zero. A pass is made
+    of numbers around 1 (gates, h, the gradients from above), and each is rounded by up to eps/2:
+    16 eps of difference are allowed on top. `largest` is the tensor's largest number where `theirs`
+    is only a part of it.
+    """
+    theirs = np.asarray(theirs.detach() if hasattr(theirs, "detach") else theirs)
+    assert theirs.dtype == np.float64, f"{name}: dtype {theirs.dtype}, expected float64"
+    if largest is None:
+        largest = np.abs(theirs, where=np.isfinite(theirs), out=np.zeros(theirs.shape)).max(
+            initial=0
+        )
+    allowed = TOLERANCE[theirs.dtype] * largest + 16 * np.finfo(np.float64).eps
+    assert_parity(name, ours, theirs, tolerance=1, summands=allowed)
+
+
 def assert_same_rounding(names, ours, theirs, exact) -> None:
     """`ours` are no further from `exact`, the same numbers in float64, than 16 times `theirs`.
 

@@ -11,7 +11,7 @@ from torch.nn.utils import rnn as torch_packing
 
 from scratch.cells import LSTMCell, RNNCell
 from scratch.packing import PackedSequence
-from tests.parity import assert_parity, assert_same_rounding
+from tests.parity import assert_parity_in_float64, assert_same_rounding
 
 ONLY_OURS = {"dtype", "rng", "unknown"}
 
@@ -100,20 +100,13 @@ def widened(value):
 
 
 def assert_same_numbers(names, ours, theirs, exact):
-    """In float32 both sides against `exact()`, the same pass in float64. In float64, strictly.
-
-    But a tensor of ten thousand is a sum that cancels, or a factor such as 1 − h² next to its zero.
-    A pass is made of numbers around 1 (gates, h, the gradients from above), and each is rounded by
-    up to eps/2: 16 eps of difference are allowed on top.
-    """
+    """In float32 both sides against `exact()`, the same pass in float64. In float64, directly."""
     ours, theirs = list(ours), list(theirs)
     if theirs[0].dtype == torch.float32:
         assert_same_rounding(names, ours, theirs, exact())
         return
-    rounding = 16 * np.finfo(np.float64).eps
     for name, a, b in zip(names, ours, theirs, strict=True):
-        largest = float(b.detach().nan_to_num(0, 0, 0).abs().max()) if b.numel() else 0.0
-        assert_parity(name, a, b, tolerance=1, summands=1e-12 * largest + rounding)
+        assert_parity_in_float64(name, a, b)
 
 
 def distance_to_kink(module, record):

@@ -339,7 +339,8 @@ CE_REFUSALS = [
     # dtypes
     ({}, Z(()), indices(), ["target", "float", "int64"]),
     ({}, Z(2, 3), indices(2, 3), ["target", "float", "int64"]),
-    ({}, Z(2, 3), indices(2, dtype=torch.int32), ["target", "int64", "int32"]),
+    ({}, Z(2, 3), indices(2, dtype=torch.int32), ["target", "int64 or uint8", "int32"]),
+    ({}, Z(2, 3, 4), indices(2, 4, dtype=torch.uint8), ["target", "int64, got uint8"]),
     ({}, Z(2, 3), indices(2, dtype=torch.bool), ["target", "int64", "bool"]),
     ({}, Z(2, 3), indices(2, dtype=torch.float32), ["target", "int64", "float32"]),
     ({}, Z(2, 3), indices(2, 3, dtype=torch.complex64), ["target", "float", "complex64"]),

@@ -178,7 +178,6 @@ def test_what_is_no_state(state):
         np.zeros((3, 2), np.complex128),
         np.array([["a"] * 2] * 3),
         np.full((3, 2), None),
-        np.zeros((3, 2), bool),
     ],
 )
 def test_numbers_that_do_not_fit_are_refused(array):
@@ -188,6 +187,25 @@ def test_numbers_that_do_not_fit_are_refused(array):
     with pytest.raises(RuntimeError, match=r"weight_ih: expected float32 numbers, got "):
         module.load_state_dict(state)
     assert_unchanged(module, before)
+
+
+@pytest.mark.parametrize("value", [[[0.0] * 2] * 3, [[1.0], [1.0, 2.0]], None, "weights", 1.0])
+def test_values_that_are_no_arrays_are_refused(value):
+    module, theirs = RNNCell(2, 3, bias=False, rng=0), torch.nn.RNNCell(2, 3, bias=False)
+    before, state = arrays(module), {"weight_hh": np.ones((3, 3), np.float32), "weight_ih": value}
+    assert_same_refusal(
+        lambda: module.load_state_dict(state),
+        lambda: theirs.load_state_dict(state | {"weight_hh": torch.ones(3, 3)}),
+        "weight_ih: expected an array, got",
+    )
+    assert_unchanged(module, before)
+
+
+def test_truth_values_are_loaded_as_zero_and_one():
+    module = RNNCell(2, 3, bias=False, rng=0)
+    module.load_state_dict({"weight_ih": np.eye(3, 2) > 0, "weight_hh": np.eye(3, dtype=np.int8)})
+    np.testing.assert_array_equal(module.weight_ih.data, np.eye(3, 2, dtype=np.float32))
+    np.testing.assert_array_equal(module.weight_hh.data, np.eye(3, dtype=np.float32))
 
 
 # Modes and gradients

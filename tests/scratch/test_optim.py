@@ -549,6 +549,8 @@ def test_clipping_one_parameter_complex_ones_and_one_twice():
     parameter = Parameter(np.zeros(2, complex))
     parameter.grad = np.array([3 + 4j, 0])
     assert clip_grad_norm_(parameter, 1.0) == 5
+    for infinite in (complex(np.inf, 0), complex(1, np.inf), complex(np.inf, np.nan)):
+        assert_same_clipping([[infinite, 1]], [np.complex128], 1.0)
     assert_parity("gradient", parameter.grad.imag, np.array([0.8, 0]), 1e-6)
 
 

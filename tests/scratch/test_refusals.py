@@ -5,6 +5,8 @@ The messages name the argument, what was expected and what came.
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -296,6 +298,31 @@ def test_states_of_an_lstm_that_are_no_pair():
         assert_call_refused("LSTM", LSTM(2, 3), zeros(5, 4, 2), state, *words)
     for state in [h, zeros(2, 4, 3), zeros(4, 3), zeros(), 5]:
         assert_call_refused("LSTM", LSTM(2, 3), zeros(5, 4, 2), state, "pair", "h_0", "c_0")
+
+
+@pytest.mark.parametrize("kind", MODULES)
+def test_of_two_mistakes_the_one_is_refused_that_torch_refuses(kind):
+    module = MODULES[kind](2, 3)
+    theirs, x_shape = torch_twin(module), (4, 2) if kind in CELLS else (5, 4, 2)
+    h_shape = (4, 3) if kind in CELLS else (1, 4, 3)
+    for x, h in itertools.product(wrong_arrays(*x_shape), wrong_arrays(*h_shape)):
+        pairs = [(zeros(*h_shape), h), (h, zeros(*h_shape)), (h, h)]
+        for state in pairs if "LSTM" in kind else [h]:
+            words = [type(module).__name__, "expected", "got"]
+            assert_same_refusal(
+                lambda x=x, state=state: module(x, state),
+                lambda x=x, state=state: theirs(tensors(x), tensors(state)),
+                *words,
+            )
+
+
+def wrong_arrays(*shape):
+    """Of another number of dimensions, of another size, of another dtype, or of two of these."""
+    *others, features = shape
+    for wrong in [(), (1, 1, *shape), (*others, features + 1)]:
+        yield zeros(*wrong)
+        yield zeros(*wrong, dtype=np.float64)
+    yield zeros(*shape, dtype=np.float64)
 
 
 @pytest.mark.parametrize("bidirectional", [0, 1, None, "yes"])
