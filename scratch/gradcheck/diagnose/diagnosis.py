@@ -274,7 +274,10 @@ class Diagnosis:
             causes = [c for n in names if (c := best.causes[n]) is not None]
             cause = causes[0]
             if cause.factor is not None:
-                cause = name_factor(cause, names[0], best.world.mistakes, self)
+                mistakes = best.world.mistakes
+                cause = name_factor(
+                    cause, names[0], mistakes, self.subject, self.anatomy, self.fresh
+                )
             claimed = "what was claimed" if not best.world.mistakes else (
                 "what was claimed, once the mistake above is taken into account"
             )  # fmt: skip

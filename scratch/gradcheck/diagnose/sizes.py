@@ -6,18 +6,21 @@ inputs of another size.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .. import judges, structure
 from ..subject import ModuleRaised, NotCheckable, Subject
+from .anatomy import Anatomy
 from .causes import Cause
 from .mistakes import Mistake
+from .worlds import Simulation
 
-if TYPE_CHECKING:
-    from .diagnosis import Diagnosis
+# The module simulated on inputs of other sizes, and what it claims there; None where it cannot be.
+Elsewhere = Callable[[], tuple[Simulation, dict[str, Any]] | None]
 
 NEAR = 1e-7
 
@@ -67,11 +70,15 @@ MEANING = {
 
 
 def name_factor(
-    cause: Cause, tensor: str, mistakes: tuple[Mistake, ...], diagnosis: Diagnosis
+    cause: Cause,
+    tensor: str,
+    mistakes: tuple[Mistake, ...],
+    subject: Subject,
+    anatomy: Anatomy | None,
+    elsewhere: Elsewhere,
 ) -> Cause:
     """The cause with the factor's meaning, where it has one."""
     assert cause.factor is not None
-    subject, anatomy = diagnosis.subject, diagnosis.anatomy
     leaves = dict(zip(subject.input_names, structure.leaves(subject.inputs), strict=False))
     axes = None
     if anatomy is not None:
@@ -81,7 +88,7 @@ def name_factor(
         return cause
     tested = ""
     if words != ["−1"]:
-        again = factor_elsewhere(tensor, mistakes, diagnosis)
+        again = factor_elsewhere(tensor, mistakes, subject, elsewhere)
         if again is not None:
             factor, other = again
             kept = [word for word in words if word in readings(factor, sizes(other, axes))]
@@ -99,11 +106,10 @@ def name_factor(
 
 
 def factor_elsewhere(
-    tensor: str, mistakes: tuple[Mistake, ...], diagnosis: Diagnosis
+    tensor: str, mistakes: tuple[Mistake, ...], subject: Subject, elsewhere: Elsewhere
 ) -> tuple[float, dict[str, Any]] | None:
     """The factor of a tensor's gradient on inputs of other sizes, and these inputs."""
-    subject = diagnosis.subject
-    fresh = diagnosis.fresh()
+    fresh = elsewhere()
     if fresh is not None:
         simulation, claimed = fresh
         true, inputs = simulation.world(*mistakes).grads[tensor], simulation.inputs
