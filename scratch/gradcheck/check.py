@@ -196,6 +196,12 @@ def _notes(subject: Subject, truth: judges.Truth, rows: tuple[Row, ...]) -> Iter
     kinks = sum(row.kinks for row in rows)
     if kinks:
         yield f"{kinks} entries are at a kink, where there is no derivative, and were not judged"
+    arrays = [name for name in subject.plain_arrays if name not in subject.parameters]
+    if arrays:
+        words = "is an array and no Parameter: its gradient is"
+        if len(arrays) > 1:
+            words = "are arrays and no Parameters: their gradients are"
+        yield f"{', '.join(arrays)} {words} not checked"
     unchecked = [n for n in subject.input_names if n not in subject.checked_inputs]
     if unchecked:
         yield f"no gradient is expected of {', '.join(unchecked)}"

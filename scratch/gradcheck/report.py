@@ -86,9 +86,10 @@ class GradientReport:
 
     def __str__(self) -> str:
         wrong = sum(not row.ok for row in self.rows)
-        verdict = f"right: {len(self.rows)} gradients" if self.ok else "WRONG"
+        count = f"{len(self.rows)} gradient{'s' * (len(self.rows) != 1)}"
+        verdict = f"right: {count}" if self.ok else "WRONG"
         if wrong:
-            verdict += f": {wrong} of {len(self.rows)} gradients"
+            verdict += f": {wrong} of {count}"
         lines = [
             f"{self.subject}: {verdict}",
             f"judge: {self.judge}, relative tolerance {self.tolerance:.0e}",

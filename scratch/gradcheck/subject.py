@@ -226,6 +226,18 @@ class Subject:
         found = dict(zip(self.checked_inputs, structure.leaves(inputs), strict=False))
         return found | {name: p.data for name, p in self._named_parameters(module)}
 
+    @property
+    def plain_arrays(self) -> list[str]:
+        """The attributes that are arrays of floats, in the module and the modules below it."""
+        module = self.original
+        modules = module.named_modules() if hasattr(module, "named_modules") else [("", module)]
+        return [
+            f"{prefix}.{name}" if prefix else name
+            for prefix, part in modules
+            for name, value in vars(part).items()
+            if isinstance(value, np.ndarray) and np.issubdtype(value.dtype, np.inexact)
+        ]
+
     @staticmethod
     def _named_parameters(module: Any) -> list[tuple[str, Any]]:
         if hasattr(module, "named_parameters"):

@@ -69,7 +69,13 @@ def explain(
     if claimed.shape != wanted.shape:
         return _shape(claimed, wanted, context)
     if not np.isfinite(claimed).all():
-        return Cause("not finite", "the gradient of {} has infinite or NaN entries", "", 0.0)
+        return Cause(
+            "not finite",
+            "the gradient of {} has infinite or NaN entries",
+            "a division by zero, a logarithm or root of a number that is not positive, an exp "
+            "that overflows, or memory that was never filled (np.empty)",
+            0.0,
+        )
     if fits(claimed, wanted, context):
         return Cause(RIGHT, "", "", error(claimed, wanted))
     tried = (
@@ -152,9 +158,10 @@ def _factor(claimed: Array, wanted: Array, context: Context) -> Cause | None:
     nothing = np.abs(wanted).max(initial=0) <= context.floor  # a factor of what is rounding
     if wanted.size < 2 or c == 0 or nothing or not fits(claimed / c, wanted, context):
         return None
+    number = f"{c:.6g}" if abs(c - 1) > 1e-5 else f"1 {'−' if c < 1 else '+'} {abs(c - 1):.2g}"
     return Cause(
-        f"factor {c:.6g}",
-        f"the gradient of {{}} is {c:.6g} times what it should be",
+        f"factor {number}",
+        f"the gradient of {{}} is {number} times what it should be",
         "the factors in its line, and whether it is summed and scaled once",
         error(claimed / c, wanted),
         c,

@@ -213,7 +213,7 @@ def _slopes(kind: str) -> list[Mistake]:
                 f"local derivative of {what}: {words[instead]}",
                 f"the line that takes the gradient of {what} through its activation",
                 {f"slope of {gate}": instead for gate in gates},
-                alone=instead in ("1 − a", "of the step before", "of ReLU"),
+                alone=instead in ("of the step before", "of ReLU"),
             )
             for instead in words
             if instead in written

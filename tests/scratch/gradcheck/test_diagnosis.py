@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scratch import LSTM, RNN, LSTMCell, Module, RNNCell, SimpleLSTM, check_gradients
+from scratch import (
+    LSTM,
+    RNN,
+    LSTMCell,
+    Module,
+    Parameter,
+    RNNCell,
+    SimpleLSTM,
+    check_gradients,
+)
 from scratch.gradcheck import check
 from scratch.gradcheck.diagnose import anatomy, trace
 from scratch.gradcheck.diagnose.worlds import Simulation
@@ -182,3 +191,36 @@ def test_the_first_wrong_value_is_named(line, instead, right, wrong, tmp_path):
     assert found.first_wrong.step == 3, "the last step is the first that backward computes"
     lines = source.splitlines()
     assert found.last_right.variable in lines[found.last_right.line - 1]
+
+
+class Scaled(Module):
+    """x Wᵀ + b, of which only b is a Parameter, and its gradient scaled."""
+
+    def __init__(self, scale):
+        self.W, self.b, self.scale = np.eye(2, 3), Parameter(np.ones(2)), scale
+
+    def __call__(self, x):
+        return x @ self.W.T + self.b.data
+
+    def forward(self, x):
+        return x
+
+    def backward(self, x, grad_output):
+        self.b.add_grad(self.scale * grad_output.sum(axis=0))
+        return grad_output @ self.W
+
+
+def test_an_array_that_is_no_parameter_is_named():
+    report = check_gradients(Scaled(1.0), np.ones((4, 3)))
+    assert report.ok, report
+    assert "W is an array and no Parameter: its gradient is not checked" in str(report)
+
+
+def test_nan_is_one_finding():
+    report = check_gradients(Scaled(np.nan), np.ones((4, 3)))
+    assert [finding.name for finding in report.findings] == ["not finite"], report
+
+
+def test_a_factor_next_to_one_is_told_from_one():
+    report = check_gradients(Scaled(1 + 1e-8), np.ones((4, 3)))
+    assert "b is 1 + 1e-08 times what it should be" in str(report), report

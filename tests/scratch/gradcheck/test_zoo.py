@@ -8,6 +8,7 @@ import pytest
 
 from scratch import check_gradients
 from tests.scratch.gradcheck.students import GatewiseLSTM, JointLSTM, StudentLSTMCell, StudentRNN
+from tests.scratch.gradcheck.students import JointLSTM
 from tests.scratch.gradcheck.zoo import JOINT, ZOO, make, plant, subclasses
 
 CLASSES = [JointLSTM, GatewiseLSTM, StudentRNN, StudentLSTMCell]
@@ -65,3 +66,16 @@ def test_two_mistakes_do_not_hide_each_other():
     # What cannot be told apart (both carries missing, one mistake inside another's range) is less
     # than a third.
     assert named >= 7, named
+
+
+@pytest.mark.parametrize(
+    ("line", "instead", "gate"),
+    [
+        ("dzg = dg * (1 - g**2)", "dzg = dg * (1 - g)", "g"),
+        ("dzi = di * i * (1 - i)", "dzi = di * (1 - i)", "i"),
+    ],
+)
+def test_a_slip_in_a_derivative_does_not_hide_a_missing_carry(line, instead, gate):
+    report = check(plant(JointLSTM, (line, instead), ("dc_next = dc * f", "pass")))
+    names = {finding.name for finding in report.findings}
+    assert {"missing carry of c", f"local derivative of gate {gate}"} <= names, report
