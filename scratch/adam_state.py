@@ -76,6 +76,8 @@ class Slot:
     def check(self) -> None:
         """Refuse a gradient that does not fit, or a parameter that is no longer what it was."""
         data, grad = self.parameter.data, self.parameter.grad
+        if grad is not None and isinstance(data, np.ndarray) and not data.flags.writeable:
+            raise RuntimeError("Parameter.data: expected an array that can be changed")
         for name, array in (("Parameter.data", data), ("Parameter.grad", grad)):
             if array is None:
                 continue
@@ -128,7 +130,8 @@ def check_names(state: dict[str, Array], parameters: int) -> None:
         for i in range(parameters):
             names = {f"{i}.{name}" for name in ("step", *moments(bool(state["amsgrad"].any())))}
             required |= names if names & state.keys() else set()
-    missing, unexpected = sorted(required - state.keys()), sorted(state.keys() - required)
+    missing = sorted(required - state.keys())
+    unexpected = sorted(state.keys() - required, key=str)
     if missing or unexpected:
         raise KeyError(f"state_dict: missing: {missing}, unexpected: {unexpected}")
 

@@ -59,15 +59,13 @@ def forward(
     way = slice(None, None, -1 if reverse else 1)
     xs, hs = xs[way], hs[way]
     kept: list[AnyStep] = []
-    size = xs[0].shape[1]
-    state: State = [array[:, :size].copy() for array in state_0]
-    with np.errstate(over="ignore"):  # e⁻ᶻ = ∞ gives σ = 0
-        for step, x in zip(kind.allocate(weights, hs, memory), xs, strict=True):
-            if x.shape[1] != state[0].shape[1]:
-                state = hand_over(state, x.shape[1], starting=state_0, ending=state_n)
-            state = step.forward(weights, x, *state)
-            if memory is not None:
-                kept.append(step)
+    state: State = [array[:, : xs[0].shape[1]].copy() for array in state_0]  # c_prev is kept
+    for step, x in zip(kind.allocate(weights, hs, memory), xs, strict=True):
+        if x.shape[1] != state[0].shape[1]:
+            state = hand_over(state, x.shape[1], starting=state_0, ending=state_n)
+        state = step.forward(weights, x, *state)
+        if memory is not None:
+            kept.append(step)
     hand_over(state, 0, starting=state_0, ending=state_n)
     return Run(kept[way], weights, reverse, packed)
 
@@ -85,8 +83,7 @@ def backward(
     way = slice(None, None, 1 if run.reverse else -1)
     grad_weights = GradWeights(run.weights)
     steps = range(len(run.steps))[way]
-    size = grad_xs[steps[0]].shape[1]
-    grad_state: State = [array[:, :size].copy() for array in grad_state_n]
+    grad_state: State = [array[:, : grad_xs[steps[0]].shape[1]] for array in grad_state_n]
     for t in steps:
         size = grad_xs[t].shape[1]
         if size != grad_state[0].shape[1]:

@@ -21,7 +21,7 @@ from numpy.typing import DTypeLike
 from .checks import check_grad_states, check_size
 from .inputs import cell_state
 from .memory import Memory, columns
-from .module import Array, Module, Parameter, Seed, describe, uniform_parameter
+from .module import Array, Module, Parameter, Seed, describe, uniform_parameter, without_warnings
 from .step import Step
 from .weights import CellParameters, GradWeights, Weights
 
@@ -41,7 +41,7 @@ class RNNStep(Step):
         self, weights: Weights, grad_weights: GradWeights, grad_h: Array
     ) -> tuple[Array, Array]:
         # h = φ(z):                  ∂h/∂z = φ′(z)
-        grad_z = grad_h * self.derivative(self._h)
+        grad_z = self.grad_of_activation(grad_h, self._h)
         # z = W [x; h_prev; 1]:      ∂z/∂W = [x; h_prev; 1]ᵀ   ∂z/∂[x; h_prev; 1] = Wᵀ
         grad_weights.add(grad_z, self._inputs)
         return weights.split(weights.transposed @ grad_z)
@@ -52,9 +52,10 @@ class RNNStep(Step):
         np.tanh(z, out=z)
 
     @staticmethod
-    def derivative(h: Array) -> Array:
+    def grad_of_activation(grad_h: Array, h: Array) -> Array:
         # φ′(z) = 1 − tanh²(z) = 1 − h²
-        return 1 - h * h
+        grad_z: Array = grad_h * (1 - h * h)
+        return grad_z
 
 
 class ReLUStep(RNNStep):
@@ -66,9 +67,10 @@ class ReLUStep(RNNStep):
         np.maximum(z, 0, out=z)
 
     @staticmethod
-    def derivative(h: Array) -> Array:
+    def grad_of_activation(grad_h: Array, h: Array) -> Array:
         # φ′(z) = 0 where h ≤ 0, else 1: as in PyTorch, 0 at the kink and 1 for NaN
-        return ~(h <= 0)
+        grad_z: Array = np.where(h <= 0, grad_h.dtype.type(0), grad_h)
+        return grad_z
 
 
 RNN_STEPS: dict[str, type[RNNStep]] = {"tanh": RNNStep, "relu": ReLUStep}
@@ -85,7 +87,7 @@ class LSTMStep(Step):
         *("x", "h_prev", "c_prev", "i", "f", "g", "o", "c", "tanh_c", "h"),
     )
     # Parameters hold the gates as i, f, g, o. Inside, the three σ lie side by side: i, f, o, g.
-    gate_order = (0, 1, 3, 2)
+    gate_order = (0, 1, 3, 2)  # its own inverse
 
     _z: Array  # (4H, N)     before and, in place, after σ and tanh: i, f, o, g
     _i: Array  # (H, N)      its rows by gate
@@ -106,7 +108,7 @@ class LSTMStep(Step):
 
         # z = W [x; h_prev; 1]
         np.matmul(weights.matrix, self._inputs, out=z)
-        # i, f, o = σ(z) = 1 / (1 + e⁻ᶻ)
+        # i, f, o = σ(z) = 1 / (1 + e⁻ᶻ), which is 0 for e⁻ᶻ = ∞
         np.negative(ifo, out=ifo)
         np.exp(ifo, out=ifo)
         ifo += 1
@@ -198,25 +200,27 @@ class Cell(Module):
         step = self.forward(x, state)
         return self._samples_first(step, [getattr(step, f"_{name}") for name in self.states])
 
+    @without_warnings
     def forward(self, x: Array, state: Any = None) -> Any:
         """The same step with all that it computed.
 
         x: (N, input_size) or (input_size,). state: h, or (h, c), each (N, hidden_size) or
         (hidden_size,); zeros if it is None.
         Raises TypeError for what is no array, ValueError for an array that has neither one nor two
-        dimensions, RuntimeError for another size or dtype.
+        dimensions, RuntimeError for another size or dtype; for a tuple that is no pair (h, c)
+        RuntimeError, or IndexError for half of one beside unbatched x.
         """
         state = cell_state(self, x, state)
         weights = Weights(CellParameters.of(self), self._kind.gate_order)
         batched = x.ndim == 2
-        x, *state = (np.array(array, ndmin=2).T for array in (x, *state))  # copies, for the record
+        x, *state = (np.array(array, ndmin=2).T for array in (x, *state))  # copies: c_prev is kept
         h = np.empty((self.hidden_size, x.shape[1]), x.dtype)
         (step,) = self._kind.allocate(weights, [h], None)
         step.weights, step.batched = weights, batched
-        with np.errstate(over="ignore"):  # e⁻ᶻ = ∞ gives σ = 0
-            step.forward(weights, x, *state)
+        step.forward(weights, x, *state)
         return step
 
+    @without_warnings
     def backward(self, step: Any, grad_state: Any) -> tuple[Array, Any]:
         """The gradients of x and of the state before, given that of the state after.
 
@@ -227,8 +231,8 @@ class Cell(Module):
         name = type(self).__name__
         if not isinstance(step, self._kind):
             raise TypeError(f"{name}: step: expected what forward returns, got {describe(step)}")
-        if step.weights.parameters.weight_ih is not self.weight_ih:
-            raise RuntimeError(f"{name}: step: expected one of this cell, got that of another")
+        if step.weights.parameters != CellParameters.of(self):
+            raise RuntimeError(f"{name}: step: expected one of this cell's parameters, got another")
         shape = step.h.shape if step.batched else step.h.shape[1:]
         names = [f"{name}: grad_{state}" for state in self.states]
         grads = check_grad_states(names, grad_state, [shape] * len(names), step.h.dtype)
@@ -298,7 +302,7 @@ class LSTMCell(Cell):
     weight_ih: (4H, input_size), weight_hh: (4H, H), bias_ih and bias_hh: (4H,), H = hidden_size,
     the gates in the order i, f, g, o; drawn uniformly within ±1/√H by `rng`, a seed or a generator.
 
-        step = cell.forward(x, (h_prev, c_prev))             # x, h_prev, c_prev, i, f, g, o, c, h
+        step = cell.forward(x, (h_prev, c_prev))  # x, h_prev, c_prev, i, f, g, o, c, tanh_c, h
         grad_x, (grad_h_prev, grad_c_prev) = cell.backward(step, (grad_h, grad_c))
     """
 

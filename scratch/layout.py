@@ -7,7 +7,8 @@ equally long, or a `PackedSequence`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -63,9 +64,8 @@ class PackedLayout:
     batched = True
 
     def __init__(self, x: PackedSequence) -> None:
-        self.batch_sizes = x.batch_sizes.copy()
-        self.sorted_indices = x.sorted_indices
-        self.unsorted_indices = x.unsorted_indices
+        self.order = _copies(x[1:])  # batch_sizes, sorted_indices, unsorted_indices
+        _, self.sorted_indices, self.unsorted_indices = self.order
         self.batch = int(x.batch_sizes[0])
         self.shape: tuple[int, ...] = (len(x.data),)
         self.sizes = [int(size) for size in x.batch_sizes]
@@ -79,13 +79,17 @@ class PackedLayout:
 
     def join(self, steps: Sequence[Array]) -> PackedSequence:
         rows = np.concatenate([step.T for step in steps])
-        return PackedSequence(rows, self.batch_sizes, self.sorted_indices, self.unsorted_indices)
+        return PackedSequence(rows, *_copies(self.order))
 
     def sort(self, state: Array) -> Array:
         return state if self.sorted_indices is None else state[:, self.sorted_indices]
 
     def unsort(self, state: Array) -> Array:
         return state if self.unsorted_indices is None else state[:, self.unsorted_indices]
+
+
+def _copies(arrays: Iterable[Any]) -> list[Any]:
+    return [None if array is None else array.copy() for array in arrays]
 
 
 Layout = PaddedLayout | PackedLayout

@@ -10,14 +10,23 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from .checks import check_size
-from .module import Array, Module, Parameter, Seed, check_array, describe, uniform_parameter
+from .module import (
+    Array,
+    Module,
+    Parameter,
+    Seed,
+    check_array,
+    check_record,
+    uniform_parameter,
+    without_warnings,
+)
 
 
 class LinearRecord(NamedTuple):
     """What `Linear.forward` computed and `Linear.backward` needs."""
 
-    input: Array  # (*, in), a copy unless it is read-only, as the output of a layer's record
-    weight: Array  # (out, in), a copy: a step of an optimizer does not change it
+    input: Array  # (*, in), a copy
+    weight: Array  # (out, in), a copy
     output: Array  # (*, out)
     parameter: Parameter  # that held the weight
 
@@ -70,11 +79,10 @@ class Linear(Module):
     def forward(self, input: Array) -> LinearRecord:
         """The same pass, with what `backward` needs."""
         x = self._check_input(input)
-        output = self._compute(x)
-        if x.flags.writeable:
-            x = x.copy("K")  # in the same order: backward multiplies it as it lies
-        return LinearRecord(x, self.weight.data.copy(), output, self.weight)
+        kept = x.copy("K")  # in the same order: backward multiplies it as it lies
+        return LinearRecord(kept, self.weight.data.copy(), self._compute(x), self.weight)
 
+    @without_warnings
     def _compute(self, x: Array) -> Array:
         order = _memory_order(x)
         x_rows = _as_rows(x.transpose(order))  # (…, rows, in)
@@ -84,6 +92,7 @@ class Linear(Module):
             y += self.bias.data
         return _from_rows(y, x.shape, order)
 
+    @without_warnings
     def backward(self, record: LinearRecord, grad_output: Array | None) -> Array:
         """Add to the gradients of `weight` and `bias`; return the gradient of the input.
 
@@ -91,8 +100,7 @@ class Linear(Module):
         the one that `forward` used. Raises TypeError for what is no record or no array,
         RuntimeError for another shape or another module's record, ValueError for another dtype.
         """
-        if not isinstance(record, LinearRecord):
-            raise TypeError(f"record: expected what forward returns, got {describe(record)}")
+        check_record(record, LinearRecord)
         x, weight, output, parameter = record
         if parameter is not self.weight:
             raise RuntimeError("record: expected one of this module, got that of another")
@@ -105,7 +113,7 @@ class Linear(Module):
             )
         order = _memory_order(x)
         x_rows = _as_rows(x.transpose(order))  # (…, rows, in)
-        grad_y = grad_output.transpose(order).reshape(*x_rows.shape[:-1], self.out_features)
+        grad_y = grad_output.transpose(order).reshape(*x_rows.shape[:-1], len(weight))
         # y = x Wᵀ + b  ⇒  grad_W = grad_yᵀ x,  grad_b = Σ_rows grad_y,  grad_x = grad_y W
         grad_weight = grad_y.swapaxes(-1, -2) @ x_rows  # (…, out, in)
         if grad_weight.ndim > 2:

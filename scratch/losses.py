@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, NoReturn, Self
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .module import Array, Module, check_array, describe
+from .module import Array, Module, check_array, check_record, describe, without_warnings
 
 
 class MSELossRecord(NamedTuple):
@@ -46,19 +46,20 @@ class MSELoss(Module):
         """
         return self.forward(prediction, target).value
 
+    @without_warnings
     def forward(self, prediction: Array, target: Array) -> MSELossRecord:
         """The same pass, with what `backward` needs."""
         self._check(prediction, target)
-        with np.errstate(all="ignore"):
-            # d = prediction − target
-            d = np.asarray(prediction - target)
-            # value = d²  ("none"),  Σ d²  ("sum"),  1/n Σ d²  ("mean")
-            n = d.dtype.type(d.size)
-            value = d * d if self.reduction == "none" else d.reshape(-1) @ d.reshape(-1)
-            if self.reduction == "mean":
-                value = value / n
+        # d = prediction − target
+        d = np.asarray(prediction - target)
+        # value = d²  ("none"),  Σ d²  ("sum"),  1/n Σ d²  ("mean")
+        n = d.dtype.type(d.size)
+        value = d * d if self.reduction == "none" else d.reshape(-1) @ d.reshape(-1)
+        if self.reduction == "mean":
+            value = value / n
         return MSELossRecord(d, value, self.reduction)
 
+    @without_warnings
     def backward(self, record: MSELossRecord, grad_loss: Any = 1) -> Array:
         """The gradient of the prediction, in its shape and dtype.
 
@@ -66,6 +67,7 @@ class MSELoss(Module):
         which stands for every entry of a value that is an array. `None` means zero. Raises
         RuntimeError for another shape, ValueError for another dtype.
         """
+        check_record(record, MSELossRecord)
         d, value, reduction = record
         grad_loss = _grad_of_value(grad_loss, value, d.dtype)
         # value = 1/n Σ d²:              ∂value/∂(Σ d²) = 1/n
@@ -146,24 +148,25 @@ class CrossEntropyLoss(Module):
         """
         return self.forward(prediction, target).value
 
+    @without_warnings
     def forward(self, prediction: Array, target: Array) -> CrossEntropyRecord:
         """The same pass, with what `backward` needs."""
         self._check(prediction, target)
         axis = _class_axis(prediction)
         w, counted, kept, total = self._weigh(prediction, target)
-        with np.errstate(all="ignore"):
-            # log_p_c = z_c − log Σ_k exp z_k, with z moved down by its largest real part
-            z = prediction - prediction.real.max(axis, keepdims=True, initial=-np.inf)
-            log_p = z - np.log(np.exp(z).sum(axis, keepdims=True))
-            # loss = −Σ_c w_c log_p_c. What is not counted is left out and not multiplied by zero,
-            # because log_p may be −∞ there.
-            loss = (w * -log_p).sum(axis, where=counted)  # (N, d1, …)
-            # value = loss  ("none"),  Σ loss  ("sum"),  1/total Σ loss  ("mean")
-            value = loss if self.reduction == "none" else loss.sum()
-            if self.reduction == "mean":
-                value = value / prediction.dtype.type(total)
+        # log_p_c = z_c − log Σ_k exp z_k, with z moved down by its largest real part
+        z = prediction - prediction.real.max(axis, keepdims=True, initial=-np.inf)
+        log_p = z - np.log(np.exp(z).sum(axis, keepdims=True))
+        # loss = −Σ_c w_c log_p_c. What is not counted is left out and not multiplied by zero,
+        # because log_p may be −∞ there.
+        loss = (w * -log_p).sum(axis, where=counted)  # (N, d1, …)
+        # value = loss  ("none"),  Σ loss  ("sum"),  1/total Σ loss  ("mean")
+        value = loss if self.reduction == "none" else loss.sum()
+        if self.reduction == "mean":
+            value = value / prediction.dtype.type(total)
         return CrossEntropyRecord(log_p, w, kept, total, value, self.reduction)
 
+    @without_warnings
     def backward(self, record: CrossEntropyRecord, grad_loss: Any = 1) -> Array:
         """The gradient of the prediction, in its shape and dtype.
 
@@ -171,21 +174,21 @@ class CrossEntropyLoss(Module):
         which stands for every entry of a value that is an array. `None` means zero. Raises
         RuntimeError for another shape, ValueError for another dtype.
         """
+        check_record(record, CrossEntropyRecord)
         log_p, w, kept, total, value, reduction = record
         axis = _class_axis(log_p)
         grad_loss = _grad_of_value(grad_loss, value, log_p.dtype)
         if isinstance(grad_loss, np.ndarray) and reduction == "none":
             grad_loss = grad_loss.reshape(kept.shape)  # (N, 1, d1, …)
-        with np.errstate(all="ignore"):
-            # value = 1/total Σ loss:              ∂value/∂loss = 1/total
-            if reduction == "mean":
-                grad_loss = grad_loss / log_p.dtype.type(total)
-            # loss = −Σ_c w_c log_p_c:             ∂loss/∂log_p_c = −w_c
-            # log_p_c = z_c − log Σ_k exp z_k:     ∂log_p_c/∂z_j = [c = j] − p_j,  p = exp(log_p)
-            #                                  ⇒   ∂loss/∂z_j = p_j Σ_c w_c − w_j
-            p = np.exp(log_p)
-            grad_z = p * w.sum(axis, keepdims=True) - w
-            grad_z *= np.where(kept, grad_loss, log_p.dtype.type(0))
+        # value = 1/total Σ loss:              ∂value/∂loss = 1/total
+        if reduction == "mean":
+            grad_loss = grad_loss / log_p.dtype.type(total)
+        # loss = −Σ_c w_c log_p_c:             ∂loss/∂log_p_c = −w_c
+        # log_p_c = z_c − log Σ_k exp z_k:     ∂log_p_c/∂z_j = [c = j] − p_j,  p = exp(log_p)
+        #                                  ⇒   ∂loss/∂z_j = p_j Σ_c w_c − w_j
+        p = np.exp(log_p)
+        grad_z = p * w.sum(axis, keepdims=True) - w
+        grad_z *= np.where(kept, grad_loss, log_p.dtype.type(0))
         return np.asarray(grad_z)
 
     def _weigh(self, prediction: Array, target: Array) -> tuple[Array, Array, Array, Any]:

@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike
 
 from .checks import check_bool
 from .linear import Linear, LinearRecord
-from .module import Array, Module, Seed
+from .module import Array, Module, Seed, check_record
 from .recurrent import LSTM, RNN, Trace
 
 
@@ -80,6 +80,7 @@ class SimpleRNN(Module):
 
     def backward(self, record: SimpleRNNRecord, grad_output: Array | None) -> Any:
         """Add to the gradients of the parameters; return the gradient of x. None is zero."""
+        check_record(record, SimpleRNNRecord)
         grad = self.fc.backward(record.fc, grad_output)
         if self.every_step:
             grad_x, _grad_h_0 = self.rnn.backward(record.rnn, grad, None)
@@ -141,6 +142,7 @@ class SimpleLSTM(Module):
 
     def backward(self, record: SimpleLSTMRecord, grad_output: Array | None) -> Any:
         """Add to the gradients of the parameters; return the gradient of x. None is zero."""
+        check_record(record, SimpleLSTMRecord)
         grad = self.fc.backward(record.fc, grad_output)
         if self.every_step:
             grad_x, _grad_state_0 = self.lstm.backward(record.lstm, grad, None)

@@ -22,6 +22,9 @@ from numpy.typing import DTypeLike, NDArray
 Array = NDArray[Any]
 Seed = int | np.random.Generator | None
 
+# A decorator: infinite and NaN numbers go through without a warning, as in PyTorch.
+without_warnings = np.errstate(all="ignore")
+
 
 class Parameter:
     """An array that is learned, and its gradient.
@@ -102,19 +105,24 @@ class Module:
     training: bool = True
 
     def __call__(self, *inputs: Any) -> Any:
-        raise TypeError(f"{type(self).__name__} defines no __call__")
+        raise NotImplementedError(f"{type(self).__name__} defines no __call__")
 
     def forward(self, *inputs: Any) -> Any:
-        raise TypeError(f"{type(self).__name__} defines no forward")
+        raise NotImplementedError(f"{type(self).__name__} defines no forward")
 
     def backward(self, record: Any, *grad_answers: Any) -> Any:
-        raise TypeError(f"{type(self).__name__} defines no backward")
+        raise NotImplementedError(f"{type(self).__name__} defines no backward")
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if isinstance(vars(self).get(name), Parameter) and not isinstance(value, Parameter | None):
+        now, place = vars(self).get(name), f"{type(self).__name__}.{name}"
+        if isinstance(now, Parameter) and not isinstance(value, Parameter | None):
             raise TypeError(
-                f"{type(self).__name__}.{name} is a Parameter: expected a Parameter or None, got "
-                f"{describe(value)}. To change its values, assign to {name}.data[...]"
+                f"{place} is a Parameter: expected a Parameter or None, got {describe(value)}. To "
+                f"change its values, assign to {name}.data[...]"
+            )
+        if isinstance(now, Module) and not isinstance(value, Module | None):
+            raise TypeError(
+                f"{place} is a Module: expected a Module or None, got {describe(value)}"
             )
         super().__setattr__(name, value)
 
@@ -245,6 +253,11 @@ def describe(value: object) -> str:
     if isinstance(value, np.ndarray):
         return f"an array of shape {value.shape} and dtype {value.dtype}"
     return f"{type(value).__name__} {value!r}" if np.isscalar(value) else type(value).__name__
+
+
+def check_record(record: object, kind: type) -> None:
+    if not isinstance(record, kind):
+        raise TypeError(f"record: expected what forward returns, got {describe(record)}")
 
 
 def check_array(name: str, value: object, dtype: DTypeLike | None = None) -> Array:

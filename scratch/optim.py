@@ -21,7 +21,7 @@ from .adam_state import (
     moments,
     neighbours,
 )
-from .module import Array, Parameter, describe
+from .module import Array, Parameter, describe, without_warnings
 
 
 class Adam:
@@ -66,14 +66,14 @@ class Adam:
         loss = None if closure is None else closure()
         for slot in self._slots:
             slot.check()
-        with np.errstate(all="ignore"):
-            for slots in neighbours(self._slots):
-                self._update(slots)
+        for slots in neighbours(self._slots):
+            self._update(slots)
         return loss
 
+    @without_warnings
     def _update(self, slots: list[Slot]) -> None:
         lr, eps, weight_decay = float(self.lr), float(self.eps), float(self.weight_decay)
-        beta1, beta2 = self.betas
+        beta1, beta2 = (float(beta) for beta in self.betas)
         t = slots[0].step + 1
         for slot in slots:
             slot.step = t
@@ -209,6 +209,7 @@ def _check_at_least_zero(name: str, value: Any) -> None:
         raise ValueError(f"{name}: expected a number of at least 0, got {value}")
 
 
+@without_warnings
 def clip_grad_norm_(
     parameters: Parameter | Iterable[Parameter],
     max_norm: float,
@@ -231,18 +232,17 @@ def clip_grad_norm_(
     grads = [p.grad for p in _check_clipped(parameters) if p.grad is not None]
     if not grads:
         return np.float32(0)
-    with np.errstate(all="ignore"):
-        # The norm of the norms of the single gradients is the norm of all numbers.
-        total_norm = _norm(np.array([_norm(grad, norm_type) for grad in grads]), norm_type)
-        if error_if_nonfinite and not np.isfinite(total_norm):
-            raise RuntimeError(
-                f"parameters: expected gradients of a finite norm of order {norm_type}, got "
-                f"{total_norm}; error_if_nonfinite=False scales them anyway"
-            )
-        # grad = grad · min(max_norm / (total_norm + 1e-6), 1)
-        scale = np.minimum(max_norm / (total_norm + 1e-6), 1.0)
-        for grad in grads:
-            grad *= scale
+    # The norm of the norms of the single gradients is the norm of all numbers.
+    total_norm = _norm(np.array([_norm(grad, norm_type) for grad in grads]), norm_type)
+    if error_if_nonfinite and not np.isfinite(total_norm):
+        raise RuntimeError(
+            f"parameters: expected gradients of a finite norm of order {norm_type}, got "
+            f"{total_norm}; error_if_nonfinite=False scales them anyway"
+        )
+    # grad = grad · min(max_norm / (total_norm + 1e-6), 1)
+    scale = np.minimum(max_norm / (total_norm + 1e-6), 1.0)
+    for grad in grads:
+        grad *= scale
     return total_norm
 
 
@@ -273,7 +273,7 @@ def _check_clipped(parameters: Parameter | Iterable[Parameter]) -> list[Paramete
     if isinstance(parameters, types.GeneratorType) and not listed:
         warnings.warn(
             "parameters: expected Parameters, got an empty generator; nothing is clipped",
-            stacklevel=3,
+            stacklevel=4,
         )
     for parameter in listed:
         if not isinstance(parameter, Parameter):

@@ -18,7 +18,7 @@ from .checks import check_at_least, check_bool, check_dropout, check_int
 from .inputs import layer_gradients, layer_inputs
 from .layout import Layout
 from .memory import Memory, columns
-from .module import Array, Module, Parameter, Seed, describe, uniform_parameter
+from .module import Array, Module, Parameter, Seed, describe, uniform_parameter, without_warnings
 from .projection import ProjectedLSTMStep
 from .weights import CellParameters, Weights
 
@@ -28,7 +28,8 @@ class Trace:
 
     output, h_n, c_n: what the call returns; c_n for an LSTM only.
     runs: every step's arrays by the end of the weights' names ("l0", "l0_reverse", "l1", ...):
-        `trace.runs["l0"].i` is (T, N, H), N = 1 for unbatched input, or (rows, H) for packed input.
+        `trace.runs["l0"].i` is (T, N, H), N = 1 for unbatched input, or (rows, H) for packed input;
+        `.x` is (T, N, features of the layer below).
     masks: by layer ("l0", ...), the factors 0 or 1/(1−p) by which dropout multiplied the layer's
         output, (T, N, features) or (rows, features); empty without dropout.
     """
@@ -51,6 +52,7 @@ class Recurrent(Module):
 
     def __init__(
         self,
+        *,
         input_size: int,
         hidden_size: int,
         num_layers: int,
@@ -124,14 +126,16 @@ class Recurrent(Module):
         """The same pass with everything that it computed.
 
         x: (T, N, input_size), (N, T, input_size) if batch_first, (T, input_size), or packed.
-        state: h_0, or (h_0, c_0), each (layers · directions, N, H), without N for unbatched x;
-        zeros if it is None. All in the module's dtype.
+        state: h_0, or (h_0, c_0), each (layers · directions, N, H), h_0 with `proj_size` P
+        (layers · directions, N, P), without N for unbatched x; zeros if it is None. All in the
+        module's dtype.
         Raises TypeError for what is no array, ValueError for another number of dimensions or
-        another dtype of x, RuntimeError for another size, another dtype of the state, or a
-        PackedSequence whose fields do not fit each other.
+        another dtype of x, RuntimeError for another size of x, another shape or dtype of the state,
+        or a PackedSequence whose fields do not fit each other, IndexError for half a pair.
         """
         return self._run(x, state, self._memory)
 
+    @without_warnings
     def _run(self, x: Any, state: Any, memory: Memory | None) -> Trace:
         layout, state_0 = layer_inputs(self, x, state)
         state_n = [np.empty_like(array) for array in state_0]
@@ -164,6 +168,7 @@ class Recurrent(Module):
             setattr(trace, f"{name}_n", layout.unsort(array))
         return trace
 
+    @without_warnings
     def backward(self, trace: Trace, grad_output: Any = None, grad_state: Any = None) -> Any:
         """The gradients of x and of the initial state, in their structure.
 
@@ -175,8 +180,9 @@ class Recurrent(Module):
         name = f"{type(self).__name__}: trace"
         if not isinstance(trace, Trace):
             raise TypeError(f"{name}: expected what forward returns, got {describe(trace)}")
-        if trace.runs["l0"].weights.parameters.weight_ih is not self.weight_ih_l0:
-            raise RuntimeError(f"{name}: expected one of this module, got that of another")
+        for suffix, run in trace.runs.items():
+            if run.weights.parameters != CellParameters.of(self, f"_{suffix}"):
+                raise RuntimeError(f"{name}: expected one of this module's parameters, got another")
         layout = trace.layout
         grad_hs, grad_state_n = layer_gradients(self, trace, grad_output, grad_state)
         grad_state_0 = [np.empty_like(array) for array in grad_state_n]
@@ -277,8 +283,16 @@ class RNN(Recurrent):
             raise ValueError(f"nonlinearity: expected 'tanh' or 'relu', got {nonlinearity!r}")
         self.nonlinearity = nonlinearity
         super().__init__(
-            *(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional),
-            *(0, dtype, rng),
+            input_size=input_size,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            bias=bias,
+            batch_first=batch_first,
+            dropout=dropout,
+            bidirectional=bidirectional,
+            proj_size=0,
+            dtype=dtype,
+            rng=rng,
         )
 
     @property
@@ -290,9 +304,9 @@ class LSTM(Recurrent):
     """LSTMCell through time, in layers and directions; as `torch.nn.LSTM`.
 
     Parameters weight_ih_l0 (4H, input_size), weight_hh_l0 (4H, H), bias_ih_l0 and bias_hh_l0
-    (4H,), gates in the order i, f, g, o, and with `proj_size` P weight_hr_l0 (P, H); "_l1" for the
-    next layer, "_l0_reverse" for the other direction; drawn uniformly within ±1/√H by `rng`, a seed
-    or a generator, which then draws the masks of dropout.
+    (4H,), gates in the order i, f, g, o; with `proj_size` P weight_hh_l0 is (4H, P), and there is
+    weight_hr_l0 (P, H). "_l1" for the next layer, "_l0_reverse" for the other direction. Drawn
+    uniformly within ±1/√H by `rng`, a seed or a generator, which then draws the masks of dropout.
 
         output, (h_n, c_n) = lstm(x, (h_0, c_0))
         trace = lstm.forward(x, (h_0, c_0))
@@ -316,8 +330,16 @@ class LSTM(Recurrent):
         rng: Seed = None,
     ) -> None:
         super().__init__(
-            *(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional),
-            *(proj_size, dtype, rng),
+            input_size=input_size,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            bias=bias,
+            batch_first=batch_first,
+            dropout=dropout,
+            bidirectional=bidirectional,
+            proj_size=proj_size,
+            dtype=dtype,
+            rng=rng,
         )
 
     @property

@@ -45,6 +45,7 @@ class Step:
     def __getattr__(self, name: str) -> Array:
         if name in type(self).names:
             array: Array = getattr(self, f"_{name}").T
+            array.flags.writeable = False  # backward needs it as it is
             return array
         raise AttributeError(f"{type(self).__name__} has no {name!r}: it has {self.names}")
 

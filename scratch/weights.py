@@ -41,13 +41,12 @@ class Weights:
         self.state_size = weight_hh.shape[1]  # R
         self.hidden_size = weight_ih.shape[0] // len(order)  # H
         self.dtype = weight_ih.dtype
-        self.order = list(order)
-        self.order_back = sorted(self.order, key=self.order.__getitem__)  # the inverse permutation
+        self.order = list(order)  # its own inverse
         parts = [weight_ih.data, weight_hh.data]
         present = [bias.data for bias in biases if bias is not None]
         if present:
             parts.append(sum(present[1:], present[0])[:, None])
-        self.matrix = self.reorder(np.concatenate(parts, axis=1), self.order)  # (G·H, D+R+1)
+        self.matrix = self.reorder(np.concatenate(parts, axis=1))  # (G·H, D+R+1)
         self.projection = (  # (P, H)
             np.empty((0, 0), self.dtype) if weight_hr is None else weight_hr.data.copy()
         )
@@ -62,12 +61,12 @@ class Weights:
         """The rows of x and those of h_prev, of (D+R, ...)."""
         return inputs[: self.input_size], inputs[self.input_size :]
 
-    def reorder(self, rows: Array, order: list[int]) -> Array:
-        """The blocks of rows of (G·H, ...), one for each gate, in another order."""
-        if len(order) == 1:
+    def reorder(self, rows: Array) -> Array:
+        """The blocks of rows of (G·H, ...), one for each gate, in the other order; either way."""
+        if len(self.order) == 1:
             return rows
-        gates = rows.reshape(len(order), self.hidden_size, rows.shape[1])
-        return gates[order].reshape(rows.shape)
+        gates = rows.reshape(len(self.order), self.hidden_size, rows.shape[1])
+        return gates[self.order].reshape(rows.shape)
 
 
 class GradWeights:
@@ -116,7 +115,7 @@ class GradWeights:
         assert self._grad is not None  # a run has at least one step
         weight_ih, weight_hh, *biases, weight_hr = self.weights.parameters
         D, R = self.weights.input_size, self.weights.state_size
-        grad = self.weights.reorder(self._grad, self.weights.order_back)
+        grad = self.weights.reorder(self._grad)
         weight_ih.add_grad(grad[:, :D])
         weight_hh.add_grad(grad[:, D : D + R])
         for bias in biases:

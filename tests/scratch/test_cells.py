@@ -9,6 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from scratch import LSTM
 from scratch.cells import LSTMCell, RNNCell
 from tests.parity import assert_parity, assert_parity_in_float64
 from tests.strategies import FLOATS, SEEDS, cells
@@ -17,18 +18,15 @@ from tests.torch_twin import (
     arrays_of,
     assert_same_arrays,
     assert_same_pass,
-    distance_to_kink,
+    away_from_kinks,
     flatten,
 )
-
-# Within the rounding of z, a ReLU may fall on either side of its kink: no gradient to compare.
-KINK = 1e-5
 
 
 @given(cells())
 def test_parity(case):
     record = case.module.forward(case.x, case.state)
-    assume(distance_to_kink(case.module, record) > KINK)
+    assume(away_from_kinks(case.module, record))
     assert_same_pass(case.module, case.x, case.state, case.grads, case.full_state, record)
 
 
@@ -83,7 +81,7 @@ def test_sizes_of_zero(kind, sizes):
 @given(cells(dtypes=st.just(np.float64)))
 def test_gradients_by_a_complex_step(case):
     record = case.module.forward(case.x, case.full_state)
-    assume(distance_to_kink(case.module, record) > KINK)
+    assume(away_from_kinks(case.module, record))
     assume(any(grad is not None for grad in flatten(case.grads)))
     grads = flatten(case.module.backward(record, *case.grads))
     grads += [parameter.grad for parameter in case.module.parameters()]
@@ -151,14 +149,27 @@ def test_a_record_says_what_it_has(kind):
         _ = step._nothing
 
 
-def test_large_numbers_neither_overflow_nor_lose_the_gate():
-    cell = LSTMCell(1, 1, dtype=np.float64)
-    for parameter in cell.parameters():
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("module", [LSTMCell(1, 2), LSTM(1, 2), LSTM(1, 2, proj_size=1)], ids=repr)
+def test_large_numbers_neither_warn_nor_lose_the_gate(module, dtype):
+    module = module.astype(dtype)
+    for parameter in module.parameters():
         parameter.data[...] = 1e4
-    with np.errstate(all="raise"):
-        step = cell.forward(np.full((1, 1), -1e4))
+    record = module.forward(np.full((1, 1), -1e4, dtype))
+    step = record if isinstance(module, LSTMCell) else record.runs["l0"].steps[0]
     for name, value in (("i", 0), ("f", 0), ("g", -1), ("o", 0), ("c", 0), ("h", 0)):
-        assert getattr(step, name) == value, name
+        assert (getattr(step, name) == value).all(), name
+    answers = answers_of(module, record)
+    module.backward(record, *([None] * (len(answers) - 1)), answers[-1])
+
+
+def test_the_arrays_of_a_step_cannot_be_changed():
+    """They are what backward needs."""
+    step = LSTMCell(2, 3).forward(np.ones((4, 2), np.float32))
+    for name in step.names:
+        with pytest.raises(ValueError, match="read-only"):
+            getattr(step, name)[...] = 0
 
 
 @given(cells())

@@ -282,7 +282,7 @@ def test_a_parameter_is_a_float_or_complex_array():
 
 def test_a_module_without_equations_says_so():
     for call in (Module(), Module().forward, lambda: Module().backward(None)):
-        with pytest.raises(TypeError, match="Module defines no"):
+        with pytest.raises(NotImplementedError, match="Module defines no"):
             call()
 
 
@@ -358,3 +358,13 @@ def test_a_parameter_shared_by_two_modules_gets_the_sum():
     second.backward(second.forward(x, h), grad)
     expected = alone.weight_hh.grad + lone.weight_hh.grad
     assert_parity("weight_hh.grad", first.weight_hh.grad, expected)
+
+
+def test_a_module_is_replaced_by_a_module_only():
+    pair, theirs = Pair(), torch.nn.Sequential(torch.nn.Linear(1, 1))
+    theirs.rnn = torch.nn.Linear(1, 1)
+    assert_same_refusal(
+        lambda: setattr(pair, "rnn", 3), lambda: setattr(theirs, "rnn", 3), "Pair.rnn", "Module"
+    )
+    pair.rnn = None
+    assert "rnn" not in dict(pair.named_modules())

@@ -585,3 +585,22 @@ def test_clipping_refusals():
     both("parameters", "int 3", parameters=3)
     both("parameters", "int 3", parameters=[3])
     both("parameters", "(2,)", parameters=[np.ones(2)])
+
+
+def test_a_step_that_cannot_be_taken_changes_nothing():
+    first, second = Parameter(np.ones(2)), Parameter(np.ones(2))
+    second.data.flags.writeable = False
+    optimizer = Adam([first, second])
+    for parameter in (first, second):
+        parameter.grad = np.ones(2)
+    with pytest.raises(
+        RuntimeError, match=r"Parameter.data: expected an array that can be changed"
+    ):
+        optimizer.step()
+    second.data = np.ones(2)
+    optimizer.betas = (0.9, "x")
+    with pytest.raises(ValueError, match="could not convert string to float"):
+        optimizer.step()
+    np.testing.assert_array_equal(first.data, 1)
+    optimizer.betas = (0.9, 0.999)
+    assert "0.step" not in optimizer.state_dict()

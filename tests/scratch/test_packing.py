@@ -145,6 +145,21 @@ def test_pad_takes_what_torch_packed(batch):
         assert_parity(name, a, b, 0)
 
 
+@given(batches)
+def test_padding_changes_nothing_and_has_exactly_no_gradient(batch):
+    time = np.arange(batch.steps)
+    beyond = time >= np.array(batch.lengths)[:, None]  # (N, T)
+    if not batch.batch_first:
+        beyond = beyond.T
+    packed = batch.pack()
+    batch.x[beyond] = np.nan
+    np.testing.assert_array_equal(batch.pack().data, packed.data)
+    grad_packed = packed._replace(data=batch.numbers(packed.data.shape))
+    grad_x, _ = pad_packed_sequence(grad_packed, batch.batch_first, total_length=batch.steps)
+    assert (grad_x[beyond] == 0).all()
+    assert (grad_x[~beyond] != 0).all()
+
+
 @settings(deadline=None)
 @given(batches)
 def test_round_trip(batch):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from scratch import CrossEntropyLoss, Linear, MSELoss, Parameter, SimpleLSTM, SimpleRNN
 from scratch.cells import LSTMCell, RNNCell
 from scratch.packing import PackedSequence, pack_padded_sequence
 from scratch.recurrent import LSTM, RNN
@@ -501,6 +502,26 @@ def test_a_record_of_another_module_is_refused():
             with pytest.raises(error, match=f"{record}: expected"):
                 module.backward(wrong, None)
         assert all(p.grad is None for m in (module, other) for p in m.parameters())
+
+
+def test_a_record_of_a_parameter_that_was_replaced_is_refused():
+    """Its gradient would go to the parameter that is no longer there."""
+    for module in (RNNCell(2, 3), LSTMCell(2, 3), RNN(2, 3, 2), LSTM(2, 3, bidirectional=True)):
+        x = zeros(4, 2)
+        for name, parameter in list(module.named_parameters()):
+            record = module.forward(x)
+            setattr(module, name, Parameter(parameter.data))
+            with pytest.raises(RuntimeError, match=r"expected one of this .*'s parameters"):
+                module.backward(record, None)
+            assert all(p.grad is None for p in [parameter, *module.parameters()])
+
+
+def test_what_is_no_record_is_refused():
+    modules = LSTM(2, 3), LSTMCell(2, 3), Linear(2, 3), MSELoss(), CrossEntropyLoss()
+    for module in (*modules, SimpleRNN(2, 3, 1), SimpleLSTM(2, 3, 1)):
+        for record in (None, zeros(4, 3), (1, 2, 3)):
+            with pytest.raises(TypeError, match="expected what forward returns, got"):
+                module.backward(record, None)
 
 
 def test_the_output_in_a_record_cannot_be_changed():

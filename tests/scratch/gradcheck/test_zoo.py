@@ -8,7 +8,6 @@ import pytest
 
 from scratch import check_gradients
 from tests.scratch.gradcheck.students import GatewiseLSTM, JointLSTM, StudentLSTMCell, StudentRNN
-from tests.scratch.gradcheck.students import JointLSTM
 from tests.scratch.gradcheck.zoo import JOINT, ZOO, make, plant, subclasses
 
 CLASSES = [JointLSTM, GatewiseLSTM, StudentRNN, StudentLSTMCell]
