@@ -1,4 +1,4 @@
-"""SimpleRNN and SimpleLSTM on torch.nn: the twins of `scratch/models.py`, line against line."""
+"""SimpleRNN and SimpleLSTM on torch.nn: the twins of `scratch/models.py`, line by line."""
 
 from __future__ import annotations
 

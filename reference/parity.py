@@ -20,8 +20,8 @@ from scratch.recurrent import Recurrent
 from .table import align
 from .twin import to_numpy, to_torch, twin
 
-# What may be rounding, relative to the largest number of the tensor: both sides add up the same
-# terms in another order, which moves the last digits of 16 (float64) or 7 (float32).
+# Relative to the largest number of the tensor: both sides add up the same terms in another order,
+# which moves the last digits of 16 (float64) or 7 (float32), and more of them where a sum cancels.
 TOLERANCE = {np.dtype(np.float64): 1e-12, np.dtype(np.float32): 1e-5}
 
 Kind = Literal["output", "gradient"]
@@ -60,7 +60,7 @@ class Parity:
 
     @property
     def ok(self) -> bool:
-        """Whether every difference is rounding, and nothing more."""
+        """Whether every difference is within its row's tolerance."""
         return all(row.ok for row in self.rows)
 
     def worst(self, kind: Kind) -> Row:
@@ -101,6 +101,11 @@ def compare(module: Module, *inputs: Any, seed: int = 0) -> Parity:
     Raises what `module` raises for inputs that it does not take, TypeError for a module that has no
     twin, and ValueError for another dtype and where dropout draws masks, which differ.
     """
+    if not isinstance(module, Module):
+        raise TypeError(
+            f"module: expected a module of scratch, which from_torch makes of torch's, got "
+            f"{type(module).__name__}"
+        )
     _check_dropout(module)
     theirs, ours = twin(module), copy.deepcopy(module)
     ours.zero_grad()

@@ -1,4 +1,4 @@
-"""The training loop in PyTorch: the twin of `scratch/training.py`, line against line."""
+"""The training loop in PyTorch: the twin of `scratch/training.py`, line by line."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def rounding(model: Model, task: Task) -> tuple[float, float]:
 class Side(NamedTuple):
     """What training on one side gave."""
 
-    losses: list[float]  # of each epoch, before its steps
+    losses: list[float]  # of each epoch, the loss of each chunk before that chunk's step
     seconds: float
     weights: dict[str, Array]
     prediction: Array  # the model's answers to the training inputs

@@ -1,6 +1,6 @@
 """SimpleRNN and SimpleLSTM: a recurrent layer and a Linear head, batch first.
 
-`reference/models.py` is the same on torch.nn: the two files read line against line, down to
+`reference/models.py` is the same on torch.nn: the two files read line by line, down to
 `backward`, which PyTorch derives and this file spells out.
 """
 

@@ -1,4 +1,4 @@
-"""The training loop. `reference/training.py` is the same in PyTorch, line against line."""
+"""The training loop. `reference/training.py` is the same in PyTorch, line by line."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def train(
     truncate: int | None = None,
     max_norm: float | None = None,
 ) -> Iterator[float]:
-    """Train on the full batch, and yield each epoch's loss, as it was before the epoch's steps.
+    """Train on the full batch, and yield each epoch's loss: of each chunk before its own step.
 
     model: SimpleRNN or SimpleLSTM. inputs: (N, T, input_size). targets: as the model answers.
     truncate: backpropagation through time ends at chunks of so many steps (Williams and Peng 1990):

@@ -34,7 +34,7 @@ from ..benchmark import (
 )
 
 ROUNDS = 5  # at least, and more
-WIDE = 0.25  # a spread that speaks of other work on the machine
+WIDE, HIGH = 0.25, 10.0  # a spread, and a ratio, that speak of other work on the machine
 SECONDS = 1.5  # until these have passed: all rows together take about three minutes
 
 LEGEND = """\
@@ -198,12 +198,13 @@ def bench(args: argparse.Namespace) -> Iterator[Row]:
         row = measure(case, dtype, *how_often(args))
         print(line(row), flush=True)
         disturbed |= row.scratch_ms.spread > WIDE or row.torch_ms.spread > WIDE
+        disturbed |= not 1 / HIGH < row.ratio.median < HIGH
         yield row
     if disturbed:
         print(
-            f"\nSome rows spread by more than ±{WIDE:.0%}. Where several threads wait for a core "
-            f"that other work\nholds, times grow many times over: run again on an idle machine, or "
-            f"with --threads 1."
+            f"\nSome rows spread by more than ±{WIDE:.0%}, or one side takes more than {HIGH:.0f} "
+            f"times as long. Where\nseveral threads wait for a core that other work holds, times "
+            f"grow many times over: run again\non an idle machine, or with --threads 1."
         )
 
 

@@ -225,8 +225,12 @@ def verdict(results: dict[str, dict[str, Any]]) -> list[str]:
         for name, side in (("NumPy", "scratch"), ("PyTorch", "torch"))
     }
     faster, slower = sorted(seconds, key=lambda name: seconds[name])
+    amplified = ""
+    if weights > 1e-3 and not above:
+        amplified = " Training amplified\nthe rounding: a smaller --lr does so less."
     return [
-        f"{count}: first step {first}; weights at most {number(weights)} apart after training.",
+        f"{count}: first step {first}; weights at most {number(weights)} apart after training."
+        f"{amplified}",
         f"{faster} took {duration(seconds[faster])}, {slower} {duration(seconds[slower])} "
         f"({seconds[slower] / seconds[faster]:.1f} times as long).",
     ]

@@ -30,6 +30,12 @@ KINDS: dict[str, type[Module]] = {
     "RNN": RNN,
     "LSTM": LSTM,
 }
+ANSWERS = {
+    "RNNCell": "h (N, H)",
+    "LSTMCell": "h and c, (N, H) each,",
+    "RNN": "the output (T, N, H) and h_n",
+    "LSTM": "the output (T, N, H) and (h_n, c_n)",
+}
 LIMIT = 60.0  # seconds for importing a file, making an instance, or trying it on inputs
 RULE = ("__call__", "forward", "backward", "parameters")
 
@@ -97,7 +103,8 @@ def own_code(
         raise UsageError(f"{path}: {doing} ended in sys.exit({error.code!r}){line}") from None
     except SyntaxError as error:
         code = f": {error.text.strip()}" if error.text else ""
-        raise UsageError(f"{error.filename}, line {error.lineno}: {error.msg}{code}") from None
+        line = f", line {error.lineno}" if error.lineno else ""
+        raise UsageError(f"{error.filename or path}{line}: {error.msg}{code}") from None
     except Exception as error:
         raise UsageError(f"{path}: {doing} ended in {told(error, path)}") from None
 
@@ -194,7 +201,8 @@ def inputs_for(module: Any, path: str, sizes: Sizes, like: str | None) -> tuple[
             refused.append((kind, error))
     name = type(module).__name__
     if not refused:
-        raise UsageError(f"{name}: expected the answers of {like or 'a cell, a layer or a loss'}")
+        wanted = f"--like {like}: expected {ANSWERS[like]}" if like else "expected arrays"
+        raise UsageError(f"{name}: {wanted} as the answers of the call, got others")
     # An exception inside the person's own code says more than one about the arguments.
     told_best = next((e for _, e in reversed(refused) if "(line " in told(e, path)), refused[0][1])
     deepest = max((e for _, e in refused), key=lambda e: _depth(e, path), default=told_best)
