@@ -3,8 +3,8 @@
 A record of a long sequence takes tens of megabytes, and fresh memory costs more than the
 arithmetic that fills it: the operating system maps and zeroes every page at its first touch. So a
 layer takes back what its records no longer use and fills it anew, and a training loop runs in the
-same memory from its second step on. No number is carried over, only the place. What the last record took
-stays with the layer until its next `forward`.
+same memory from its second step on. No number is carried over, only the place. What the last record
+took stays with the layer until its next `forward`.
 """
 
 from __future__ import annotations

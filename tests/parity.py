@@ -43,13 +43,20 @@ def assert_parity(name: str, ours, theirs, tolerance: float | None = None, summa
     )
 
 
-def assert_parity_in_float64(name: str, ours, theirs, largest: float | None = None) -> None:
-    """`assert_parity` for gradients, of which one tensor in ten thousand is no more than rounding.
+def rounding_alone(dtype) -> float:
+    """What a gradient may be off by, however small it is: one in ten thousand is no more than that.
 
     Such a tensor is a sum that cancels, or a factor such as 1 − h² next to its zero. A pass is made
-    of numbers around 1 (gates, h, the gradients from above), and each is rounded by up to eps/2:
-    16 eps of difference are allowed on top. `largest` is the tensor's largest number where `theirs`
-    is only a part of it.
+    of numbers around 1 (gates, h, the gradients from above), each rounded by up to eps/2, and a sum
+    here has up to 64 of them: of 32 eps that the rounding of its summands may come to, half.
+    """
+    return 16 * float(np.finfo(dtype).eps)
+
+
+def assert_parity_in_float64(name: str, ours, theirs, largest: float | None = None) -> None:
+    """`assert_parity` for gradients: a difference that is `rounding_alone` is allowed.
+
+    `largest` is the tensor's largest number where `theirs` is only a part of it.
     """
     theirs = np.asarray(theirs.detach() if hasattr(theirs, "detach") else theirs)
     assert theirs.dtype == np.float64, f"{name}: dtype {theirs.dtype}, expected float64"
@@ -57,7 +64,7 @@ def assert_parity_in_float64(name: str, ours, theirs, largest: float | None = No
         largest = np.abs(theirs, where=np.isfinite(theirs), out=np.zeros(theirs.shape)).max(
             initial=0
         )
-    allowed = TOLERANCE[theirs.dtype] * largest + 16 * np.finfo(np.float64).eps
+    allowed = TOLERANCE[theirs.dtype] * largest + rounding_alone(theirs.dtype)
     assert_parity(name, ours, theirs, tolerance=1, summands=allowed)
 
 
@@ -67,14 +74,15 @@ def assert_same_rounding(names, ours, theirs, exact) -> None:
     A float32 number is a sum over steps, samples and units that may cancel, and then few of its 7
     digits are left on either side. In which tensor of a pass that shows most is chance, so the
     worst of `theirs` counts, as in `reference.trial.rounding`; over the layers of a thorough run
-    and PyTorch's samples, one side was up to 10 times as far as the other. What every sum may lose
-    comes on top.
+    and PyTorch's samples, one side was up to 10 times as far as the other. What every sum may lose,
+    and what is `rounding_alone`, come on top.
     """
 
     def error(a, b):
         largest = float(np.abs(b).max(initial=0))
         assert np.isfinite(largest), "the float64 pass is not finite"
         difference = float(np.abs(a - b).max(initial=0))
+        difference = max(0.0, difference - rounding_alone(a.dtype))
         return difference / largest if largest else (np.inf if difference else 0.0)
 
     theirs = [np.asarray(their.detach()) for their in theirs]
