@@ -76,17 +76,24 @@ class Slot:
     def check(self) -> None:
         """Refuse a gradient that does not fit, or a parameter that is no longer what it was."""
         data, grad = self.parameter.data, self.parameter.grad
-        if grad is not None and isinstance(data, np.ndarray) and not data.flags.writeable:
-            raise RuntimeError("Parameter.data: expected an array that can be changed")
+        if grad is None or (self.fits(data) and self.fits(grad) and data.flags.writeable):
+            return
         for name, array in (("Parameter.data", data), ("Parameter.grad", grad)):
-            if array is None:
-                continue
-            check_array(name, array)
-            if array.shape != self.shape or array.dtype != self.dtype:
+            if not self.fits(check_array(name, array)):
                 raise RuntimeError(
                     f"{name}: expected shape {self.shape} and dtype {self.dtype}, got "
                     f"{describe(array)}"
                 )
+        raise RuntimeError(
+            "Parameter.data: expected an array that can be changed, got one that is read-only"
+        )
+
+    def fits(self, array: Any) -> bool:
+        return (
+            isinstance(array, np.ndarray)
+            and array.shape == self.shape
+            and array.dtype == self.dtype
+        )
 
 
 def lay_out(parameters: list[Parameter]) -> list[Slot]:

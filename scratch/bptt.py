@@ -85,7 +85,8 @@ def backward(
     steps = range(len(run.steps))[way]
     grad_state: State = [array[:, : grad_xs[steps[0]].shape[1]] for array in grad_state_n]
     for t in steps:
-        size = grad_xs[t].shape[1]
+        place = grad_xs[t]
+        size = place.shape[1]
         if size != grad_state[0].shape[1]:
             grad_state = hand_over(grad_state, size, starting=grad_state_n, ending=grad_state_0)
         # h_t goes two ways, into the output and into step t+1: their gradients add up.
@@ -93,7 +94,7 @@ def backward(
         if grad_hs is not None:
             grad_h = grad_h + grad_hs[t]
         grad_x, *grad_state = run.steps[t].backward(run.weights, grad_weights, grad_h, *grad_c)
-        grad_xs[t][...] = grad_xs[t] + grad_x if add else grad_x
+        place[...] = place + grad_x if add else grad_x
     hand_over(grad_state, 0, starting=grad_state_n, ending=grad_state_0)
     grad_weights.finish()
 

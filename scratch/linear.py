@@ -164,6 +164,8 @@ def _as_rows(x: Array) -> Array:
 
 def _from_rows(y: Array, shape: tuple[int, ...], order: list[int]) -> Array:
     """The rows of `y` in the order and the leading dimensions of an input of `shape`."""
+    if len(shape) <= 2:
+        return y.reshape(*shape[:-1], y.shape[-1])
     y = y.reshape(*(shape[axis] for axis in order[:-1]), y.shape[-1])
     # The inverse permutation undoes .transpose(order). np.argsort takes a third of a small forward.
     inverse = sorted(order, key=order.__getitem__)

@@ -332,7 +332,7 @@ def _check_reduction(reduction: str) -> None:
 
 
 def _check_inexact(prediction: Array) -> None:
-    if not np.issubdtype(prediction.dtype, np.inexact):
+    if prediction.dtype.kind not in "fc":
         raise NotImplementedError(
             f"prediction: expected floating point or complex numbers, got {prediction.dtype}"
         )
