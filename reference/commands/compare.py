@@ -208,7 +208,7 @@ def inaccurate_side(scratch: float, torch: float) -> str:
 
 
 def verdict(results: dict[str, dict[str, Any]]) -> list[str]:
-    """What all the numbers amount to, in two lines."""
+    """What all the numbers amount to, in two lines or three."""
     systems = list(results.values())
     count = {1: next(iter(results)), 2: "Both systems"}.get(len(results), "All three systems")
     if len(results) == len(SYSTEMS):
@@ -225,12 +225,10 @@ def verdict(results: dict[str, dict[str, Any]]) -> list[str]:
         for name, side in (("NumPy", "scratch"), ("PyTorch", "torch"))
     }
     faster, slower = sorted(seconds, key=lambda name: seconds[name])
-    amplified = ""
-    if weights > 1e-3 and not above:
-        amplified = " Training amplified\nthe rounding: a smaller --lr does so less."
+    amplified = weights > 1e-3 and not above
     return [
-        f"{count}: first step {first}; weights at most {number(weights)} apart after training."
-        f"{amplified}",
+        f"{count}: first step {first}; weights at most {number(weights)} apart after training.",
+        *["Training amplified the rounding: a smaller --lr does so less."] * amplified,
         f"{faster} took {duration(seconds[faster])}, {slower} {duration(seconds[slower])} "
         f"({seconds[slower] / seconds[faster]:.1f} times as long).",
     ]

@@ -27,9 +27,9 @@ def draw(task: Task, parity: Parity, scratch: Side, torch: Side, out: str) -> li
         figures.draw_parity(parity),
     )
     paths = picture_paths(task.system, out)
-    title = f"{task.system.name}, {task.inputs.dtype}, epochs {task.system.epochs}"
-    for path, figure in zip(paths, pictures, strict=True):
-        figures.add_title(figure, title)
+    trained = f"epochs {task.system.epochs}"
+    for path, figure, when in zip(paths, pictures, (trained, trained, "first step"), strict=True):
+        figures.add_title(figure, f"{task.system.name}, {task.inputs.dtype}, {when}")
         try:
             with warnings.catch_warnings():  # a column's name may have letters that no font has
                 warnings.filterwarnings("ignore", "Glyph", UserWarning)
