@@ -54,7 +54,7 @@ def rounding_alone(dtype) -> float:
 
 
 def assert_parity_in_float64(name: str, ours, theirs, largest: float | None = None) -> None:
-    """`assert_parity` for gradients: a difference that is `rounding_alone` is allowed.
+    """`assert_parity` for gradients and steps: a difference that is `rounding_alone` is allowed.
 
     `largest` is the tensor's largest number where `theirs` is only a part of it.
     """

@@ -141,16 +141,18 @@ def layers(
     max_layers=3,
     one_direction=False,
     dropout=True,
+    saturated=True,
 ):
     """An RNN or LSTM over the whole domain of its arguments; T and the lengths are 1 to 8.
 
-    Its dropout, if there is any, is one without chance: in eval(), or with p = 1.
+    Its dropout, if there is any, is one without chance: in eval(), or with p = 1. If not
+    `saturated`, its weights are as they are drawn.
     """
-    return _layers(kinds, forms, dtypes, max_layers, one_direction, dropout)
+    return _layers(kinds, forms, dtypes, max_layers, one_direction, dropout, saturated)
 
 
 @st.composite
-def _layers(draw, kinds, forms, dtypes, max_layers, one_direction, dropout) -> Case:
+def _layers(draw, kinds, forms, dtypes, max_layers, one_direction, dropout, saturated) -> Case:
     case = Case()
     case.rng = np.random.default_rng(draw(SEEDS, "seed"))
     kind, form = draw(st.sampled_from(kinds)), draw(st.sampled_from(forms), "form")
@@ -170,7 +172,8 @@ def _layers(draw, kinds, forms, dtypes, max_layers, one_direction, dropout) -> C
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "dropout acts between layers")
         case.module = kind(input_size, hidden_size, **options, rng=case.rng)
-    case.saturate(draw)
+    if saturated:
+        case.saturate(draw)
     case.module.train(options["dropout"] == 1.0 or draw(st.booleans(), "training"))
     if options["dropout"] == 0.5:
         case.module.eval()

@@ -137,7 +137,7 @@ def test_the_record_obeys_the_equations(case):
     assert step.names == tuple(expected)
     assert set(step.names) <= set(dir(step))
     for name, values in expected.items():
-        assert_parity(name, getattr(step, name), values)
+        assert_parity_in_float64(name, getattr(step, name), values)
 
 
 @pytest.mark.parametrize("kind", [RNNCell, LSTMCell])

@@ -17,7 +17,10 @@ from tests.parity import assert_parity, assert_parity_in_float64
 from tests.strategies import FLOATS, SEEDS, SIZES, layers
 from tests.torch_twin import away_from_kinks, flatten
 
-FLOAT64 = st.just(np.float64)
+
+def lawful(**options):
+    """Layers in float64 with weights as drawn: large ones amplify rounding from step to step."""
+    return layers(dtypes=st.just(np.float64), saturated=False, **options)
 
 
 class Pass:
@@ -64,7 +67,7 @@ def part_of_batch(case, index):
     return pick(case.x, index, sequences), pick(case.full_state, index, 1), grads
 
 
-@given(layers(dtypes=FLOAT64, forms=("padded",)), st.randoms(use_true_random=False))
+@given(lawful(forms=("padded",)), st.randoms(use_true_random=False))
 def test_reordering_the_batch_reorders_everything(case, random):
     batch_axis = 0 if case.module.batch_first else 1
     order = list(range(case.x.shape[batch_axis]))
@@ -79,7 +82,7 @@ def test_reordering_the_batch_reorders_everything(case, random):
         assert_parity_in_float64(name, shuffled.grads[name], grad)
 
 
-@given(layers(dtypes=FLOAT64, forms=("padded",)))
+@given(lawful(forms=("padded",)))
 def test_the_gradient_of_a_batch_is_the_sum_of_its_samples_gradients(case):
     whole = run(case)
     batch = case.x.shape[0 if case.module.batch_first else 1]
@@ -91,7 +94,7 @@ def test_the_gradient_of_a_batch_is_the_sum_of_its_samples_gradients(case):
         assert_parity_in_float64(name, whole.grads[name], grad)
 
 
-@given(layers(dtypes=FLOAT64), st.floats(-3, 3))
+@given(lawful(), st.floats(-3, 3))
 def test_backward_is_linear_in_the_upstream_gradient(case, factor):
     factor = case.dtype.type(factor)
     trace = case.module.forward(case.x, case.full_state)
@@ -120,7 +123,7 @@ def test_backward_is_linear_in_the_upstream_gradient(case, factor):
         assert_parity(f"gradient {k}", both, a + factor * b, summands=summands)
 
 
-@given(layers(dtypes=FLOAT64, forms=("padded", "unbatched"), one_direction=True), st.data())
+@given(lawful(forms=("padded", "unbatched"), one_direction=True), st.data())
 def test_two_halves_with_the_state_handed_over_equal_the_whole(case, data):
     time = 1 if case.module.batch_first and case.x.ndim == 3 else 0
     steps = case.x.shape[time]
@@ -151,7 +154,7 @@ def test_two_halves_with_the_state_handed_over_equal_the_whole(case, data):
         assert_parity_in_float64(name, parameter.grad, whole.grads[name])
 
 
-@given(layers(dtypes=FLOAT64, forms=("packed",)))
+@given(lawful(forms=("packed",)))
 def test_a_packed_batch_equals_its_sequences_one_by_one(case):
     whole = run(case)
     layer = copy.deepcopy(case.module)
@@ -176,7 +179,7 @@ def test_a_packed_batch_equals_its_sequences_one_by_one(case):
         assert_parity_in_float64(name, whole.grads[name], grad)
 
 
-@given(layers(dtypes=FLOAT64, forms=("padded",), max_layers=1))
+@given(lawful(forms=("padded",), max_layers=1))
 def test_the_reverse_direction_is_the_forward_one_on_the_reversed_sequence(case):
     """With the weights of both directions exchanged, the sequence reversed in time."""
     assume(case.module.bidirectional)
@@ -210,7 +213,7 @@ def test_the_reverse_direction_is_the_forward_one_on_the_reversed_sequence(case)
         assert_parity_in_float64(name, other.grads[exchanged[name]], grad)
 
 
-@given(layers(dtypes=FLOAT64, dropout=False))
+@given(lawful(dropout=False))
 def test_two_layers_equal_one_on_top_of_another(case):
     """The lowest layer on its own, and those above it."""
     layer = case.module
