@@ -21,7 +21,8 @@ class ProjectedLSTMStep(LSTMStep):
 
     names = (*LSTMStep.names[:-1], "m", "h")
 
-    _projected: Array  # (P, N)
+    _m: Array  # (H, N)
+    _projected: Array  # (P, N)  where h goes
 
     @classmethod
     def allocate(
@@ -35,23 +36,15 @@ class ProjectedLSTMStep(LSTMStep):
     def forward(
         self, weights: Weights, x: Array, h_prev: Array, c_prev: Array
     ) -> tuple[Array, Array]:
-        m, c = super().forward(weights, x, h_prev, c_prev)
+        self._m, c = super().forward(weights, x, h_prev, c_prev)
         # h = W_hr m
-        h = np.matmul(weights.projection, m, out=self._projected)
-        return h, c
+        self._h = np.matmul(weights.projection, self._m, out=self._projected)
+        return self._h, c
 
     def backward(
         self, weights: Weights, grad_weights: GradWeights, grad_h: Array, grad_c: Array
     ) -> tuple[Array, Array, Array]:
         # h = W_hr m:     ∂h/∂W_hr = mᵀ   ∂h/∂m = W_hrᵀ
-        grad_weights.add_projection(grad_h, self._h)
+        grad_weights.add_projection(grad_h, self._m)
         grad_m = weights.projection.T @ grad_h
         return super().backward(weights, grad_weights, grad_m, grad_c)
-
-    @property
-    def m(self) -> Array:
-        return self._h.T
-
-    @property
-    def h(self) -> Array:
-        return self._projected.T

@@ -166,10 +166,12 @@ def test_large_numbers_neither_warn_nor_lose_the_gate(module, dtype):
 
 def test_the_arrays_of_a_step_cannot_be_changed():
     """They are what backward needs."""
-    step = LSTMCell(2, 3).forward(np.ones((4, 2), np.float32))
-    for name in step.names:
-        with pytest.raises(ValueError, match="read-only"):
-            getattr(step, name)[...] = 0
+    x = np.ones((4, 2), np.float32)
+    projected = LSTM(2, 3, proj_size=2).forward(x).runs["l0"].steps[0]
+    for step in (RNNCell(2, 3).forward(x), LSTMCell(2, 3).forward(x), projected):
+        for name in step.names:
+            with pytest.raises(ValueError, match="read-only"):
+                getattr(step, name)[...] = 0
 
 
 @given(cells())
