@@ -59,7 +59,7 @@ def forward(
     way = slice(None, None, -1 if reverse else 1)
     xs, hs = xs[way], hs[way]
     kept: list[AnyStep] = []
-    state: State = [array[:, : xs[0].shape[1]].copy() for array in state_0]  # c_prev is kept
+    state: State = [array[:, : xs[0].shape[1]].copy() for array in state_0]  # the record keeps c
     for step, x in zip(kind.allocate(weights, hs, memory), xs, strict=True):
         if x.shape[1] != state[0].shape[1]:
             state = hand_over(state, x.shape[1], starting=state_0, ending=state_n)

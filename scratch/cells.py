@@ -213,7 +213,9 @@ class Cell(Module):
         state = cell_state(self, x, state)
         weights = Weights(CellParameters.of(self), self._kind.gate_order)
         batched = x.ndim == 2
-        x, *state = (np.array(array, ndmin=2).T for array in (x, *state))  # copies: c_prev is kept
+        x, *state = (
+            np.array(array, ndmin=2).T for array in (x, *state)
+        )  # copies: the record keeps c
         h = np.empty((self.hidden_size, x.shape[1]), x.dtype)
         (step,) = self._kind.allocate(weights, [h], None)
         step.weights, step.batched = weights, batched
@@ -225,14 +227,16 @@ class Cell(Module):
         """The gradients of x and of the state before, given that of the state after.
 
         Adds to the gradients of the parameters, with the weights that `forward` used.
-        Raises TypeError for what is no array, RuntimeError for another shape or for another
-        cell's step, ValueError for another dtype.
+        Raises TypeError for what is no array, RuntimeError for another shape or for a step
+        of other parameters, ValueError for another dtype.
         """
         name = type(self).__name__
         if not isinstance(step, self._kind):
             raise TypeError(f"{name}: step: expected what forward returns, got {describe(step)}")
         if step.weights.parameters != CellParameters.of(self):
-            raise RuntimeError(f"{name}: step: expected one of this cell's parameters, got another")
+            raise RuntimeError(
+                f"{name}: step: expected one computed with the parameters of now, got another"
+            )
         shape = step.h.shape if step.batched else step.h.shape[1:]
         names = [f"{name}: grad_{state}" for state in self.states]
         grads = check_grad_states(names, grad_state, [shape] * len(names), step.h.dtype)

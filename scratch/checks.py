@@ -1,4 +1,4 @@
-"""What cells and layers accept. Everything else is refused before anything is computed.
+"""Checks of single arguments, before anything is computed.
 
 The types of the exceptions are those of torch.nn, which checks in several places and so has
 several: ValueError for the number of dimensions of an input, RuntimeError for a size.

@@ -28,7 +28,7 @@ class LinearRecord(NamedTuple):
     input: Array  # (*, in), a copy
     weight: Array  # (out, in), a copy
     output: Array  # (*, out)
-    parameter: Parameter  # that held the weight
+    parameters: tuple[Parameter, Parameter | None]  # weight and bias, as they were
 
 
 class Linear(Module):
@@ -80,7 +80,8 @@ class Linear(Module):
         """The same pass, with what `backward` needs."""
         x = self._check_input(input)
         kept = x.copy("K")  # in the same order: backward multiplies it as it lies
-        return LinearRecord(kept, self.weight.data.copy(), self._compute(x), self.weight)
+        weight, parameters = self.weight.data.copy(), (self.weight, self.bias)
+        return LinearRecord(kept, weight, self._compute(x), parameters)
 
     @without_warnings
     def _compute(self, x: Array) -> Array:
@@ -98,12 +99,15 @@ class Linear(Module):
 
         `grad_output` has the shape and dtype of `record.output`; `None` means zero. The weight is
         the one that `forward` used. Raises TypeError for what is no record or no array,
-        RuntimeError for another shape or another module's record, ValueError for another dtype.
+        RuntimeError for another shape or a record of other parameters, ValueError for another
+        dtype.
         """
         check_record(record, LinearRecord)
-        x, weight, output, parameter = record
-        if parameter is not self.weight:
-            raise RuntimeError("record: expected one of this module, got that of another")
+        x, weight, output, parameters = record
+        if parameters != (self.weight, self.bias):
+            raise RuntimeError(
+                "record: expected one computed with the parameters of now, got another"
+            )
         if grad_output is None:
             grad_output = np.zeros_like(output)
         check_array("grad_output", grad_output, output.dtype)

@@ -1,6 +1,6 @@
 """Memory for the arrays of a record, used again once the record is gone.
 
-A record of a long sequence takes tens of megabytes, and fresh memory costs more than the
+A record of a long sequence takes tens of megabytes, and fresh memory costs time beside the
 arithmetic that fills it: the operating system maps and zeroes every page at its first touch. So a
 layer takes back what its records no longer use and fills it anew, and a training loop runs in the
 same memory from its second step on. No number is carried over, only the place. What the last record

@@ -61,7 +61,7 @@ class Adam:
 
         `closure`, if given, is called first, and what it returns is returned. Raises TypeError
         when a gradient is no array, RuntimeError when it has not the shape and dtype of its
-        parameter; then nothing was changed.
+        parameter, or a parameter is read-only; then nothing was changed.
         """
         loss = None if closure is None else closure()
         for slot in self._slots:

@@ -29,7 +29,7 @@ class Trace:
     output, h_n, c_n: what the call returns; c_n for an LSTM only.
     runs: every step's arrays by the end of the weights' names ("l0", "l0_reverse", "l1", ...):
         `trace.runs["l0"].i` is (T, N, H), N = 1 for unbatched input, or (rows, H) for packed input;
-        `.x` is (T, N, features of the layer below).
+        `.x` has the layer's input size instead of H.
     masks: by layer ("l0", ...), the factors 0 or 1/(1−p) by which dropout multiplied the layer's
         output, (T, N, features) or (rows, features); empty without dropout.
     """
@@ -174,15 +174,17 @@ class Recurrent(Module):
 
         `grad_output` and `grad_state` are the gradients of the output and of the last state; None
         is zero. Adds to the gradients of the parameters, with the weights that `forward` used.
-        Raises TypeError for what is no array, RuntimeError for another shape or for another
-        module's trace, ValueError for another dtype.
+        Raises TypeError for what is no array, RuntimeError for another shape or for a trace
+        of other parameters, ValueError for another dtype.
         """
         name = f"{type(self).__name__}: trace"
         if not isinstance(trace, Trace):
             raise TypeError(f"{name}: expected what forward returns, got {describe(trace)}")
         for suffix, run in trace.runs.items():
             if run.weights.parameters != CellParameters.of(self, f"_{suffix}"):
-                raise RuntimeError(f"{name}: expected one of this module's parameters, got another")
+                raise RuntimeError(
+                    f"{name}: expected one computed with the parameters of now, got another"
+                )
         layout = trace.layout
         grad_hs, grad_state_n = layer_gradients(self, trace, grad_output, grad_state)
         grad_state_0 = [np.empty_like(array) for array in grad_state_n]

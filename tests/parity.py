@@ -44,22 +44,22 @@ def assert_parity(name: str, ours, theirs, tolerance: float | None = None, summa
 
 
 def rounding_alone(dtype) -> float:
-    """What a gradient may be off by, however small it is: one in ten thousand is no more than that.
+    """What a gradient may be off by, however small it is.
 
-    Such a tensor is a sum that cancels, or a factor such as 1 − h² next to its zero. A pass is made
-    of numbers around 1 (gates, h, the gradients from above), each rounded by up to eps/2, and a sum
-    here has up to 64 of them: of 32 eps that the rounding of its summands may come to, half.
+    One tensor in ten thousand is small because it is a sum that cancels, or has a factor such as
+    1 − h² next to its zero; its error is that of its summands. A pass is made of numbers around 1
+    (gates, h, the gradients from above), each rounded by up to eps/2: 16 eps are 32 such errors
+    that all go the same way.
     """
     return 16 * float(np.finfo(dtype).eps)
 
 
-def assert_parity_in_float64(name: str, ours, theirs, largest: float | None = None) -> None:
-    """`assert_parity` for gradients and steps: a difference that is `rounding_alone` is allowed.
+def assert_parity_to_rounding(name: str, ours, theirs, largest: float | None = None) -> None:
+    """`assert_parity`, but a difference that is `rounding_alone` is allowed.
 
     `largest` is the tensor's largest number where `theirs` is only a part of it.
     """
     theirs = np.asarray(theirs.detach() if hasattr(theirs, "detach") else theirs)
-    assert theirs.dtype == np.float64, f"{name}: dtype {theirs.dtype}, expected float64"
     if largest is None:
         largest = np.abs(theirs, where=np.isfinite(theirs), out=np.zeros(theirs.shape)).max(
             initial=0

@@ -226,12 +226,14 @@ def verdict(results: dict[str, dict[str, Any]]) -> list[str]:
     }
     faster, slower = sorted(seconds, key=lambda name: seconds[name])
     amplified = weights > 1e-3 and not above
-    return [
+    lines = [
         f"{count}: first step {first}; weights at most {number(weights)} apart after training.",
-        *["Training amplified the rounding: a smaller --lr does so less."] * amplified,
         f"{faster} took {duration(seconds[faster])}, {slower} {duration(seconds[slower])} "
         f"({seconds[slower] / seconds[faster]:.1f} times as long).",
     ]
+    if amplified:
+        lines.insert(1, "Training amplified the rounding; a smaller --lr amplifies it less.")
+    return lines
 
 
 def duration(seconds: float) -> str:

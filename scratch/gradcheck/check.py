@@ -196,7 +196,7 @@ def _notes(subject: Subject, truth: judges.Truth, rows: tuple[Row, ...]) -> Iter
     kinks = sum(row.kinks for row in rows)
     if kinks:
         yield f"{kinks} entries are at a kink, where there is no derivative, and were not judged"
-    arrays = [name for name in subject.plain_arrays if name not in subject.parameters]
+    arrays = subject.plain_arrays()
     if arrays:
         words = "is an array and no Parameter: its gradient is"
         if len(arrays) > 1:

@@ -226,17 +226,29 @@ class Subject:
         found = dict(zip(self.checked_inputs, structure.leaves(inputs), strict=False))
         return found | {name: p.data for name, p in self._named_parameters(module)}
 
-    @property
     def plain_arrays(self) -> list[str]:
-        """The attributes that are arrays of floats, in the module and the modules below it."""
-        module = self.original
+        """The attributes of a person's own module that are arrays of floats, and stay as they are.
+
+        What a pass on other inputs changes is left out: it is remembered, and not learned.
+        """
+        if type(self.original).__module__.startswith(__package__.partition(".")[0] + "."):
+            return []
+        before = {name: array.copy() for name, array in self._arrays().items()}
+        leaves = structure.leaves(self.inputs)
+        others = [leaf + 0.1 * self.rng.standard_normal(leaf.shape) for leaf in leaves]
+        self.forward(structure.replace(self.inputs, iter(others)))
+        after = self._arrays()
+        return [n for n in before if n in after and np.array_equal(before[n], after[n])]
+
+    def _arrays(self) -> dict[str, Array]:
+        module = self.module
         modules = module.named_modules() if hasattr(module, "named_modules") else [("", module)]
-        return [
-            f"{prefix}.{name}" if prefix else name
+        return {
+            f"{prefix}.{name}" if prefix else name: value
             for prefix, part in modules
             for name, value in vars(part).items()
             if isinstance(value, np.ndarray) and np.issubdtype(value.dtype, np.inexact)
-        ]
+        }
 
     @staticmethod
     def _named_parameters(module: Any) -> list[tuple[str, Any]]:

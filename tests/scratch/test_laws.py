@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from scratch.packing import PackedSequence, pack_padded_sequence, pad_packed_sequence
 from scratch.recurrent import RNN
-from tests.parity import assert_parity, assert_parity_in_float64
+from tests.parity import assert_parity, assert_parity_to_rounding
 from tests.strategies import FLOATS, SEEDS, SIZES, layers
 from tests.torch_twin import away_from_kinks, flatten
 
@@ -43,7 +43,7 @@ class Pass:
 
 def assert_same(name, ours, expected):
     for k, (a, b) in enumerate(zip(flatten(ours), flatten(expected), strict=True)):
-        assert_parity_in_float64(f"{name} {k}", a, b)
+        assert_parity_to_rounding(f"{name} {k}", a, b)
 
 
 def run(case, layer=None):
@@ -79,7 +79,7 @@ def test_reordering_the_batch_reorders_everything(case, random):
     expected = [g[:, order] for g in whole.grad_state]
     assert_same("grad_state", shuffled.grad_state, expected)
     for name, grad in whole.grads.items():
-        assert_parity_in_float64(name, shuffled.grads[name], grad)
+        assert_parity_to_rounding(name, shuffled.grads[name], grad)
 
 
 @given(lawful(forms=("padded",)))
@@ -91,7 +91,7 @@ def test_the_gradient_of_a_batch_is_the_sum_of_its_samples_gradients(case):
         for name, grad in Pass(case.module, *part_of_batch(case, [n])).grads.items():
             sums[name] += grad
     for name, grad in sums.items():
-        assert_parity_in_float64(name, whole.grads[name], grad)
+        assert_parity_to_rounding(name, whole.grads[name], grad)
 
 
 @given(lawful(), st.floats(-3, 3))
@@ -151,7 +151,7 @@ def test_two_halves_with_the_state_handed_over_equal_the_whole(case, data):
     assert_same("grad_x", grad_x, whole.grad_x)
     assert_same("grad_state", grad_0, whole.grad_state)
     for name, parameter in layer.named_parameters():
-        assert_parity_in_float64(name, parameter.grad, whole.grads[name])
+        assert_parity_to_rounding(name, parameter.grad, whole.grads[name])
 
 
 @given(lawful(forms=("packed",)))
@@ -176,7 +176,7 @@ def test_a_packed_batch_equals_its_sequences_one_by_one(case):
         for name, grad in single.grads.items():
             sums[name] += grad
     for name, grad in sums.items():
-        assert_parity_in_float64(name, whole.grads[name], grad)
+        assert_parity_to_rounding(name, whole.grads[name], grad)
 
 
 @given(lawful(forms=("padded",), max_layers=1))
@@ -210,7 +210,7 @@ def test_the_reverse_direction_is_the_forward_one_on_the_reversed_sequence(case)
     expected = [g[::-1] for g in other.grad_state]
     assert_same("grad_state", expected, whole.grad_state)
     for name, grad in whole.grads.items():
-        assert_parity_in_float64(name, other.grads[exchanged[name]], grad)
+        assert_parity_to_rounding(name, other.grads[exchanged[name]], grad)
 
 
 @given(lawful(dropout=False))
@@ -262,9 +262,9 @@ def test_two_layers_equal_one_on_top_of_another(case):
     pairs = zip(flatten(grad_below), flatten(grad_above), strict=True)
     assert_same("grad_state", [np.concatenate(p) for p in pairs], whole.grad_state)
     for name, parameter in below.named_parameters():
-        assert_parity_in_float64(name, parameter.grad, whole.grads[name])
+        assert_parity_to_rounding(name, parameter.grad, whole.grads[name])
     for name, parameter in above.named_parameters():
-        assert_parity_in_float64(name, parameter.grad, whole.grads[upper(name)])
+        assert_parity_to_rounding(name, parameter.grad, whole.grads[upper(name)])
 
 
 @given(SEEDS, FLOATS, st.lists(SIZES, min_size=1, max_size=8), st.booleans(), st.integers(0, 3))

@@ -18,7 +18,7 @@ from scratch.memory import SMALL
 from scratch.packing import PackedSequence, pack_padded_sequence
 from scratch.recurrent import LSTM, RNN
 from scratch.weights import GradWeights
-from tests.parity import assert_parity, assert_parity_in_float64
+from tests.parity import assert_parity, assert_parity_to_rounding
 from tests.strategies import FLOATS, SEEDS, layers
 from tests.torch_twin import (
     answers_of,
@@ -206,9 +206,9 @@ def test_cell_steps_equal_the_layer(case):
     trace = layer.forward(case.x, case.state)
     outputs = trace.output.swapaxes(0, 1) if layer.batch_first else trace.output
     for t, step in enumerate(steps):
-        assert_parity_in_float64(f"h, step {t}", outputs[t], step.h)
+        assert_parity_to_rounding(f"h, step {t}", outputs[t], step.h)
         for name in step.names:
-            assert_parity_in_float64(
+            assert_parity_to_rounding(
                 f"{name}, step {t}", getattr(trace.runs["l0"], name)[t], getattr(step, name)
             )
     assert_equal(flatten(answers_of(layer, trace)[1]), [array[None] for array in state])
@@ -225,11 +225,11 @@ def test_cell_steps_equal_the_layer(case):
             grads[0] = grads[0] + grad_output[t]
         step_x, grad_prev = cell.backward(steps[t], tuple(grads) if states > 1 else grads[0])
         grads = flatten(grad_prev)
-        assert_parity_in_float64(f"grad_x, step {t}", grad_xs[t], step_x)
+        assert_parity_to_rounding(f"grad_x, step {t}", grad_xs[t], step_x)
     for a, b in zip(flatten(grad_state), grads, strict=True):
-        assert_parity_in_float64("grad_state", a[0], b)
+        assert_parity_to_rounding("grad_state", a[0], b)
     for name, parameter in cell.named_parameters():
-        assert_parity_in_float64(
+        assert_parity_to_rounding(
             name,
             dict(layer.named_parameters())[f"{name}_l0"].grad,
             parameter.grad,

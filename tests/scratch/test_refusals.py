@@ -506,12 +506,13 @@ def test_a_record_of_another_module_is_refused():
 
 def test_a_record_of_a_parameter_that_was_replaced_is_refused():
     """Its gradient would go to the parameter that is no longer there."""
-    for module in (RNNCell(2, 3), LSTMCell(2, 3), RNN(2, 3, 2), LSTM(2, 3, bidirectional=True)):
+    layers = RNN(2, 3, 2), LSTM(2, 3, bidirectional=True), Linear(2, 3)
+    for module in (RNNCell(2, 3), LSTMCell(2, 3), *layers):
         x = zeros(4, 2)
         for name, parameter in list(module.named_parameters()):
             record = module.forward(x)
             setattr(module, name, Parameter(parameter.data))
-            with pytest.raises(RuntimeError, match=r"expected one of this .*'s parameters"):
+            with pytest.raises(RuntimeError, match="computed with the parameters of now"):
                 module.backward(record, None)
             assert all(p.grad is None for p in [parameter, *module.parameters()])
 

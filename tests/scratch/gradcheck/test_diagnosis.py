@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scratch import (
     LSTM,
     RNN,
+    CrossEntropyLoss,
     LSTMCell,
     Module,
     Parameter,
@@ -224,3 +225,21 @@ def test_nan_is_one_finding():
 def test_a_factor_next_to_one_is_told_from_one():
     report = check_gradients(Scaled(1 + 1e-8), np.ones((4, 3)))
     assert "b is 1 + 1e-08 times what it should be" in str(report), report
+
+
+class Remembering(Scaled):
+    """It keeps its last input, which is no parameter that was forgotten."""
+
+    def forward(self, x):
+        self.x = x
+        return x
+
+
+def test_what_a_pass_leaves_in_the_module_is_not_named():
+    module = Remembering(1.0)
+    module.forward(np.ones((4, 3)))
+    report = check_gradients(module, np.ones((4, 3)))
+    assert "W is an array and no Parameter" in str(report)
+    assert "x is" not in str(report)
+    weighted = CrossEntropyLoss(np.ones(3, np.float32))
+    assert "Parameter" not in str(check_gradients(weighted, np.ones((4, 3)), np.zeros(4, int)))
