@@ -235,7 +235,7 @@ class Cell(Module):
             raise TypeError(f"{name}: step: expected what forward returns, got {describe(step)}")
         if step.weights.parameters != CellParameters.of(self):
             raise RuntimeError(
-                f"{name}: step: expected one computed with the parameters of now, got another"
+                f"{name}: step: expected one computed with the current parameters, got another"
             )
         shape = step.h.shape if step.batched else step.h.shape[1:]
         names = [f"{name}: grad_{state}" for state in self.states]

@@ -106,7 +106,7 @@ class Linear(Module):
         x, weight, output, parameters = record
         if parameters != (self.weight, self.bias):
             raise RuntimeError(
-                "record: expected one computed with the parameters of now, got another"
+                "record: expected one computed with the current parameters, got another"
             )
         if grad_output is None:
             grad_output = np.zeros_like(output)

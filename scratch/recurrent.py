@@ -183,7 +183,7 @@ class Recurrent(Module):
         for suffix, run in trace.runs.items():
             if run.weights.parameters != CellParameters.of(self, f"_{suffix}"):
                 raise RuntimeError(
-                    f"{name}: expected one computed with the parameters of now, got another"
+                    f"{name}: expected one computed with the current parameters, got another"
                 )
         layout = trace.layout
         grad_hs, grad_state_n = layer_gradients(self, trace, grad_output, grad_state)

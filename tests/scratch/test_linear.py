@@ -116,7 +116,7 @@ def test_backward_takes_the_weight_that_forward_used():
 def test_another_module_s_record_is_refused():
     linear, other = Linear(3, 2, rng=0), Linear(3, 2, rng=0)
     record = other.forward(np.ones((4, 3), np.float32))
-    with pytest.raises(RuntimeError, match="record: expected one of this module"):
+    with pytest.raises(RuntimeError, match="record: expected one computed with the current"):
         linear.backward(record, None)
     with pytest.raises(TypeError, match="record: expected what forward returns, got tuple"):
         linear.backward(tuple(record), None)

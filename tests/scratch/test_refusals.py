@@ -512,7 +512,7 @@ def test_a_record_of_a_parameter_that_was_replaced_is_refused():
         for name, parameter in list(module.named_parameters()):
             record = module.forward(x)
             setattr(module, name, Parameter(parameter.data))
-            with pytest.raises(RuntimeError, match="computed with the parameters of now"):
+            with pytest.raises(RuntimeError, match="computed with the current parameters"):
                 module.backward(record, None)
             assert all(p.grad is None for p in [parameter, *module.parameters()])
 
