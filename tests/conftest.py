@@ -8,11 +8,14 @@ The environment variable HYPOTHESIS_PROFILE chooses as well.
 
 import os
 
-import torch
-from hypothesis import HealthCheck, settings
+# The arrays here are small: a second thread costs more than it brings, and where it has to wait for
+# a core, a hundred times more. NumPy's BLAS reads this when it is loaded.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# The tensors here are small: a second thread costs more than it brings, and where it has to wait
-# for a core, a hundred times more.
+import torch  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
+
 torch.set_num_threads(1)
 
 # How long an example takes depends on the machine and its load: no test fails for it.
