@@ -1,6 +1,6 @@
 """Hypothesis profiles: `everyday` by default, `thorough` on request.
 
-    pytest                                  # 40 examples of every property, the same in every run
+    pytest                                  # 30 examples of every property, the same in every run
     pytest --hypothesis-profile=thorough    # 10,000 examples, others in every run
 
 The environment variable HYPOTHESIS_PROFILE chooses as well.
@@ -21,6 +21,6 @@ torch.set_num_threads(1)
 # How long an example takes depends on the machine and its load: no test fails for it.
 settings.register_profile("timeless", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 _timeless = settings.get_profile("timeless")
-settings.register_profile("everyday", _timeless, max_examples=40, derandomize=True, print_blob=True)
+settings.register_profile("everyday", _timeless, max_examples=30, derandomize=True, print_blob=True)
 settings.register_profile("thorough", _timeless, max_examples=10_000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "everyday"))
