@@ -21,7 +21,15 @@ from numpy.typing import DTypeLike
 from .checks import check_grad_states, check_size
 from .inputs import cell_state
 from .memory import Memory, columns
-from .module import Array, Module, Parameter, Seed, describe, uniform_parameter, without_warnings
+from .module import (
+    Array,
+    Module,
+    Parameter,
+    Seed,
+    check_record,
+    uniform_parameter,
+    without_warnings,
+)
 from .step import Step
 from .weights import CellParameters, GradWeights, Weights
 
@@ -231,8 +239,7 @@ class Cell(Module):
         of other parameters, ValueError for another dtype.
         """
         name = type(self).__name__
-        if not isinstance(step, self._kind):
-            raise TypeError(f"{name}: step: expected what forward returns, got {describe(step)}")
+        check_record(step, self._kind, f"{name}: step")
         if step.weights.parameters != CellParameters.of(self):
             raise RuntimeError(
                 f"{name}: step: expected one computed with the current parameters, got another"

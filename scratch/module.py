@@ -255,9 +255,9 @@ def describe(value: object) -> str:
     return f"{type(value).__name__} {value!r}" if np.isscalar(value) else type(value).__name__
 
 
-def check_record(record: object, kind: type) -> None:
+def check_record(record: object, kind: type, name: str = "record") -> None:
     if not isinstance(record, kind):
-        raise TypeError(f"record: expected what forward returns, got {describe(record)}")
+        raise TypeError(f"{name}: expected what forward returns, got {describe(record)}")
 
 
 def check_array(name: str, value: object, dtype: DTypeLike | None = None) -> Array:

@@ -18,7 +18,15 @@ from .checks import check_at_least, check_bool, check_dropout, check_int
 from .inputs import layer_gradients, layer_inputs
 from .layout import Layout
 from .memory import Memory, columns
-from .module import Array, Module, Parameter, Seed, describe, uniform_parameter, without_warnings
+from .module import (
+    Array,
+    Module,
+    Parameter,
+    Seed,
+    check_record,
+    uniform_parameter,
+    without_warnings,
+)
 from .projection import ProjectedLSTMStep
 from .weights import CellParameters, Weights
 
@@ -178,8 +186,7 @@ class Recurrent(Module):
         of other parameters, ValueError for another dtype.
         """
         name = f"{type(self).__name__}: trace"
-        if not isinstance(trace, Trace):
-            raise TypeError(f"{name}: expected what forward returns, got {describe(trace)}")
+        check_record(trace, Trace, name)
         for suffix, run in trace.runs.items():
             if run.weights.parameters != CellParameters.of(self, f"_{suffix}"):
                 raise RuntimeError(

@@ -257,10 +257,7 @@ def _twice(subject: Subject, claims: Claims) -> list[Finding]:
 
 def _two_records(subject: Subject, claims: Claims) -> list[Finding]:
     """The record of one pass, used after another pass with other inputs."""
-    leaves = structure.leaves(subject.inputs)
-    others = [leaf + 0.1 * subject.rng.standard_normal(leaf.shape) for leaf in leaves]
-    only = len(subject.checked_inputs)
-    inputs = structure.replace(subject.inputs, iter([*others[:only], *leaves[only:]]))
+    inputs = subject.nearby_inputs()
     subject.clear()
     record = subject.forward()
     subject.forward(inputs)

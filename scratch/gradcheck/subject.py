@@ -226,6 +226,12 @@ class Subject:
         found = dict(zip(self.checked_inputs, structure.leaves(inputs), strict=False))
         return found | {name: p.data for name, p in self._named_parameters(module)}
 
+    def nearby_inputs(self) -> Any:
+        """Other numbers, near those of the inputs; what gets no gradient stays as it is."""
+        leaves, only = structure.leaves(self.inputs), len(self.checked_inputs)
+        others = [leaf + 0.1 * self.rng.standard_normal(leaf.shape) for leaf in leaves]
+        return structure.replace(self.inputs, iter([*others[:only], *leaves[only:]]))
+
     def plain_arrays(self) -> list[str]:
         """The attributes of a person's own module that are arrays of floats, and stay as they are.
 
@@ -234,9 +240,7 @@ class Subject:
         if type(self.original).__module__.startswith(__package__.partition(".")[0] + "."):
             return []
         before = {name: array.copy() for name, array in self._arrays().items()}
-        leaves = structure.leaves(self.inputs)
-        others = [leaf + 0.1 * self.rng.standard_normal(leaf.shape) for leaf in leaves]
-        self.forward(structure.replace(self.inputs, iter(others)))
+        self.forward(self.nearby_inputs())
         after = self._arrays()
         return [n for n in before if n in after and np.array_equal(before[n], after[n])]
 
