@@ -20,11 +20,11 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from scratch import LSTM, RNN, Adam, pack_padded_sequence
-from scratch.module import Array
+from scratch.machinery.module import Array
+from scratch.machinery.weights import GradWeights
 from scratch.recurrent import Recurrent
-from scratch.systems import SYSTEMS, System, load_task
+from scratch.tasks.systems import SYSTEMS, System, load_task
 from scratch.training import train_step
-from scratch.weights import GradWeights
 
 from .training import train_step as train_step_torch
 from .twin import to_torch, twin

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scratch.module import Array
+from scratch.machinery.module import Array
 
 from .parity import Parity
 

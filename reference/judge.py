@@ -11,8 +11,8 @@ import torch
 from scratch.gradcheck import structure
 from scratch.gradcheck.report import error
 from scratch.gradcheck.subject import Subject
-from scratch.module import Array
-from scratch.packing import PackedSequence
+from scratch.machinery.module import Array
+from scratch.machinery.packing import PackedSequence
 
 
 def judge(module: torch.nn.Module) -> Judge:

@@ -13,8 +13,8 @@ import torch
 
 from scratch.cells import Cell
 from scratch.losses import CrossEntropyLoss, MSELoss
-from scratch.module import Array, Module
-from scratch.packing import PackedSequence
+from scratch.machinery.module import Array, Module
+from scratch.machinery.packing import PackedSequence
 from scratch.recurrent import Recurrent
 
 from .table import align

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from scratch.module import Array
+from scratch.machinery.module import Array
 from scratch.optim import Adam
-from scratch.systems import Model, Task
+from scratch.tasks.systems import Model, Task
 from scratch.training import train as train_scratch
 
 from .parity import Parity, rows

@@ -11,7 +11,7 @@ import torch
 
 import scratch.models
 from scratch import cells, linear, losses, recurrent
-from scratch.module import Array, Module, Parameter, describe
+from scratch.machinery.module import Array, Module, Parameter, describe
 
 from . import models
 

@@ -9,10 +9,10 @@ from .cells import LSTMCell, RNNCell
 from .gradcheck import GradientReport, check_gradients
 from .linear import Linear
 from .losses import CrossEntropyLoss, MSELoss
+from .machinery.module import Module, Parameter
+from .machinery.packing import PackedSequence, pack_padded_sequence, pad_packed_sequence
 from .models import SimpleLSTM, SimpleRNN
-from .module import Module, Parameter
 from .optim import Adam, clip_grad_norm_
-from .packing import PackedSequence, pack_padded_sequence, pad_packed_sequence
 from .recurrent import LSTM, RNN
 
 __all__ = [  # noqa: RUF022 -- in reading order

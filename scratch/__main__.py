@@ -2,8 +2,7 @@
 
 import sys
 
-from .commands import options, train
-from .gradcheck import command as check
+from .commands import check, options, train
 
 
 def main(argv: list[str] | None = None) -> int:

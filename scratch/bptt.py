@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from .memory import Memory
-from .module import Array
-from .weights import GradWeights, Weights
+from .machinery.memory import Memory
+from .machinery.module import Array
+from .machinery.weights import GradWeights, Weights
 
 State = Sequence[Array]  # [h] of an RNN, [h, c] of an LSTM, each (H, N)
 AnyStep = Any  # RNNStep or LSTMStep: their forward and backward differ in the states they take

@@ -18,10 +18,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .checks import check_grad_states, check_size
-from .inputs import cell_state
-from .memory import Memory, columns
-from .module import (
+from .machinery.checks import check_grad_states, check_size
+from .machinery.inputs import cell_state
+from .machinery.memory import Memory, columns
+from .machinery.module import (
     Array,
     Module,
     Parameter,
@@ -30,8 +30,8 @@ from .module import (
     uniform_parameter,
     without_warnings,
 )
-from .step import Step
-from .weights import CellParameters, GradWeights, Weights
+from .machinery.step import Step
+from .machinery.weights import CellParameters, GradWeights, Weights
 
 
 class RNNStep(Step):

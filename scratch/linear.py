@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .checks import check_size
-from .module import (
+from .machinery.checks import check_size
+from .machinery.module import (
     Array,
     Module,
     Parameter,

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, NoReturn, Self
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .module import Array, Module, check_array, check_record, describe, without_warnings
+from .machinery.module import Array, Module, check_array, check_record, describe, without_warnings
 
 
 class MSELossRecord(NamedTuple):

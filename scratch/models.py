@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .checks import check_bool
 from .linear import Linear, LinearRecord
-from .module import Array, Module, Seed, check_record
+from .machinery.checks import check_bool
+from .machinery.module import Array, Module, Seed, check_record
 from .recurrent import LSTM, RNN, Trace
 
 

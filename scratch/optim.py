@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .adam_state import (
+from .machinery.adam_state import (
     MOMENTS,
     OPTIONS,
     Slot,
@@ -21,7 +21,7 @@ from .adam_state import (
     moments,
     neighbours,
 )
-from .module import Array, Parameter, describe, without_warnings
+from .machinery.module import Array, Parameter, describe, without_warnings
 
 
 class Adam:

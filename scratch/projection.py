@@ -8,9 +8,9 @@ from typing import Self
 import numpy as np
 
 from .cells import LSTMStep
-from .memory import Memory, columns
-from .module import Array
-from .weights import GradWeights, Weights
+from .machinery.memory import Memory, columns
+from .machinery.module import Array
+from .machinery.weights import GradWeights, Weights
 
 
 class ProjectedLSTMStep(LSTMStep):

@@ -14,11 +14,11 @@ from numpy.typing import DTypeLike
 
 from . import bptt
 from .cells import RNN_STEPS, LSTMStep, cell_shapes
-from .checks import check_at_least, check_bool, check_dropout, check_int
-from .inputs import layer_gradients, layer_inputs
-from .layout import Layout
-from .memory import Memory, columns
-from .module import (
+from .machinery.checks import check_at_least, check_bool, check_dropout, check_int
+from .machinery.inputs import layer_gradients, layer_inputs
+from .machinery.layout import Layout
+from .machinery.memory import Memory, columns
+from .machinery.module import (
     Array,
     Module,
     Parameter,
@@ -27,8 +27,8 @@ from .module import (
     uniform_parameter,
     without_warnings,
 )
+from .machinery.weights import CellParameters, Weights
 from .projection import ProjectedLSTMStep
-from .weights import CellParameters, Weights
 
 
 class Trace:

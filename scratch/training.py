@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .module import Array, Module
+from .machinery.module import Array, Module
 from .optim import Adam, clip_grad_norm_
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from scratch.cells import LSTMCell, RNNCell
-from scratch.packing import PackedSequence, pack_padded_sequence
+from scratch.machinery.packing import PackedSequence, pack_padded_sequence
 from scratch.recurrent import LSTM, RNN
 
 SEEDS = st.integers(0, 2**32 - 1)

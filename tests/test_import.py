@@ -17,7 +17,7 @@ def test_import_scratch_where_torch_is_not_installed():
     code = (
         "import sys\n"
         "sys.modules['torch'] = None\n"  # an import of it fails, as if it were not there
-        "import scratch, scratch.systems, scratch.training, scratch.__main__\n"
+        "import scratch, scratch.tasks.systems, scratch.training, scratch.__main__\n"
         "assert 'matplotlib' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
@@ -71,21 +71,15 @@ def test_scratch_imports_neither_torch_nor_reference(name):
 @pytest.mark.parametrize("name", FILES)
 def test_only_commands_import_commands(name):
     """`__main__` and what stands behind a subcommand: nothing that computes."""
-    of_commands = name == "scratch.__main__" or within("scratch.commands", name)
-    if not (of_commands or name in COMMANDS):
+    if not (name == "scratch.__main__" or within("scratch.commands", name)):
         for other in IMPORTS[name]:
             assert not within("scratch.commands", other), other
-            assert other not in COMMANDS, other
-
-
-# The subcommand `check`, and how it finds the class that it is given.
-COMMANDS = {"scratch.gradcheck.command", "scratch.gradcheck.loading"}
 
 
 def test_imports_run_one_way():
     """No file imports itself by way of others."""
     graph = {name: {other for other in found if other in FILES} for name, found in IMPORTS.items()}
-    assert graph["scratch.cells"] >= {"scratch.step", "scratch.weights", "scratch.module"}
+    assert graph["scratch.cells"] >= {"scratch.machinery.weights", "scratch.machinery.module"}
     list(TopologicalSorter(graph).static_order())  # raises CycleError, which names the files
 
 

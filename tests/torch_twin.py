@@ -10,7 +10,7 @@ import torch
 from torch.nn.utils import rnn as torch_packing
 
 from scratch.cells import LSTMCell, RNNCell
-from scratch.packing import PackedSequence
+from scratch.machinery.packing import PackedSequence
 from tests.parity import assert_parity_to_rounding, assert_same_rounding
 
 ONLY_OURS = {"dtype", "rng", "unknown"}

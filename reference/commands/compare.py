@@ -20,9 +20,9 @@ from scratch.commands.options import (
     read_task,
     training_words,
 )
-from scratch.data import HeldOut
-from scratch.module import Array
-from scratch.systems import SYSTEMS, System, Task
+from scratch.machinery.module import Array
+from scratch.tasks.data import HeldOut
+from scratch.tasks.systems import SYSTEMS, System, Task
 from scratch.training import epoch_line, tenths
 
 from ..parity import TOLERANCE, Parity

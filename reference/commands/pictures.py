@@ -10,7 +10,7 @@ import numpy as np
 
 from scratch.commands.options import UsageError
 from scratch.losses import MSELoss
-from scratch.systems import System, Task
+from scratch.tasks.systems import System, Task
 
 from .. import figures
 from ..parity import Parity

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NoReturn
 
-from ..systems import SYSTEMS, Model, System, Task, load_task, with_series
+from ..tasks.systems import SYSTEMS, Model, System, Task, load_task, with_series
 
 
 class UsageError(Exception):

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ..optim import Adam
-from ..systems import SYSTEMS, Model, System, Task
+from ..tasks.systems import SYSTEMS, Model, System, Task
 from ..training import epoch_line, tenths, train, truncation_error
 from .options import (
     UsageError,

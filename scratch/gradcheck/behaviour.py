@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..module import Array, Module, Parameter
+from ..machinery.module import Array, Module, Parameter
 from . import structure
 from .linearity import SAME, agree, linear
 from .report import Finding, error

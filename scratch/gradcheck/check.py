@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..module import Array, Module
+from ..machinery.module import Array, Module
 from . import behaviour, judges, linearity
 from .diagnose import Context, Diagnosis
 from .parts import of_parts

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.exceptions import ComplexWarning
 
-from ..module import Array
+from ..machinery.module import Array
 from . import structure
 from .subject import ModuleRaised, NotCheckable, Subject, astype
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from ..module import Module
+from ..machinery.module import Module
 from .report import Finding, GradientReport
 from .subject import ModuleRaised, NotCheckable, Subject
 

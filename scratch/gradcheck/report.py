@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..module import Array
+from ..machinery.module import Array
 
 Index = tuple[int, ...]
 WIDTH = 100  # of the findings' lines

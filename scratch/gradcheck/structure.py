@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..module import Array, Module
-from ..packing import PackedSequence
+from ..machinery.module import Array, Module
+from ..machinery.packing import PackedSequence
 
 STATES = ("state", "states", "hidden", "hx", "state_0", "initial_state")
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..module import Array, Module, describe
+from ..machinery.module import Array, Module, describe
 from . import structure
 
 STATE_ARGUMENT = re.compile(r"state|hidden|prev|init|^[hca](x|_?0|_?t)?$", re.IGNORECASE)

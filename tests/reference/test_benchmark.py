@@ -29,7 +29,7 @@ from reference.benchmark import (
 from reference.commands import bench
 from reference.twin import twin
 from scratch import LSTM, RNN
-from scratch.systems import SYSTEMS
+from scratch.tasks.systems import SYSTEMS
 from tests.parity import assert_parity
 
 

@@ -13,7 +13,7 @@ import pytest
 from reference.__main__ import main
 from reference.commands import compare
 from reference.parity import TOLERANCE
-from scratch.systems import SYSTEMS
+from scratch.tasks.systems import SYSTEMS
 
 ROOT = Path(__file__).parents[2]
 LINE = re.compile(r"  (scratch|torch) +Epoch \[(\d+)/(\d+)\], Loss: (\d+\.\d+)(?: +(\S+) apart)?$")

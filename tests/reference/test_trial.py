@@ -7,7 +7,7 @@ import pytest
 
 from reference import twin
 from reference.trial import compare_first_step, largest_difference, rounding, run_scratch, run_torch
-from scratch.systems import SYSTEMS, load_task
+from scratch.tasks.systems import SYSTEMS, load_task
 
 
 def few(task, count=20):

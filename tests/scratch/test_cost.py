@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from scratch import LSTM, RNN, Linear
-from scratch.weights import GradWeights
+from scratch.machinery.weights import GradWeights
 
 LAYERS = pytest.mark.parametrize("layer_class", [RNN, LSTM])
 MAKERS = ("empty", "empty_like", "zeros", "zeros_like", "frombuffer", "ascontiguousarray", "array")

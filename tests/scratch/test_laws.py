@@ -11,7 +11,7 @@ import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from scratch.packing import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from scratch.machinery.packing import PackedSequence, pack_padded_sequence, pad_packed_sequence
 from scratch.recurrent import RNN
 from tests.parity import assert_parity, assert_parity_to_rounding
 from tests.strategies import FLOATS, SEEDS, SIZES, layers

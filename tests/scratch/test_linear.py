@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scratch.linear import Linear
-from scratch.module import Parameter
+from scratch.machinery.module import Parameter
 from tests.parity import assert_parity, assert_same_refusal
 from tests.torch_samples import module_inputs, to_numpy
 

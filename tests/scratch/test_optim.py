@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scratch.module import Parameter
+from scratch.machinery.module import Parameter
 from scratch.optim import Adam, clip_grad_norm_
 from tests.parity import TOLERANCE, assert_parity, assert_same_refusal
 from tests.torch_samples import optimizer_error_inputs, optimizer_inputs

@@ -14,10 +14,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from scratch.cells import LSTMCell, RNNCell
-from scratch.memory import SMALL
-from scratch.packing import PackedSequence, pack_padded_sequence
+from scratch.machinery.memory import SMALL
+from scratch.machinery.packing import PackedSequence, pack_padded_sequence
+from scratch.machinery.weights import GradWeights
 from scratch.recurrent import LSTM, RNN
-from scratch.weights import GradWeights
 from tests.parity import assert_parity, assert_parity_to_rounding
 from tests.strategies import FLOATS, SEEDS, layers
 from tests.torch_twin import (

@@ -13,7 +13,7 @@ import torch
 
 from scratch import CrossEntropyLoss, Linear, MSELoss, Parameter, SimpleLSTM, SimpleRNN
 from scratch.cells import LSTMCell, RNNCell
-from scratch.packing import PackedSequence, pack_padded_sequence
+from scratch.machinery.packing import PackedSequence, pack_padded_sequence
 from scratch.recurrent import LSTM, RNN
 from tests.parity import assert_same_refusal
 from tests.torch_twin import flatten, to_torch, torch_twin

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import reference.training
 from scratch import Adam, CrossEntropyLoss, MSELoss, SimpleLSTM, SimpleRNN
-from scratch.systems import SYSTEMS, load_task
+from scratch.tasks.systems import SYSTEMS, load_task
 from scratch.training import chunks, epoch_line, tenths, train, truncation_error
 from tests.parity import assert_parity
 from tests.scratch.test_models import models, reference_twin, sizes_of

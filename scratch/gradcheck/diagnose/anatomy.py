@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from ...module import Array
-from ...packing import PackedSequence
+from ...machinery.module import Array
+from ...machinery.packing import PackedSequence
 from .. import structure
 from ..subject import Subject
 from . import equations

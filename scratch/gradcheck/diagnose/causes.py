@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ...module import Array
+from ...machinery.module import Array
 from ..report import error
 from .worlds import World
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ...module import Array
+from ...machinery.module import Array
 from .. import structure
 from ..judges import Progress, Truth
 from ..report import Finding, error

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ...module import Array
+from ...machinery.module import Array
 
 GATES = {"LSTM": ("i", "f", "g", "o"), "tanh": ("h",), "relu": ("h",)}
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...module import Array
+from ...machinery.module import Array
 from .. import structure
 from ..subject import Subject
 from .anatomy import Anatomy

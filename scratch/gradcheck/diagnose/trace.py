@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ...module import Array
+from ...machinery.module import Array
 from .. import structure
 from ..behaviour import arrays_of
 from ..subject import Subject

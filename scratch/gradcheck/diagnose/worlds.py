@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ...module import Array
+from ...machinery.module import Array
 from .. import structure
 from ..judges import Truth
 from ..subject import Subject

@@ -7,7 +7,7 @@ They use `Module` and `Parameter` and nothing else of the package. `zoo.py` plan
 
 import numpy as np
 
-from scratch.module import Module, Parameter
+from scratch.machinery.module import Module, Parameter
 
 
 def sigmoid(z):

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 
 from ..cells import LSTMCell, RNNCell
-from ..commands.options import UsageError
-from ..module import Array, Module
+from ..gradcheck import structure
+from ..gradcheck.subject import NotCheckable
+from ..machinery.module import Array, Module
 from ..recurrent import LSTM, RNN
-from . import structure
-from .subject import NotCheckable
+from .options import UsageError
 
 KINDS: dict[str, type[Module]] = {
     "RNNCell": RNNCell,

@@ -12,7 +12,7 @@ from hypothesis import given
 
 from scratch.cells import LSTMCell, RNNCell
 from scratch.linear import Linear
-from scratch.module import Module, Parameter
+from scratch.machinery.module import Module, Parameter
 from scratch.recurrent import LSTM, RNN
 from tests.parity import assert_parity, assert_same_refusal
 from tests.strategies import cells, layers

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from scratch.__main__ import main
-from scratch.gradcheck import command, loading
+from scratch.commands import check, loading
 from tests.scratch.gradcheck import students
 
 RIGHT = inspect.getsource(students)
@@ -156,7 +156,7 @@ def test_what_ends_their_code_is_told_with_its_line(write, capsys, monkeypatch, 
 
 
 def test_a_check_that_does_not_end(write, capsys, monkeypatch):
-    monkeypatch.setattr(command, "LIMIT", 0.03)
+    monkeypatch.setattr(check, "LIMIT", 0.03)
     source = RIGHT.replace(
         "        h, c = state\n",
         "        h, c = state\n        while np.iscomplexobj(h): pass\n", 1

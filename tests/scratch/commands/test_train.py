@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from scratch.__main__ import main
-from scratch.systems import SYSTEMS
+from scratch.tasks.systems import SYSTEMS
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def scratch(*arguments, blocked=()):

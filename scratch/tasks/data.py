@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .module import Array
+from ..machinery.module import Array
 
 
 @dataclass(frozen=True)

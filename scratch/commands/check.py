@@ -7,11 +7,11 @@ import json
 import math
 from typing import Any
 
-from ..commands.options import at_least
-from .check import check_gradients
-from .diagnose import anatomy, trace
+from ..gradcheck.check import check_gradients
+from ..gradcheck.diagnose import anatomy, trace
+from ..gradcheck.subject import Subject
 from .loading import KINDS, LIMIT, Sizes, inputs_for, load, make, own_code
-from .subject import Subject
+from .options import at_least
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import DTypeLike
 
+from ..losses import CrossEntropyLoss, MSELoss
+from ..machinery.module import Array
+from ..models import SimpleLSTM, SimpleRNN
 from .data import Data, HeldOut, airline_passengers, own_series, random_classes, sine_waves
-from .losses import CrossEntropyLoss, MSELoss
-from .models import SimpleLSTM, SimpleRNN
-from .module import Array
 
 Model = SimpleRNN | SimpleLSTM
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scratch.data import Series, own_series, parse_column, windows
-from scratch.systems import SYSTEMS, load_task
+from scratch.tasks.data import Series, own_series, parse_column, windows
+from scratch.tasks.systems import SYSTEMS, load_task
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.utils import rnn as theirs
 
-from scratch.packing import (
+from scratch.machinery.packing import (
     PackedSequence,
     check_packed,
     pack_padded_sequence,

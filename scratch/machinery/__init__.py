@@ -1,0 +1,1 @@
+"""What the lesson stands on and need not show."""

@@ -1,0 +1,1 @@
+"""What is learned, from what: the four systems and their data."""
