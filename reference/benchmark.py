@@ -20,8 +20,8 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from scratch import LSTM, RNN, Adam, pack_padded_sequence
+from scratch.bptt import COLUMNS
 from scratch.machinery.module import Array
-from scratch.machinery.weights import GradWeights
 from scratch.recurrent import Recurrent
 from scratch.tasks.systems import SYSTEMS, System, load_task
 from scratch.training import train_step
@@ -193,7 +193,7 @@ def _limit_of_run(W: Array, gates: int, sizes: Sequence[int], backward: bool) ->
     W_T = np.ascontiguousarray(W[:, :-1].T)
     grad_W = np.empty_like(W)
     sigmoids = rows * 3 // 4 if gates > 1 else 0  # the rows of i, f and o
-    blocks = list(_collect(sizes, GradWeights.COLUMNS)) if backward else []
+    blocks = list(_collect(sizes, COLUMNS)) if backward else []
     inputs, z, c, tanh_c, grad_inputs = (
         {n: rng.standard_normal((m, n)).astype(W.dtype) for n in {*sizes, *blocks}}
         for m in (columns, rows, rows // gates, rows // gates, columns - 1)

@@ -1,106 +1,104 @@
 """One cell carried through time: backpropagation through time for one layer in one direction.
 
 `forward` hands the state from step to step; `backward` walks the same steps the other way and hands
-its gradient back. Where sequences differ in length, step t has as many columns as there are
-sequences still running, longest first; `hand_over` lets them start and end.
+its gradient back. Steps come in blocks in which the number of sequences is the same: in a single
+one where all sequences are equally long.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from .machinery.memory import Memory
+from .machinery.arrays import Back, Blocks, Products, Weights, products
 from .machinery.module import Array
-from .machinery.weights import GradWeights, Weights
 
 State = Sequence[Array]  # [h] of an RNN, [h, c] of an LSTM, each (H, N)
-AnyStep = Any  # RNNStep or LSTMStep: their forward and backward differ in the states they take
 
-
-class Run:
-    """The steps of one layer in one direction. `run.h`, `run.i`, ... are (T, N, H).
-
-    For packed input they are (rows of the packed data, H). Index t is the step of the input in
-    either direction. Each access collects the steps' arrays anew.
-    """
-
-    def __init__(self, steps: list[AnyStep], weights: Weights, reverse: bool, packed: bool):
-        self.steps = steps  # in the order of the input; empty if none was kept
-        self.weights = weights
-        self.reverse = reverse
-        self.packed = packed
-
-    def __getattr__(self, name: str) -> Array:
-        if name.startswith("_") or not (self.steps and name in self.steps[0].names):
-            raise AttributeError(f"a run has no {name!r}")
-        arrays = [getattr(step, name) for step in self.steps]
-        return np.concatenate(arrays) if self.packed else np.stack(arrays)
-
-    def __dir__(self) -> list[str]:
-        return [*super().__dir__(), *(self.steps[0].names if self.steps else ())]
+# Backward, local derivatives are taken for as many steps at once as have this many columns
+# together, and their gradients of W are one product: fewer make slow products, and more leave the
+# cache before they are used.
+COLUMNS = 512
 
 
 def forward(
-    kind: type[AnyStep],
+    kind: type[Any],  # RNNStep or LSTMStep
     weights: Weights,
-    xs: Sequence[Array],  # T arrays (D, n)
-    hs: Sequence[Array],  # T arrays (H, n): written
+    xs: Blocks,  # (T, D, N)
+    hs: Blocks,  # (T, H, N): written
     state_0: State,
     state_n: State,  # written
-    memory: Memory | None,
-    *,
-    reverse: bool,
-    packed: bool,
-) -> Run:
-    """All steps in turn. They are kept if there is a `memory` to keep them in."""
-    way = slice(None, None, -1 if reverse else 1)
-    xs, hs = xs[way], hs[way]
-    kept: list[AnyStep] = []
-    state: State = [array[:, : xs[0].shape[1]].copy() for array in state_0]  # the record keeps c
-    for step, x in zip(kind.allocate(weights, hs, memory), xs, strict=True):
-        if x.shape[1] != state[0].shape[1]:
-            state = hand_over(state, x.shape[1], starting=state_0, ending=state_n)
-        state = step.forward(weights, x, *state)
-        if memory is not None:
-            kept.append(step)
-    hand_over(state, 0, starting=state_0, ending=state_n)
-    return Run(kept[way], weights, reverse, packed)
+    empty: Callable[..., Array],  # makes the arrays of the steps
+    keep: bool,
+) -> list[Any]:
+    """Take all steps in turn, and return them if they are to be kept."""
+    kept = []
+    state: State = [array[:, : xs[0].shape[2]] for array in state_0]
+    for x, h in zip(xs, hs, strict=True):
+        if x.shape[2] != state[0].shape[1]:  # sequences of other lengths start or end here
+            state = hand_over(state, x.shape[2], starting=state_0, ending=state_n)
+        steps = kind(weights, len(x), state, h, empty)
+        for t in range(len(x)):
+            state = steps.forward(t, x[t], *state)
+        if keep:
+            kept.append(steps)
+    for array, end in zip(state, state_n, strict=True):
+        end[:, : array.shape[1]] = array
+    return kept
 
 
 def backward(
-    run: Run,
-    grad_hs: Sequence[Array] | None,  # T arrays (H, n)
+    blocks: Sequence[Any],  # what forward returned
+    grad_hs: Blocks | None,  # (T, H, N), from the output; None for zeros
     grad_state_n: State,
     grad_state_0: State,  # written
-    grad_xs: Sequence[Array],  # T arrays (D, n): written, or added to
-    *,
-    add: bool,
+    grad_xs: Blocks,  # (T, D, N): added to
+    back: Back | None = None,  # noted, if it is given: what came back to every step
 ) -> None:
-    """The steps of `forward` the other way round; adds to the parameters' gradients."""
-    way = slice(None, None, 1 if run.reverse else -1)
-    grad_weights = GradWeights(run.weights)
-    steps = range(len(run.steps))[way]
-    grad_state: State = [array[:, : grad_xs[steps[0]].shape[1]] for array in grad_state_n]
-    for t in steps:
-        place = grad_xs[t]
-        size = place.shape[1]
-        if size != grad_state[0].shape[1]:
-            grad_state = hand_over(grad_state, size, starting=grad_state_n, ending=grad_state_0)
-        # h_t goes two ways, into the output and into step t+1: their gradients add up.
-        grad_h, *grad_c = grad_state
-        if grad_hs is not None:
-            grad_h = grad_h + grad_hs[t]
-        grad_x, *grad_state = run.steps[t].backward(run.weights, grad_weights, grad_h, *grad_c)
-        place[...] = place + grad_x if add else grad_x
-    hand_over(grad_state, 0, starting=grad_state_n, ending=grad_state_0)
-    grad_weights.finish()
+    """The same steps the other way round; adds to the gradients of the parameters."""
+    weights = blocks[0].weights
+    totals: list[Array] = []  # the gradients of W and, with a projection, of W_hr
+    waiting: list[Products] = []  # pairs of arrays whose products are to be added to them
+    columns = 0
+    grad_state: State = [array[:, : grad_xs[-1].shape[2]].copy() for array in grad_state_n]
+    for k in range(len(blocks))[::-1]:
+        steps, grad_x, (T, _, N) = blocks[k], grad_xs[k], grad_xs[k].shape
+        if grad_state[0].shape[1] != N:  # sequences of other lengths end or start here
+            grad_state = hand_over(grad_state, N, starting=grad_state_n, ending=grad_state_0)
+        many = max(1, COLUMNS // max(1, N))
+        for start in range(0, T, many)[::-1]:
+            chunk = slice(start, min(start + many, T))
+            local = steps.local_derivatives(chunk)
+            grad_output = None if grad_hs is None else grad_hs[k][chunk]
+            if grad_output is not None and many > 1:
+                grad_output = np.ascontiguousarray(grad_output)  # read step by step
+            for j in range(len(local.grad_z))[::-1]:
+                if back is not None:
+                    back.from_next.append([array.copy() for array in grad_state])
+                if grad_output is not None:
+                    # h_t goes two ways, into the output and into step t+1: its gradients add up.
+                    grad_h = grad_state[0]
+                    grad_h += grad_output[j]
+                grad_x_t, *grad_state = steps.backward(j, local, *grad_state)
+                grad_x[start + j] += grad_x_t
+            if back is not None:
+                back.grad_z.append(local.grad_z)
+            waiting.append(steps.weight_products(chunk, local.grad_z, local.grad_h))
+            columns += N * len(local.grad_z)
+            if columns >= COLUMNS or k == start == 0:
+                shares = products(waiting)
+                totals = [a + b for a, b in zip(totals, shares, strict=True)] if totals else shares
+                waiting, columns = [], 0
+    for array, end in zip(grad_state, grad_state_0, strict=True):
+        end[:, : array.shape[1]] = array
+    for parameter, grad in weights.by_parameter(*totals):
+        parameter.add_grad(grad)
 
 
 def hand_over(state: State, size: int, *, starting: State, ending: State) -> State:
-    """The columns of `state` for a step of `size` sequences.
+    """The columns of `state` for steps of `size` sequences, the longest sequences first.
 
     Sequences that end leave their columns in `ending`; those that start bring theirs from
     `starting`. Both are (H, N) for all N sequences of the batch.

@@ -1,185 +1,317 @@
-"""One time step of an RNN and of an LSTM, forward and backward.
+"""One time step of an RNN and of an LSTM, forward and backward. Read this file first.
 
-Read `RNNStep.forward` and `.backward`, then `LSTMStep`: every equation stands above the line that
-computes it, and again, with its derivative, above the line that differentiates it. `RNNCell` and
-`LSTMCell` below are those steps with parameters; a layer is the same steps carried through time
-(`bptt.py`).
+    z = W [x; h_prev; 1]                                the affine product      `Step`
+    h = tanh(z)                                         an RNN                  `RNNStep`
+    o, i, f = σ(z),  g = tanh(z),                       an LSTM                 `LSTMStep`
+    c = f ⊙ c_prev + i ⊙ g,  h = o ⊙ tanh(c)
 
-Inside a step, samples lie along the last axis: a state is (H, N), the gates together are (4H, N).
-Each gate is then one contiguous block, `W @ ...` reads as in the equations, and all gates are one
-matrix product. What a step shows (`step.h`, `step.i`, ...) are the (N, H) views of these arrays.
+Forward, a step takes the affine product and then `activate`s it: from z to h, or to h and c.
+Backward, it goes the other way: `chain` leads the gradient of h and c back to z, and the affine
+product leads it on to x, to h_prev and to W.
+
+What `chain` multiplies by are the local derivatives of the step, ∂h/∂z and its like. They follow
+from the values of the step alone, so `local_derivatives` takes them for many steps at once, before
+any gradient has come back.
+
+`RNNCell` and `LSTMCell` are one such step with parameters. A layer is many, one after another
+(`bptt.py`). Inside, arrays are time first and samples last: `h` is (T, H, N), and `h[t]`, (H, N),
+is h at step t with a sample in every column; a cell has T = 1. What a record shows is (N, H).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, Self
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .machinery.checks import check_grad_states, check_size
-from .machinery.inputs import cell_state
-from .machinery.memory import Memory, columns
-from .machinery.module import (
-    Array,
-    Module,
-    Parameter,
-    Seed,
-    check_record,
-    uniform_parameter,
-    without_warnings,
+from .machinery.arrays import (
+    CellBackwardRecord,
+    CellParameters,
+    CellRecord,
+    Products,
+    Weights,
+    products,
 )
-from .machinery.step import Step
-from .machinery.weights import CellParameters, GradWeights, Weights
+from .machinery.checks import check_nonlinearity, check_size
+from .machinery.inputs import check_cell_gradients, check_cell_inputs
+from .machinery.module import Array, Module, Parameter, Seed, uniform_parameter, without_warnings
+
+State = Sequence[Array]  # [h] of an RNN, [h, c] of an LSTM, each (H, N)
+
+
+class Step:
+    """T steps with the same N samples: their arrays, and the affine product z = W [x; h_prev; 1].
+
+    W is [W_ih | W_hh | b_ih + b_hh], so input, state and biases meet in one matrix product.
+
+    T. state: h and c before the first step, (H, N) each; c is copied. h: (T, H, N), written by the
+    steps. empty: makes the other arrays that they write, like `np.empty`.
+    """
+
+    gate_order: ClassVar[Sequence[int]] = (0,)  # which gates of a parameter W holds, in which order
+    negated: ClassVar[int] = 0  # of how many of them it holds the negative
+    own: ClassVar[Mapping[str, int]] = {}  # the other arrays by name: their rows, in units of H
+
+    c: Array  # (T + 1, H, N) of an LSTM: c[t] is c before step t, c[t + 1] after it
+    activate: Callable[..., State]
+    chain: Callable[..., State]
+    local_derivatives: Callable[..., Local]
+
+    def __init__(
+        self, weights: Weights, T: int, state: State, h: Array, empty: Callable[..., Array]
+    ) -> None:
+        D, R, H, N = weights.input_size, weights.state_size, weights.hidden_size, h.shape[2]
+        self.weights = weights
+        self.inputs = empty((T, weights.matrix.shape[1], N), h.dtype)  # [x; h_prev; 1]
+        self.x, self.h_prev = self.inputs[:, :D], self.inputs[:, D : D + R]
+        self.inputs[:, D + R :] = 1  # no row where there are no biases
+        self.h = self.z = h  # of an RNN, z becomes h in place; an LSTM has a z of its own
+        for name, rows in self.own.items():
+            setattr(self, name, empty((T + 1, rows * H, N), h.dtype))
+        if len(state) > 1:
+            self.c[0] = state[1]
+
+    def forward(self, t: int, x: Array, h_prev: Array, *c_prev: Array) -> State:
+        """The state after step t, given x, (D, N), and the state before it, (H, N) each."""
+        # z = W [x; h_prev; 1]
+        self.x[t], self.h_prev[t] = x, h_prev
+        np.dot(self.weights.matrix, self.inputs[t], out=self.z[t])
+        return self.activate(t, *c_prev)
+
+    def backward(self, j: int, local: Local, grad_h: Array, *grad_c: Array) -> tuple[Array, ...]:
+        """The gradients of x and of the state before a step, given those of the state after it.
+
+        j: the step's place in `local`, where its gradient of z is left.
+        """
+        grad_c_prev = self.chain(j, local, grad_h, *grad_c)
+        # z = W [x; h_prev; 1]:      ∂z/∂[x; h_prev] = [W_ih | W_hh]
+        grad_inputs = np.dot(self.weights.transposed, local.grad_z[j])
+        D = self.weights.input_size
+        return grad_inputs[:D], grad_inputs[D:], *grad_c_prev
+
+    def weight_products(self, steps: slice, grad_z: Array, grad_h: Array | None) -> Products:
+        """The pair of arrays whose product, summed over steps and samples, is the gradient of W.
+
+        grad_h: of an LSTM with a projection, whose gradient is a second pair.
+        """
+        # z = W [x; h_prev; 1]:      ∂z/∂W = [x; h_prev; 1]ᵀ
+        return [(grad_z, self.inputs[steps])]
+
+
+@dataclass
+class Local:
+    """The local derivatives of some steps, (steps, H, N) each; what a kind does not have is None.
+
+    grad_z: ∂h/∂z, (steps, H, N), or ∂h/∂z_o, ∂c/∂z_i, ∂c/∂z_f and ∂c/∂z_g, (steps, 4H, N), until
+        the gradient from above is multiplied in. Then it is the gradient of z.
+    """
+
+    grad_z: Array
+    dz: Any = None  # the same memory gate by gate, (steps, 4, H, N)
+    dh_dc: Any = None
+    dc_dc_prev: Any = None
+    factors: State = ()  # ∂h/∂o, ∂c/∂i, ∂c/∂f and ∂c/∂g
+    grad_h: Any = None  # with a projection, a place for the gradients of h, (steps, P, N)
 
 
 class RNNStep(Step):
     """h = tanh(W_ih x + b_ih + W_hh h_prev + b_hh)  (Elman 1990; the form of torch.nn.RNN)."""
 
-    def forward(self, weights: Weights, x: Array, h_prev: Array) -> tuple[Array]:
-        self._x[...], self._h_prev[...] = x, h_prev
-        # z = W [x; h_prev; 1]
-        z = np.matmul(weights.matrix, self._inputs, out=self._h)
-        # h = φ(z)
-        self.activate(z)  # in place: z becomes h
-        return (self._h,)
+    def activate(self, t: int) -> State:
+        """From z to h."""
+        # h = tanh(z)
+        h = np.tanh(self.z[t], out=self.h[t])
+        return (h,)
 
-    def backward(
-        self, weights: Weights, grad_weights: GradWeights, grad_h: Array
-    ) -> tuple[Array, Array]:
-        # h = φ(z):                  ∂h/∂z = φ′(z)
-        grad_z = self.grad_of_activation(grad_h, self._h)
-        # z = W [x; h_prev; 1]:      ∂z/∂W = [x; h_prev; 1]ᵀ   ∂z/∂[x; h_prev; 1] = Wᵀ
-        grad_weights.add(grad_z, self._inputs)
-        return weights.split(weights.transposed @ grad_z)
+    def local_derivatives(self, steps: slice) -> Local:
+        """∂h/∂z, (steps, H, N)."""
+        # h = tanh(z):               ∂h/∂z = 1 − tanh²(z) = 1 − h²
+        h = self.h[steps]
+        return Local(1 - h * h)
 
-    @staticmethod
-    def activate(z: Array) -> None:
-        # φ(z) = tanh(z)
-        np.tanh(z, out=z)
+    def chain(self, j: int, local: Local, grad_h: Array) -> State:
+        """From the gradient of h, (H, N), to that of z."""
+        # grad_z = grad_h ∂h/∂z
+        local.grad_z[j] *= grad_h
+        return ()
 
-    @staticmethod
-    def grad_of_activation(grad_h: Array, h: Array) -> Array:
-        # φ′(z) = 1 − tanh²(z) = 1 − h²
-        grad_z: Array = grad_h * (1 - h * h)
-        return grad_z
+    def named_arrays(self) -> dict[str, Array]:
+        return {"x": self.x, "h_prev": self.h_prev, "h": self.h}
+
+    def named_gradients(self, grad_h: Array, grad_z: Array) -> dict[str, Array]:
+        return {"grad_h": grad_h, "grad_z": grad_z}
 
 
 class ReLUStep(RNNStep):
     """h = max(0, W_ih x + b_ih + W_hh h_prev + b_hh)."""
 
-    @staticmethod
-    def activate(z: Array) -> None:
-        # φ(z) = max(0, z)
-        np.maximum(z, 0, out=z)
+    def activate(self, t: int) -> State:
+        # h = max(0, z)
+        h = np.maximum(self.z[t], 0, out=self.h[t])
+        return (h,)
 
-    @staticmethod
-    def grad_of_activation(grad_h: Array, h: Array) -> Array:
-        # φ′(z) = 0 where h ≤ 0, else 1: as in PyTorch, 0 at the kink and 1 for NaN
-        grad_z: Array = np.where(h <= 0, grad_h.dtype.type(0), grad_h)
-        return grad_z
+    def local_derivatives(self, steps: slice) -> Local:
+        # ∂h/∂z = 0 where h ≤ 0, else 1: as in PyTorch, 0 at the kink and 1 for NaN
+        h = self.h[steps]
+        return Local(np.where(h <= 0, 0, 1).astype(h.dtype))
+
+    def chain(self, j: int, local: Local, grad_h: Array) -> State:
+        # grad_z = grad_h ∂h/∂z; a closed ReLU lets nothing through, not even ∞ · 0 = NaN
+        grad_z = local.grad_z[j]
+        np.multiply(grad_z, grad_h, out=grad_z, where=grad_z != 0)
+        return ()
 
 
 RNN_STEPS: dict[str, type[RNNStep]] = {"tanh": RNNStep, "relu": ReLUStep}
 
 
 class LSTMStep(Step):
-    """i, f, o = σ(…), g = tanh(…), c = f ⊙ c_prev + i ⊙ g, h = o ⊙ tanh(c).
+    """o, i, f = σ(z), g = tanh(z), c = f ⊙ c_prev + i ⊙ g, h = o ⊙ tanh(c).
 
     Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000; the form of
-    torch.nn.LSTM.
+    torch.nn.LSTM. Parameters hold the gates as i, f, g, o. Inside they are o, i, f, g: the three σ
+    lie side by side for the forward pass, and the three that act on c for the backward pass.
     """
 
-    names: ClassVar[tuple[str, ...]] = (
-        *("x", "h_prev", "c_prev", "i", "f", "g", "o", "c", "tanh_c", "h"),
-    )
-    # Parameters hold the gates as i, f, g, o. Inside, the three σ lie side by side: i, f, o, g.
-    gate_order = (0, 1, 3, 2)  # its own inverse
+    gate_order = (3, 0, 1, 2)
+    negated = 3  # the three σ: their z comes out as −z
+    own = {"z": 4, "c": 1, "tanh_c": 1}  # noqa: RUF012 -- never changed
+    tanh_c: Array  # kept: a tanh costs more than the memory of its result
 
-    _z: Array  # (4H, N)     before and, in place, after σ and tanh: i, f, o, g
-    _i: Array  # (H, N)      its rows by gate
-    _f: Array
-    _o: Array
-    _g: Array
-    _ifo: Array  # (3H, N)   the three σ
-    _c_prev: Array  # (H, N)
-    _c: Array  # (H, N)
-    _tanh_c: Array  # (H, N) kept: a tanh costs more than the memory of its result
-
-    def forward(
-        self, weights: Weights, x: Array, h_prev: Array, c_prev: Array
-    ) -> tuple[Array, Array]:
-        self._x[...], self._h_prev[...], self._c_prev = x, h_prev, c_prev
-        i, f, o, g, ifo = self._i, self._f, self._o, self._g, self._ifo
-        z, c, tanh_c, h = self._z, self._c, self._tanh_c, self._h
-
-        # z = W [x; h_prev; 1]
-        np.matmul(weights.matrix, self._inputs, out=z)
-        # i, f, o = σ(z) = 1 / (1 + e⁻ᶻ), which is 0 for e⁻ᶻ = ∞
-        np.negative(ifo, out=ifo)
-        np.exp(ifo, out=ifo)
-        ifo += 1
-        np.reciprocal(ifo, out=ifo)
+    def activate(self, t: int, c_prev: Array, h: Array | None = None) -> State:
+        """From z and c_prev to h and c, (H, N) each. z becomes o, i, f, g in place."""
+        h = self.h[t] if h is None else h
+        c, tanh_c, gates = self.c[t + 1], self.tanh_c[t], self.z[t].reshape(4, *c_prev.shape)
+        sigmoids, o, i, f, g = gates[:3], gates[0], gates[1], gates[2], gates[3]
+        # o, i, f = σ(z) = 1 / (1 + e⁻ᶻ), which is 0 for e⁻ᶻ = ∞
+        np.exp(sigmoids, out=sigmoids)
+        sigmoids += 1
+        np.reciprocal(sigmoids, out=sigmoids)
         # g = tanh(z)
         np.tanh(g, out=g)
         # c = f ⊙ c_prev + i ⊙ g
         np.multiply(f, c_prev, out=c)
-        c += i * g
+        i_g = np.multiply(i, g, out=tanh_c)  # in a place that is free until the next line
+        c += i_g
         # h = o ⊙ tanh(c)
         np.tanh(c, out=tanh_c)
         np.multiply(o, tanh_c, out=h)
         return h, c
 
-    def backward(
-        self, weights: Weights, grad_weights: GradWeights, grad_h: Array, grad_c: Array
-    ) -> tuple[Array, Array, Array]:
-        i, f, o, g, ifo = self._i, self._f, self._o, self._g, self._ifo
-        c_prev, tanh_c = self._c_prev, self._tanh_c
-        grad_z = np.empty_like(self._z)
-        grad_i, grad_f, grad_o, grad_g, grad_ifo = gates(grad_z)
-
-        # h = o ⊙ tanh(c):           ∂h/∂o = tanh(c)   ∂h/∂c = o (1 − tanh²(c))
-        np.multiply(grad_h, tanh_c, out=grad_o)
-        grad_c = grad_c + grad_h * o * (1 - tanh_c * tanh_c)
-        # c = f ⊙ c_prev + i ⊙ g:    ∂c/∂f = c_prev   ∂c/∂c_prev = f   ∂c/∂i = g   ∂c/∂g = i
-        np.multiply(grad_c, c_prev, out=grad_f)
-        np.multiply(grad_c, g, out=grad_i)
-        np.multiply(grad_c, i, out=grad_g)
-        grad_c_prev = grad_c * f
-        # i, f, o = σ(z):            ∂σ/∂z = σ (1 − σ)
-        grad_ifo *= ifo * (1 - ifo)
+    def local_derivatives(self, steps: slice) -> Local:
+        """∂h/∂c and ∂c/∂c_prev, (steps, H, N), and ∂h/∂z_o, ∂c/∂z_i, ∂c/∂z_f, ∂c/∂z_g."""
+        tanh_c, c_prev, z = self.tanh_c[steps], self.c[steps], self.z[steps]
+        gates = z.reshape(len(z), 4, *tanh_c.shape[1:])
+        sigmoids, o, i, f, g = gates[:, :3], gates[:, 0], gates[:, 1], gates[:, 2], gates[:, 3]
+        # h = o ⊙ tanh(c):           ∂h/∂c = o (1 − tanh²(c))
+        dh_dc = tanh_c * tanh_c
+        np.subtract(1, dh_dc, out=dh_dc)
+        dh_dc *= o
+        # o, i, f = σ(z):            ∂σ/∂z = σ (1 − σ)
+        dz = np.empty_like(gates)  # (steps, 4, H, N)
+        np.subtract(1, sigmoids, out=dz[:, :3])
+        dz[:, :3] *= sigmoids
         # g = tanh(z):               ∂g/∂z = 1 − g²
-        grad_g *= 1 - g * g
-        # z = W [x; h_prev; 1]:      ∂z/∂W = [x; h_prev; 1]ᵀ   ∂z/∂[x; h_prev; 1] = Wᵀ
-        grad_weights.add(grad_z, self._inputs)
-        grad_x, grad_h_prev = weights.split(weights.transposed @ grad_z)
-        return grad_x, grad_h_prev, grad_c_prev
+        np.multiply(g, g, out=dz[:, 3])
+        np.subtract(1, dz[:, 3], out=dz[:, 3])
+        # h = o ⊙ tanh(c):           ∂h/∂o = tanh(c)
+        # c = f ⊙ c_prev + i ⊙ g:    ∂c/∂i = g   ∂c/∂f = c_prev   ∂c/∂g = i   ∂c/∂c_prev = f
+        factors = tanh_c, g, c_prev, i
+        # ∂h/∂z_o = ∂h/∂o ∂o/∂z_o,   ∂c/∂z_i = ∂c/∂i ∂i/∂z_i,   and so for f and g
+        for gate, factor in enumerate(factors):
+            dz[:, gate] *= factor
+        return Local(dz.reshape(z.shape), dz, dh_dc, dc_dc_prev=f, factors=factors)
 
-    @classmethod
-    def allocate(
-        cls, weights: Weights, hs: Sequence[Array], memory: Memory | None
-    ) -> Iterator[Self]:
-        H = weights.hidden_size
-        sizes = [h.shape[1] for h in hs]
-        zs, cs, tanh_cs = (columns(memory, m, sizes, weights.dtype) for m in (4 * H, H, H))
-        steps = super().allocate(weights, hs, memory)
-        for step, z, c, tanh_c in zip(steps, zs, cs, tanh_cs, strict=True):
-            step._z, step._c, step._tanh_c = z, c, tanh_c
-            step._i, step._f, step._o, step._g, step._ifo = gates(z)
-            yield step
+    def chain(self, j: int, local: Local, grad_h: Array, grad_c: Array) -> State:
+        """From the gradients of h and c, (H, N), to those of z and, in place of c's, of c_prev."""
+        dz = local.dz[j]
+        # h depends on c, and c goes on to the next step:     grad_c = grad_c + grad_h ∂h/∂c
+        grad_c += grad_h * local.dh_dc[j]
+        # h depends on z_o:                                   grad_z_o = grad_h ∂h/∂z_o
+        dz[0] *= grad_h
+        # c depends on z_i, z_f, z_g:                         grad_z_i = grad_c ∂c/∂z_i, ...
+        dz[1:] *= grad_c
+        # c depends on c_prev:                                grad_c_prev = grad_c ∂c/∂c_prev
+        grad_c *= local.dc_dc_prev[j]
+        return (grad_c,)
+
+    def named_arrays(self) -> dict[str, Array]:
+        T, H, N = self.tanh_c[:-1].shape
+        o, i, f, g = self.z[:-1].reshape(T, 4, H, N).swapaxes(0, 1)
+        return {
+            **{"x": self.x, "h_prev": self.h_prev, "c_prev": self.c[:-1]},
+            **{"i": i, "f": f, "g": g, "o": o},
+            **{"c": self.c[1:], "tanh_c": self.tanh_c[:-1], "h": self.h},
+        }
+
+    def named_gradients(self, grad_h: Array, grad_z: Array, from_next: Array) -> dict[str, Array]:
+        """What follows from the gradients of h and z, and of c from the next step."""
+        local = self.local_derivatives(slice(len(grad_h)))
+        from_h = grad_h * local.dh_dc
+        grad_c = from_next + from_h
+        dh_do, dc_di, dc_df, dc_dg = local.factors
+        z_o, z_i, z_f, z_g = grad_z.reshape(local.dz.shape).swapaxes(0, 1)
+        return {
+            **{"grad_h": grad_h, "grad_c": grad_c},
+            **{"grad_c_from_h": from_h, "grad_c_from_next": from_next},
+            **{"grad_i": grad_c * dc_di, "grad_f": grad_c * dc_df, "grad_g": grad_c * dc_dg},
+            **{"grad_o": grad_h * dh_do},
+            **{"grad_z_i": z_i, "grad_z_f": z_f, "grad_z_g": z_g, "grad_z_o": z_o},
+        }
 
 
-def gates(z: Array) -> tuple[Array, ...]:
-    """Views of the rows of i, f, o and g, (H, N) each, and of i, f and o together."""
-    H = len(z) // 4
-    return z[:H], z[H : 2 * H], z[2 * H : 3 * H], z[3 * H :], z[: 3 * H]
+class ProjectedLSTMStep(LSTMStep):
+    """h = W_hr m, with m = o ⊙ tanh(c) what an LSTM without projection calls h.
+
+    Sak, Senior and Beaufays 2014; the form of torch.nn.LSTM. m is (T, H, N), h and h_prev are
+    (T, P, N).
+    """
+
+    own = {**LSTMStep.own, "m": 1}  # noqa: RUF012 -- never changed
+    m: Array
+
+    def activate(self, t: int, c_prev: Array, h: Array | None = None) -> State:
+        m, c = super().activate(t, c_prev, self.m[t])
+        # h = W_hr m
+        h = np.dot(self.weights.projection, m, out=self.h[t])
+        return h, c
+
+    def local_derivatives(self, steps: slice) -> Local:
+        """Those of m and c, and a place for the gradients of h, which that of W_hr needs."""
+        local = super().local_derivatives(steps)
+        local.grad_h = np.empty_like(self.h[steps])
+        return local
+
+    def chain(self, j: int, local: Local, grad_h: Array, grad_c: Array) -> State:
+        local.grad_h[j] = grad_h
+        # h = W_hr m:                ∂h/∂m = W_hr
+        grad_m = self.weights.projection.T @ grad_h
+        return super().chain(j, local, grad_m, grad_c)
+
+    def weight_products(self, steps: slice, grad_z: Array, grad_h: Array | None) -> Products:
+        # h = W_hr m:                ∂h/∂W_hr = mᵀ
+        assert grad_h is not None
+        return [*super().weight_products(steps, grad_z, grad_h), (grad_h, self.m[steps])]
+
+    def named_arrays(self) -> dict[str, Array]:
+        arrays = super().named_arrays()
+        return {**arrays, "m": self.m[:-1], "h": arrays.pop("h")}
+
+    def named_gradients(self, grad_h: Array, grad_z: Array, from_next: Array) -> dict[str, Array]:
+        grad_m = self.weights.projection.T @ grad_h
+        return super().named_gradients(grad_m, grad_z, from_next) | {
+            **{"grad_m": grad_m, "grad_h": grad_h}
+        }
 
 
 class Cell(Module):
     """What RNNCell and LSTMCell share: the parameters, and one step with them."""
 
     states: ClassVar[tuple[str, ...]]  # what is handed from step to step
+    gates: ClassVar[int]  # rows of a parameter, in units of H
     weight_ih: Parameter
     weight_hh: Parameter
     bias_ih: Parameter | None = None
@@ -190,23 +322,23 @@ class Cell(Module):
     ) -> None:
         check_size("input_size", input_size)
         check_size("hidden_size", hidden_size)
-        self.input_size = input_size
-        self.hidden_size = hidden_size
-        self.bias = bias
-        rows = len(self._kind.gate_order) * hidden_size
+        self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
         bound = 1 / np.sqrt(hidden_size) if hidden_size else 0.0
         generator = np.random.default_rng(rng)
+        rows = self.gates * hidden_size
         for name, shape in cell_shapes(rows, input_size, hidden_size, bool(bias)).items():
             setattr(self, name, uniform_parameter(shape, bound, dtype, generator))
 
     @property
-    def _kind(self) -> type[Any]:
-        raise TypeError(f"{type(self).__name__} has no equations")
+    def kind(self) -> type[Any]:
+        """Whose equations it has: RNNStep, ReLUStep or LSTMStep."""
+        raise NotImplementedError(f"{type(self).__name__} has no equations")
 
     def __call__(self, x: Array, state: Any = None) -> Any:
         """The new state: h of an RNNCell, (h, c) of an LSTMCell."""
         step = self.forward(x, state)
-        return self._samples_first(step, [getattr(step, f"_{name}") for name in self.states])
+        arrays = [getattr(step, name).T.copy() for name in self.states]
+        return self._turned(step.batched, arrays)
 
     @without_warnings
     def forward(self, x: Array, state: Any = None) -> Any:
@@ -214,49 +346,49 @@ class Cell(Module):
 
         x: (N, input_size) or (input_size,). state: h, or (h, c), each (N, hidden_size) or
         (hidden_size,); zeros if it is None.
-        Raises TypeError for what is no array, ValueError for an array that has neither one nor two
-        dimensions, RuntimeError for another size or dtype; for a tuple that is no pair (h, c)
-        RuntimeError, or IndexError for half of one beside unbatched x.
+        Raises TypeError if x or a state is not an array, or the state of an LSTMCell not a pair;
+        ValueError unless x is 1-D or 2-D; RuntimeError for another size or dtype.
         """
-        state = cell_state(self, x, state)
-        weights = Weights(CellParameters.of(self), self._kind.gate_order)
+        states = check_cell_inputs(self, x, state)
+        weights = Weights(CellParameters.of(self), self.kind.gate_order, self.kind.negated)
         batched = x.ndim == 2
-        x, *state = (
-            np.array(array, ndmin=2).T for array in (x, *state)
-        )  # copies: the record keeps c
-        h = np.empty((self.hidden_size, x.shape[1]), x.dtype)
-        (step,) = self._kind.allocate(weights, [h], None)
-        step.weights, step.batched = weights, batched
-        step.forward(weights, x, *state)
-        return step
+        x, *states = (np.atleast_2d(array).T for array in (x, *states))  # (D, N), (H, N)
+        h = np.empty((1, self.hidden_size, x.shape[1]), x.dtype)
+        step = self.kind(weights, 1, states, h, np.empty)
+        step.forward(0, x, *states)
+        return CellRecord(step, batched)
 
-    @without_warnings
-    def backward(self, step: Any, grad_state: Any) -> tuple[Array, Any]:
+    def backward(self, record: Any, grad_state: Any) -> tuple[Array, Any]:
         """The gradients of x and of the state before, given that of the state after.
 
-        Adds to the gradients of the parameters, with the weights that `forward` used.
-        Raises TypeError for what is no array, RuntimeError for another shape or for a step
-        of other parameters, ValueError for another dtype.
+        grad_state: in the structure of the state, None for zeros. The gradients of the parameters
+        are added to their `.grad`, with the weights that `forward` used.
+        Raises TypeError if the record is not one or a gradient not an array, RuntimeError for
+        another shape or a record of other parameters, ValueError for another dtype.
         """
-        name = type(self).__name__
-        check_record(step, self._kind, f"{name}: step")
-        if step.weights.parameters != CellParameters.of(self):
-            raise RuntimeError(
-                f"{name}: step: expected one computed with the current parameters, got another"
-            )
-        shape = step.h.shape if step.batched else step.h.shape[1:]
-        names = [f"{name}: grad_{state}" for state in self.states]
-        grads = check_grad_states(names, grad_state, [shape] * len(names), step.h.dtype)
-        grad_weights = GradWeights(step.weights)
-        turned = [np.atleast_2d(grad).T for grad in grads]
-        grad_x, *grad_prev = step.backward(step.weights, grad_weights, *turned)
-        grad_weights.finish()
-        return self._samples_first(step, [grad_x]), self._samples_first(step, grad_prev)
+        back = self.backward_record(record, grad_state)
+        return back.grad_x, back.grad_state_prev
+
+    @without_warnings
+    def backward_record(self, record: Any, grad_state: Any) -> CellBackwardRecord:
+        """`backward` with all that it computed: `.grad_x`, `.grad_h`, ..."""
+        given = check_cell_gradients(self, record, CellRecord, grad_state)
+        (step,) = record.steps
+        above = [np.atleast_2d(grad).T[np.newaxis].copy() for grad in given]  # (1, H, N)
+        only = slice(0, 1)
+        local = step.local_derivatives(only)
+        # In copies: the gradient of c is changed in place.
+        grad_x, *grad_prev = step.backward(0, local, *(grad[0].copy() for grad in above))
+        pairs = step.weight_products(only, local.grad_z, local.grad_h)
+        for parameter, grad in step.weights.by_parameter(*products([pairs])):
+            parameter.add_grad(grad)
+        turned = [self._turned(record.batched, arrays) for arrays in ([grad_x], grad_prev)]
+        return CellBackwardRecord(record, above, local.grad_z, *turned)
 
     @staticmethod
-    def _samples_first(step: Any, arrays: list[Array]) -> Any:
-        """(H, N) → (N, H), or (H,) if the step was not batched; one array alone, or a pair."""
-        turned = tuple(array.T if step.batched else array[:, 0] for array in arrays)
+    def _turned(batched: bool, arrays: State) -> Any:
+        """(H, N) → (N, H), or (H,) without a batch; one array alone, or a pair."""
+        turned = tuple(array.T if batched else array[:, 0] for array in arrays)
         return turned if len(turned) > 1 else turned[0]
 
     def extra_repr(self) -> str:
@@ -277,6 +409,7 @@ class RNNCell(Cell):
     """
 
     states = ("h",)
+    gates = 1
 
     def __init__(
         self,
@@ -292,15 +425,9 @@ class RNNCell(Cell):
         super().__init__(input_size, hidden_size, bias, dtype, rng)
 
     @property
-    def _kind(self) -> type[RNNStep]:
-        return RNN_STEPS.get(str(self.nonlinearity), RNNStep)
-
-    def forward(self, x: Array, state: Any = None) -> Any:
-        if self.nonlinearity not in list(RNN_STEPS):
-            raise RuntimeError(
-                f"RNNCell: nonlinearity: expected 'tanh' or 'relu', got {self.nonlinearity!r}"
-            )
-        return super().forward(x, state)
+    def kind(self) -> type[RNNStep]:
+        check_nonlinearity(self.nonlinearity, RuntimeError)
+        return RNN_STEPS[self.nonlinearity]
 
     def extra_repr(self) -> str:
         relu = "" if self.nonlinearity == "tanh" else f", nonlinearity={self.nonlinearity}"
@@ -318,6 +445,8 @@ class LSTMCell(Cell):
     """
 
     states = ("h", "c")
+    gates = 4
+    kind = LSTMStep
 
     def __init__(
         self,
@@ -329,10 +458,6 @@ class LSTMCell(Cell):
         rng: Seed = None,
     ) -> None:
         super().__init__(input_size, hidden_size, bias, dtype, rng)
-
-    @property
-    def _kind(self) -> type[LSTMStep]:
-        return LSTMStep
 
 
 def cell_shapes(

@@ -14,13 +14,13 @@ from numpy.typing import DTypeLike
 from .linear import Linear, LinearRecord
 from .machinery.checks import check_bool
 from .machinery.module import Array, Module, Seed, check_record
-from .recurrent import LSTM, RNN, Trace
+from .recurrent import LSTM, RNN, LayerBackwardRecord, LayerRecord
 
 
 class SimpleRNNRecord(NamedTuple):
     """What `SimpleRNN.forward` computed: the records of its parts."""
 
-    rnn: Trace
+    rnn: LayerRecord
     fc: LinearRecord
 
     @property
@@ -31,6 +31,16 @@ class SimpleRNNRecord(NamedTuple):
     def state(self) -> Array:
         """The last state h_n, (1, N, H)."""
         return self.rnn.h_n
+
+
+class SimpleRNNBackwardRecord(NamedTuple):
+    """What came back through a `SimpleRNN`: the record of its RNN."""
+
+    rnn: LayerBackwardRecord
+
+    @property
+    def grad_x(self) -> Array:
+        return np.asarray(self.rnn.grad_x)
 
 
 class SimpleRNN(Module):
@@ -80,19 +90,28 @@ class SimpleRNN(Module):
 
     def backward(self, record: SimpleRNNRecord, grad_output: Array | None) -> Any:
         """Add to the gradients of the parameters; return the gradient of x. None is zero."""
+        grads = self._backward_fc(record, grad_output)
+        grad_x, _grad_h_0 = self.rnn.backward(record.rnn, *grads)
+        return grad_x
+
+    def backward_record(
+        self, record: SimpleRNNRecord, grad_output: Array | None
+    ) -> SimpleRNNBackwardRecord:
+        """`backward` with what came back to every step: `.grad_x`, `.rnn.runs["l0"]`."""
+        grads = self._backward_fc(record, grad_output)
+        return SimpleRNNBackwardRecord(self.rnn.backward_record(record.rnn, *grads))
+
+    def _backward_fc(self, record: SimpleRNNRecord, grad_output: Array | None) -> tuple[Any, Any]:
+        """The gradients of the RNN's output and last state."""
         check_record(record, SimpleRNNRecord)
         grad = self.fc.backward(record.fc, grad_output)
-        if self.every_step:
-            grad_x, _grad_h_0 = self.rnn.backward(record.rnn, grad, None)
-        else:
-            grad_x, _grad_h_0 = self.rnn.backward(record.rnn, None, grad[np.newaxis])
-        return grad_x
+        return (grad, None) if self.every_step else (None, grad[np.newaxis])
 
 
 class SimpleLSTMRecord(NamedTuple):
     """What `SimpleLSTM.forward` computed: the records of its parts."""
 
-    lstm: Trace
+    lstm: LayerRecord
     fc: LinearRecord
 
     @property
@@ -100,9 +119,19 @@ class SimpleLSTMRecord(NamedTuple):
         return self.fc.output
 
     @property
-    def state(self) -> tuple[Array, Array]:
+    def state(self) -> tuple[Array, Any]:
         """The last state (h_n, c_n), each (1, N, H)."""
         return self.lstm.h_n, self.lstm.c_n
+
+
+class SimpleLSTMBackwardRecord(NamedTuple):
+    """What came back through a `SimpleLSTM`: the record of its LSTM."""
+
+    lstm: LayerBackwardRecord
+
+    @property
+    def grad_x(self) -> Array:
+        return np.asarray(self.lstm.grad_x)
 
 
 class SimpleLSTM(Module):
@@ -142,10 +171,19 @@ class SimpleLSTM(Module):
 
     def backward(self, record: SimpleLSTMRecord, grad_output: Array | None) -> Any:
         """Add to the gradients of the parameters; return the gradient of x. None is zero."""
+        grads = self._backward_fc(record, grad_output)
+        grad_x, _grad_state_0 = self.lstm.backward(record.lstm, *grads)
+        return grad_x
+
+    def backward_record(
+        self, record: SimpleLSTMRecord, grad_output: Array | None
+    ) -> SimpleLSTMBackwardRecord:
+        """`backward` with what came back to every step: `.grad_x`, `.lstm.runs["l0"]`."""
+        grads = self._backward_fc(record, grad_output)
+        return SimpleLSTMBackwardRecord(self.lstm.backward_record(record.lstm, *grads))
+
+    def _backward_fc(self, record: SimpleLSTMRecord, grad_output: Array | None) -> tuple[Any, Any]:
+        """The gradients of the LSTM's output and last state."""
         check_record(record, SimpleLSTMRecord)
         grad = self.fc.backward(record.fc, grad_output)
-        if self.every_step:
-            grad_x, _grad_state_0 = self.lstm.backward(record.lstm, grad, None)
-        else:
-            grad_x, _grad_state_0 = self.lstm.backward(record.lstm, None, (grad[np.newaxis], None))
-        return grad_x
+        return (grad, None) if self.every_step else (None, (grad[np.newaxis], None))

@@ -1,66 +1,89 @@
 """RNN and LSTM: cells carried through time, in layers and directions.
 
 `bptt.py` carries one cell through time. Here such runs are stacked: every direction of a layer
-reads the whole output of the layer below and writes its own part of the layer's output.
+reads the whole output of the layer below and writes its own rows of the layer's output.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from . import bptt
-from .cells import RNN_STEPS, LSTMStep, cell_shapes
-from .machinery.checks import check_at_least, check_bool, check_dropout, check_int
-from .machinery.inputs import layer_gradients, layer_inputs
-from .machinery.layout import Layout
-from .machinery.memory import Memory, columns
-from .machinery.module import (
-    Array,
-    Module,
-    Parameter,
-    Seed,
-    check_record,
-    uniform_parameter,
-    without_warnings,
+from .cells import RNN_STEPS, LSTMStep, ProjectedLSTMStep, cell_shapes
+from .machinery.arrays import (
+    Back,
+    BackwardRun,
+    Blocks,
+    CellParameters,
+    Layout,
+    Memory,
+    PackedLayout,
+    PaddedLayout,
+    Run,
+    Weights,
+    memory_of_one_step,
+    shapes,
 )
-from .machinery.weights import CellParameters, Weights
-from .projection import ProjectedLSTMStep
+from .machinery.checks import check_layer_arguments, check_nonlinearity
+from .machinery.inputs import check_layer_gradients, check_layer_inputs
+from .machinery.module import Array, Module, Parameter, Seed, uniform_parameter, without_warnings
+from .machinery.packing import PackedSequence
 
 
-class Trace:
+@dataclass(eq=False, repr=False)
+class LayerRecord:
     """What a layer computed: everything its backward pass needs.
 
     output, h_n, c_n: what the call returns; c_n for an LSTM only.
     runs: every step's arrays by the end of the weights' names ("l0", "l0_reverse", "l1", ...):
-        `trace.runs["l0"].i` is (T, N, H), N = 1 for unbatched input, or (rows, H) for packed input;
-        `.x` has the layer's input size instead of H.
+        `record.runs["l0"].i` is (T, N, H), N = 1 for unbatched input, or (rows, H) for packed
+        input; `.x` has the layer's input size instead of H.
     masks: by layer ("l0", ...), the factors 0 or 1/(1−p) by which dropout multiplied the layer's
         output, (T, N, features) or (rows, features); empty without dropout.
     """
 
-    output: Any
-    h_n: Array
-    c_n: Array
+    layout: Layout
+    runs: dict[str, Run] = field(default_factory=dict)
+    masks: dict[str, Array] = field(default_factory=dict)
+    output: Any = field(init=False)
+    h_n: Array = field(init=False)
+    c_n: Array = field(init=False)
 
-    def __init__(self, layout: Layout) -> None:
-        self.layout = layout
-        self.runs: dict[str, bptt.Run] = {}
-        self.masks: dict[str, Array] = {}
+    def __repr__(self) -> str:
+        return shapes(f"LayerRecord of {', '.join(self.runs)}", self, "output", "h_n", "c_n")
+
+
+@dataclass(eq=False, repr=False)
+class LayerBackwardRecord:
+    """What came back through a layer: what `backward` returns, and every step's gradients.
+
+    grad_x, grad_h_0, grad_c_0: as x and the initial state; grad_c_0 for an LSTM only.
+    runs: a `BackwardRun` for each run of the record, `back.runs["l0"].grad_h` and so on.
+    """
+
+    runs: dict[str, BackwardRun] = field(default_factory=dict)
+    grad_x: Any = field(init=False)
+    grad_h_0: Array = field(init=False)
+    grad_c_0: Array = field(init=False)
+
+    def __repr__(self) -> str:
+        title = f"LayerBackwardRecord of {', '.join(self.runs)}"
+        return shapes(title, self, "grad_x", "grad_h_0", "grad_c_0")
 
 
 class Recurrent(Module):
     """What RNN and LSTM share: layers, directions, and dropout between layers."""
 
     states: ClassVar[tuple[str, ...]]  # what is handed from step to step
+    kind: type[Any]  # whose equations it has
     weight_ih_l0: Parameter
 
     def __init__(
         self,
-        *,
         input_size: int,
         hidden_size: int,
         num_layers: int,
@@ -72,21 +95,9 @@ class Recurrent(Module):
         dtype: DTypeLike,
         rng: Seed,
     ) -> None:
-        check_dropout(dropout, num_layers)
-        check_bool("bias", bias)
-        check_bool("batch_first", batch_first)
-        check_int("input_size", input_size)
-        check_at_least("input_size", input_size, 1)
-        check_int("hidden_size", hidden_size)
-        check_at_least("hidden_size", hidden_size, 1)
-        check_int("num_layers", num_layers, int | np.integer)
-        check_at_least("num_layers", num_layers, 1)
-        check_int("proj_size", proj_size, int | np.integer)
-        check_at_least("proj_size", proj_size, 0)
-        if proj_size >= hidden_size:
-            raise ValueError(
-                f"proj_size: expected less than hidden_size, {hidden_size}, got {proj_size}"
-            )
+        check_layer_arguments(
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, proj_size
+        )
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.num_layers = num_layers
@@ -95,152 +106,173 @@ class Recurrent(Module):
         self.dropout = float(dropout)
         self.bidirectional = bidirectional
         self.proj_size = proj_size
+        self.directions = 2 if bidirectional else 1
+        self.state_size = proj_size or hidden_size  # R, features of h
+        self.output_size = self.directions * self.state_size
         self._rng = np.random.default_rng(rng)
         self._memory = Memory()
+        # The ends of the weights' names, of each layer one for each direction.
+        self._suffixes = [
+            [f"l{layer}", f"l{layer}_reverse"][: self.directions] for layer in range(num_layers)
+        ]
 
-        rows, bound = len(self._kind.gate_order) * hidden_size, 1 / np.sqrt(hidden_size)
+        rows, bound = len(self.kind.gate_order) * hidden_size, 1 / np.sqrt(hidden_size)
         for layer in range(num_layers):
-            below = self._output_size if layer else input_size
-            shapes = cell_shapes(rows, below, self._state_size, bias)
+            below = self.output_size if layer else input_size
+            parameters = cell_shapes(rows, below, self.state_size, bias)
             if proj_size:
-                shapes["weight_hr"] = (proj_size, hidden_size)
-            for suffix in self._suffixes(layer):
-                for name, shape in shapes.items():
+                parameters["weight_hr"] = (proj_size, hidden_size)
+            for suffix in self._suffixes[layer]:
+                for name, shape in parameters.items():
                     parameter = uniform_parameter(shape, bound, dtype, self._rng)
                     setattr(self, f"{name}_{suffix}", parameter)
 
-    @property
-    def _kind(self) -> type[Any]:
-        raise TypeError(f"{type(self).__name__} has no equations")
-
-    @property
-    def _state_size(self) -> int:
-        return self.proj_size or self.hidden_size
-
-    @property
-    def _output_size(self) -> int:
-        return self._state_size * len(self._suffixes(0))
-
-    def _suffixes(self, layer: int) -> list[str]:
-        """The ends of the weights' names, one for each direction."""
-        return [f"l{layer}", f"l{layer}_reverse"] if self.bidirectional else [f"l{layer}"]
+    # Forward
 
     def __call__(self, x: Any, state: Any = None) -> tuple[Any, Any]:
         """The output and the last state. No step is kept."""
-        trace = self._run(x, state, memory=None)
-        return trace.output, trace.h_n if len(self.states) == 1 else (trace.h_n, trace.c_n)
+        record = self.forward(x, state, keep=False)
+        last = tuple(getattr(record, f"{name}_n") for name in self.states)
+        return record.output, last if len(last) > 1 else last[0]
 
-    def forward(self, x: Any, state: Any = None) -> Trace:
-        """The same pass with everything that it computed.
+    @without_warnings
+    def forward(self, x: Any, state: Any = None, *, keep: bool = True) -> LayerRecord:
+        """The same pass with everything that it computed; without the steps unless `keep`.
 
         x: (T, N, input_size), (N, T, input_size) if batch_first, (T, input_size), or packed.
         state: h_0, or (h_0, c_0), each (layers · directions, N, H), h_0 with `proj_size` P
         (layers · directions, N, P), without N for unbatched x; zeros if it is None. All in the
         module's dtype.
-        Raises TypeError for what is no array, ValueError for another number of dimensions or
-        another dtype of x, RuntimeError for another size of x, another shape or dtype of the state,
-        or a PackedSequence whose fields do not fit each other, IndexError for half a pair.
+        Raises TypeError if x or a state is not an array, or the state of an LSTM not a pair;
+        ValueError for another number of dimensions or another dtype of x; RuntimeError for another
+        size of x, another shape or dtype of the state, or a PackedSequence whose fields do not fit
+        each other.
         """
-        return self._run(x, state, self._memory)
-
-    @without_warnings
-    def _run(self, x: Any, state: Any, memory: Memory | None) -> Trace:
-        layout, state_0 = layer_inputs(self, x, state)
+        given = check_layer_inputs(self, x, state)
+        packed = isinstance(x, PackedSequence)
+        layout: Layout = PackedLayout(x) if packed else PaddedLayout(x, self.batch_first)
+        state_0 = [array[layout.inside] for array in given]  # (layers · directions, N, H)
         state_n = [np.empty_like(array) for array in state_0]
-        trace = Trace(layout)
-        xs = layout.split(x)
+        record, memory = LayerRecord(layout), Memory(self._memory.blocks)
+        hs = layout.split(x)
         for layer in range(self.num_layers):
-            hs = columns(memory or Memory(), self._output_size, layout.sizes, self._dtype)
-            for k, suffix in enumerate(self._suffixes(layer)):
-                trace.runs[suffix] = bptt.forward(
-                    self._kind,
-                    self._weights(suffix),
-                    xs,
-                    self._own_rows(hs, k),
-                    self._own_state(state_0, layer, k),
-                    self._own_state(state_n, layer, k),
-                    memory,
-                    reverse=k == 1,
-                    packed=layout.packed,
-                )
-            xs = hs
-            if self.dropout and self.training and layer + 1 < self.num_layers:
-                mask = trace.masks[f"l{layer}"] = self._draw_mask(layout)
-                xs = [h * m for h, m in zip(hs, layout.split_rows(mask), strict=True)]
-        trace.output = layout.join(hs)
-        if memory is not None:
-            memory.drop_free()  # what a whole pass had no use for
-            if not layout.packed:
-                trace.output.flags.writeable = False  # a view of the steps, which backward needs
+            if layer and self.dropout and self.training:
+                hs = self._drop(layer - 1, hs, record)
+            hs = self._forward_layer(layer, hs, state_0, state_n, record, memory, keep)
+        record.output = layout.join(hs)
+        if keep:
+            self._memory.blocks = memory.blocks
+            if not packed:
+                record.output.flags.writeable = False  # a view of the steps, which backward needs
         for name, array in zip(self.states, state_n, strict=True):
-            setattr(trace, f"{name}_n", layout.unsort(array))
-        return trace
+            setattr(record, f"{name}_n", array[layout.outside])
+        return record
+
+    def _forward_layer(
+        self,
+        layer: int,
+        xs: Blocks,
+        state_0: list[Array],
+        state_n: list[Array],  # written
+        record: LayerRecord,  # its runs are written
+        memory: Memory,
+        keep: bool,
+    ) -> Blocks:
+        """xs, (T, D, N), through one layer, in one direction or in both: (T, directions · R, N)."""
+        R, large = self.state_size, keep and xs[0].size * self.hidden_size >= Memory.SMALL
+        empty = memory.empty if large else np.empty
+        hs = [empty((len(x), self.output_size, x.shape[2]), x.dtype) for x in xs]
+        if not keep:
+            empty = memory_of_one_step
+        for k, suffix in enumerate(self._suffixes[layer]):
+            parameters = CellParameters.of(self, f"_{suffix}")
+            weights = Weights(parameters, self.kind.gate_order, self.kind.negated)
+            own_xs, own_hs = xs, [h[:, k * R : (k + 1) * R] for h in hs]
+            if k == 1:
+                own_xs, own_hs = reverse(own_xs), reverse(own_hs)
+            place = layer * self.directions + k
+            before, after = ([array[place].T for array in state] for state in (state_0, state_n))
+            steps = bptt.forward(self.kind, weights, own_xs, own_hs, before, after, empty, keep)
+            record.runs[suffix] = Run(steps, reverse=k == 1, packed=record.layout.packed)
+        return hs
+
+    def _drop(self, layer: int, hs: Blocks, record: LayerRecord) -> Blocks:
+        """The output of a layer times the mask of its dropout, which the record keeps."""
+        shape = (*record.layout.shape_of_rows(hs), self.output_size)
+        # 1/(1−p) with probability 1−p, else 0; all 0 for p = 1
+        kept = (self._rng.random(shape) >= self.dropout).astype(hs[0].dtype)
+        mask = kept / (1 - self.dropout if self.dropout < 1 else 1)
+        record.masks[f"l{layer}"] = mask
+        return [h * m for h, m in zip(hs, record.layout.split_rows(mask), strict=True)]
+
+    # Backward
 
     @without_warnings
-    def backward(self, trace: Trace, grad_output: Any = None, grad_state: Any = None) -> Any:
+    def backward(
+        self,
+        record: LayerRecord,
+        grad_output: Any = None,
+        grad_state: Any = None,
+        *,
+        runs: dict[str, BackwardRun] | None = None,
+    ) -> Any:
         """The gradients of x and of the initial state, in their structure.
 
         `grad_output` and `grad_state` are the gradients of the output and of the last state; None
         is zero. Adds to the gradients of the parameters, with the weights that `forward` used.
-        Raises TypeError for what is no array, RuntimeError for another shape or for a trace
-        of other parameters, ValueError for another dtype.
+        What came back to every step goes into `runs`, if it is given.
+        Raises TypeError if the record is not one or a gradient not an array, RuntimeError for
+        another shape or a record of other parameters, ValueError for another dtype.
         """
-        name = f"{type(self).__name__}: trace"
-        check_record(trace, Trace, name)
-        for suffix, run in trace.runs.items():
-            if run.weights.parameters != CellParameters.of(self, f"_{suffix}"):
-                raise RuntimeError(
-                    f"{name}: expected one computed with the current parameters, got another"
-                )
-        layout = trace.layout
-        grad_hs, grad_state_n = layer_gradients(self, trace, grad_output, grad_state)
+        given = check_layer_gradients(self, record, LayerRecord, grad_output, grad_state)
+        layout = record.layout
+        grad_state_n = [array[layout.inside] for array in given]
         grad_state_0 = [np.empty_like(array) for array in grad_state_n]
-        for layer in reversed(range(self.num_layers)):
-            below = self._output_size if layer else self.input_size
-            grad_xs = columns(Memory(), below, layout.sizes, trace.h_n.dtype)
-            for k, suffix in enumerate(self._suffixes(layer)):
-                bptt.backward(
-                    trace.runs[suffix],
-                    None if grad_hs is None else self._own_rows(grad_hs, k),
-                    self._own_state(grad_state_n, layer, k),
-                    self._own_state(grad_state_0, layer, k),
-                    grad_xs,
-                    add=k == 1,
-                )
-            grad_hs = grad_xs
-            if f"l{layer - 1}" in trace.masks:
-                mask = layout.split_rows(trace.masks[f"l{layer - 1}"])
-                grad_hs = [grad * m for grad, m in zip(grad_xs, mask, strict=True)]
-        grad_states = tuple(layout.unsort(array) for array in grad_state_0)
-        return layout.join(grad_xs), grad_states if len(grad_states) > 1 else grad_states[0]
+        grad_hs = None if grad_output is None else layout.split(grad_output)
+        for layer in range(self.num_layers)[::-1]:
+            grad_hs = self._backward_layer(layer, record, grad_hs, grad_state_n, grad_state_0, runs)
+            if f"l{layer - 1}" in record.masks:
+                mask = layout.split_rows(record.masks[f"l{layer - 1}"])
+                grad_hs = [grad * m for grad, m in zip(grad_hs, mask, strict=True)]
+        grads = tuple([array[layout.outside] for array in grad_state_0])
+        return layout.join(grad_hs), grads if len(grads) > 1 else grads[0]  # type: ignore[arg-type]
 
-    # One cell's share
+    def backward_record(
+        self, record: LayerRecord, grad_output: Any = None, grad_state: Any = None
+    ) -> LayerBackwardRecord:
+        """`backward` with what came back to every step; the same numbers, bit for bit."""
+        back = LayerBackwardRecord()
+        back.grad_x, grads = self.backward(record, grad_output, grad_state, runs=back.runs)
+        for name, grad in zip(self.states, grads if len(self.states) > 1 else [grads], strict=True):
+            setattr(back, f"grad_{name}_0", grad)
+        return back
 
-    def _weights(self, suffix: str) -> Weights:
-        parameters = CellParameters.of(self, f"_{suffix}")
-        return Weights(parameters, self._kind.gate_order)
-
-    def _own_rows(self, hs: Sequence[Array], k: int) -> Sequence[Array]:
-        """What direction `k` writes into its layer's output."""
-        if not self.bidirectional:
-            return hs
-        rows = slice(k * self._state_size, (k + 1) * self._state_size)
-        return [h[rows] for h in hs]
-
-    def _own_state(self, state: list[Array], layer: int, k: int) -> list[Array]:
-        """(layers · directions, N, H) → (H, N), a view."""
-        place = layer * len(self._suffixes(layer)) + k
-        return [array[place].T for array in state]
-
-    def _draw_mask(self, layout: Layout) -> Array:
-        """1/(1−p) with probability 1−p, else 0; all 0 for p = 1."""
-        kept = self._rng.random((*layout.shape, self._output_size)) >= self.dropout
-        return kept.astype(self._dtype) / (1 - self.dropout if self.dropout < 1 else 1)
-
-    @property
-    def _dtype(self) -> np.dtype[Any]:
-        weight: Parameter = self.weight_ih_l0
-        return weight.dtype
+    def _backward_layer(
+        self,
+        layer: int,
+        record: LayerRecord,
+        grad_hs: Blocks | None,
+        grad_state_n: list[Array],
+        grad_state_0: list[Array],  # written
+        runs: dict[str, BackwardRun] | None,  # written, if it is given
+    ) -> Blocks:
+        """The gradient of the layer's input, (T, D, N), given that of its output."""
+        R, first = self.state_size, record.runs[f"l{layer}"]
+        grad_xs = [np.zeros(steps.x.shape, steps.x.dtype) for steps in first.steps]
+        for k, suffix in enumerate(self._suffixes[layer]):
+            run = record.runs[suffix]
+            own_xs, own_hs = grad_xs, grad_hs and [h[:, k * R : (k + 1) * R] for h in grad_hs]
+            if k == 1:
+                own_xs, own_hs = reverse(own_xs), own_hs and reverse(own_hs)
+            place = layer * self.directions + k
+            after, before = (
+                [array[place].T for array in state] for state in (grad_state_n, grad_state_0)
+            )
+            back = None if runs is None else Back()
+            bptt.backward(run.steps, own_hs, after, before, own_xs, back)
+            if runs is not None and back is not None:
+                runs[suffix] = BackwardRun(run, own_hs, back)
+        return grad_xs
 
     def extra_repr(self) -> str:
         defaults = {
@@ -255,6 +287,11 @@ class Recurrent(Module):
         return ", ".join([f"{self.input_size}, {self.hidden_size}", *changed])
 
 
+def reverse(blocks: Blocks) -> Blocks:
+    """The steps of all blocks the other way round; views."""
+    return [block[::-1] for block in reversed(blocks)]
+
+
 class RNN(Recurrent):
     """h_t = tanh(W_ih x_t + b_ih + W_hh h_{t−1} + b_hh), or with ReLU; as `torch.nn.RNN`.
 
@@ -263,8 +300,8 @@ class RNN(Recurrent):
     by `rng`, a seed or a generator, which then draws the masks of dropout.
 
         output, h_n = rnn(x, h_0)
-        trace = rnn.forward(x, h_0)
-        grad_x, grad_h_0 = rnn.backward(trace, grad_output, grad_h_n)
+        record = rnn.forward(x, h_0)
+        grad_x, grad_h_0 = rnn.backward(record, grad_output, grad_h_n)
     """
 
     states = ("h",)
@@ -282,31 +319,11 @@ class RNN(Recurrent):
         *,
         dtype: DTypeLike = np.float32,
         rng: Seed = None,
-        **unknown: Any,
     ) -> None:
-        if "proj_size" in unknown:
-            raise ValueError("proj_size: only an LSTM has a projection")
-        if unknown:
-            raise TypeError(f"RNN has no argument {', '.join(unknown)}")
-        if nonlinearity not in list(RNN_STEPS):
-            raise ValueError(f"nonlinearity: expected 'tanh' or 'relu', got {nonlinearity!r}")
-        self.nonlinearity = nonlinearity
-        super().__init__(
-            input_size=input_size,
-            hidden_size=hidden_size,
-            num_layers=num_layers,
-            bias=bias,
-            batch_first=batch_first,
-            dropout=dropout,
-            bidirectional=bidirectional,
-            proj_size=0,
-            dtype=dtype,
-            rng=rng,
-        )
-
-    @property
-    def _kind(self) -> type[Any]:
-        return RNN_STEPS[self.nonlinearity]
+        check_nonlinearity(nonlinearity)
+        self.nonlinearity, self.kind = nonlinearity, RNN_STEPS[nonlinearity]
+        sizes = input_size, hidden_size, num_layers
+        super().__init__(*sizes, bias, batch_first, dropout, bidirectional, 0, dtype, rng)
 
 
 class LSTM(Recurrent):
@@ -318,8 +335,8 @@ class LSTM(Recurrent):
     uniformly within ±1/√H by `rng`, a seed or a generator, which then draws the masks of dropout.
 
         output, (h_n, c_n) = lstm(x, (h_0, c_0))
-        trace = lstm.forward(x, (h_0, c_0))
-        grad_x, (grad_h_0, grad_c_0) = lstm.backward(trace, grad_output, (grad_h_n, grad_c_n))
+        record = lstm.forward(x, (h_0, c_0))
+        grad_x, (grad_h_0, grad_c_0) = lstm.backward(record, grad_output, (grad_h_n, grad_c_n))
     """
 
     states = ("h", "c")
@@ -338,19 +355,6 @@ class LSTM(Recurrent):
         dtype: DTypeLike = np.float32,
         rng: Seed = None,
     ) -> None:
-        super().__init__(
-            input_size=input_size,
-            hidden_size=hidden_size,
-            num_layers=num_layers,
-            bias=bias,
-            batch_first=batch_first,
-            dropout=dropout,
-            bidirectional=bidirectional,
-            proj_size=proj_size,
-            dtype=dtype,
-            rng=rng,
-        )
-
-    @property
-    def _kind(self) -> type[Any]:
-        return ProjectedLSTMStep if self.proj_size else LSTMStep
+        self.kind = ProjectedLSTMStep if proj_size else LSTMStep
+        sizes = input_size, hidden_size, num_layers
+        super().__init__(*sizes, bias, batch_first, dropout, bidirectional, proj_size, dtype, rng)

@@ -80,7 +80,7 @@ def arrays_of(module, record):
         return {name: getattr(record, name) for name in record.names}
     arrays = dict(enumerate(flatten(answers_of(module, record)))) | record.masks
     for end, run in record.runs.items():
-        arrays |= {f"{end}.{name}": getattr(run, name) for name in run.steps[0].names}
+        arrays |= {f"{end}.{name}": getattr(run, name) for name in run.names}
     return arrays
 
 
@@ -118,9 +118,7 @@ def away_from_kinks(module, record):
         return True
     runs = {"": record} if isinstance(module, RNNCell) else record.runs
     products = [
-        (run.weights.matrix, step._inputs)
-        for run in runs.values()
-        for step in getattr(run, "steps", [run])
+        (steps.weights.matrix, steps.inputs) for run in runs.values() for steps in run.steps
     ]
     with np.errstate(invalid="ignore"):  # 0 / 0 of a unit without inputs: at the kink
         distances = [np.abs(w @ x) / (np.abs(w) @ np.abs(x)) for w, x in products]

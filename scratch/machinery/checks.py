@@ -1,22 +1,15 @@
-"""Checks of single arguments, before anything is computed.
-
-The types of the exceptions are those of torch.nn, which checks in several places and so has
-several: ValueError for the number of dimensions of an input, RuntimeError for a size.
-"""
+"""Checks of the arguments of constructors: sizes, flags, options."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
 from numbers import Number
 from types import UnionType
 from typing import Any
 
 import numpy as np
 
-from .module import Array, check_array, describe
-
-Shape = tuple[int, ...]
+from .module import describe
 
 
 def check_int(name: str, value: object, kinds: type | UnionType = int) -> None:
@@ -52,69 +45,37 @@ def check_dropout(dropout: float, num_layers: int) -> None:
     if p > 0 and num_layers == 1:
         warnings.warn(
             f"dropout acts between layers: dropout={dropout} does nothing with num_layers=1",
-            stacklevel=4,
+            stacklevel=5,
         )
 
 
-def check_dimensions(
-    name: str, array: object, shapes: Mapping[int, str], error: type[Exception] = ValueError
+def check_nonlinearity(nonlinearity: object, error: type[Exception] = ValueError) -> None:
+    if nonlinearity not in ("tanh", "relu"):
+        raise error(f"nonlinearity: expected 'tanh' or 'relu', got {nonlinearity!r}")
+
+
+def check_layer_arguments(
+    input_size: Any,
+    hidden_size: Any,
+    num_layers: Any,
+    bias: Any,
+    batch_first: Any,
+    dropout: Any,
+    proj_size: Any,
 ) -> None:
-    """`error` for an array whose number of dimensions is not among `shapes`."""
-    if check_array(name, array).ndim not in shapes:
-        raise error(f"{name}: expected {' or '.join(shapes.values())}, got {describe(array)}")
-
-
-def check_like(
-    name: str,
-    array: object,
-    shape: Shape,
-    dtype: np.dtype[Any],
-    dtype_error: type[Exception] = RuntimeError,
-) -> Array:
-    """RuntimeError for another shape, `dtype_error` for another dtype."""
-    array = check_array(name, array)
-    if array.shape != shape or array.dtype != dtype:
-        raise (RuntimeError if array.shape != shape else dtype_error)(
-            f"{name}: expected shape {shape} and dtype {dtype}, got {describe(array)}"
+    """The arguments of RNN and LSTM. Warns of dropout that does nothing."""
+    check_dropout(dropout, num_layers)
+    check_bool("bias", bias)
+    check_bool("batch_first", batch_first)
+    check_int("input_size", input_size)
+    check_at_least("input_size", input_size, 1)
+    check_int("hidden_size", hidden_size)
+    check_at_least("hidden_size", hidden_size, 1)
+    check_int("num_layers", num_layers, int | np.integer)
+    check_at_least("num_layers", num_layers, 1)
+    check_int("proj_size", proj_size, int | np.integer)
+    check_at_least("proj_size", proj_size, 0)
+    if proj_size >= hidden_size:
+        raise ValueError(
+            f"proj_size: expected less than hidden_size, {hidden_size}, got {proj_size}"
         )
-    return array
-
-
-def check_pair(
-    names: Sequence[str], state: Any, few: type[Exception] = RuntimeError, rows: bool = False
-) -> Sequence[Any]:
-    """The entries of a state, one for each name; with one name, the state itself.
-
-    `few` for fewer entries, RuntimeError for more, TypeError for what is no tuple or list. With
-    `rows`, an array counts as a pair of rows, of the wrong kind: PyTorch's layers take the entries
-    by their index.
-    """
-    if len(names) == 1:
-        return [state]
-    expected = f"expected the pair ({', '.join(names)}), got"
-    if rows and isinstance(state, np.ndarray):
-        short = state.ndim == 0 or len(state) < len(names)
-        raise (few if short else RuntimeError)(f"{expected} {describe(state)}")
-    if not isinstance(state, tuple | list):
-        raise TypeError(f"{expected} {describe(state)}")
-    if len(state) != len(names):
-        raise (few if len(state) < len(names) else RuntimeError)(f"{expected} {len(state)} values")
-    return state
-
-
-def check_grad_states(
-    names: Sequence[str], value: Any, shapes: Sequence[Shape], dtype: np.dtype[Any]
-) -> list[Array]:
-    """The gradients of a state, in its structure: each may be None, for zeros.
-
-    TypeError for what is no pair, RuntimeError for another shape, ValueError for another dtype.
-    """
-    if value is None:
-        return [np.zeros(shape, dtype) for shape in shapes]
-    arrays = check_pair(names, value)
-    return [
-        np.zeros(shape, dtype)
-        if array is None
-        else check_like(name, array, shape, dtype, ValueError)
-        for name, array, shape in zip(names, arrays, shapes, strict=True)
-    ]

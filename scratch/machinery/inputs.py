@@ -1,121 +1,167 @@
-"""What cells and layers are called with: checked, and taken apart for the equations.
+"""The arguments of a pass, checked before anything is computed: of cells and layers.
 
-Where several things are wrong, the first that PyTorch looks at is refused: the dimensions of all
-arguments, then the rest of x, then the rest of the state.
+TypeError for the wrong kind of thing; ValueError for the number of dimensions of x and the dtype of
+a layer's x, as in torch.nn, and for the dtype of a gradient; RuntimeError for any other shape, size
+or dtype.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from .checks import (
-    Shape,
-    check_bool,
-    check_dimensions,
-    check_grad_states,
-    check_like,
-    check_pair,
-)
-from .layout import Layout, PackedLayout, PaddedLayout
-from .module import Array, describe
+from .arrays import CellParameters
+from .module import Array, check_array, check_record, describe
 from .packing import PackedSequence, check_order, check_packed, check_same_order
 
+Shape = tuple[int, ...]
 
-def cell_state(cell: Any, x: Any, state: Any) -> Sequence[Array]:
-    """The state before a step: [h] or [h, c], of the shape (N, H) or (H,); zeros for None."""
-    name = type(cell).__name__
-    names = [f"{name}: {array}_prev" for array in cell.states]
+
+def check_cell_inputs(cell: Any, x: Any, state: Any) -> list[Array]:
+    """The state before the step: [h] or [h, c], of shape (N, H) or (H,); zeros for None."""
+    name, dtype = type(cell).__name__, cell.weight_ih.data.dtype
     check_dimensions(f"{name}: x", x, {1: "(input_size,)", 2: "(N, input_size)"})
-    batch, dtype = x.shape[:-1], cell.weight_ih.dtype
-    shape = (*batch, cell.hidden_size)
-    if state is None:
-        arrays: Sequence[Array] = [np.zeros(shape, dtype) for _ in names]
-    else:
-        arrays = check_pair(names, state, few=RuntimeError if batch else IndexError)
-        for array_name, array in zip(names, arrays, strict=True):
-            check_dimensions(array_name, array, {1: "(hidden_size,)", 2: "(N, hidden_size)"})
-    check_like(f"{name}: x", x, (*batch, cell.input_size), dtype)
-    for array_name, array in zip(names, arrays, strict=True):
-        check_like(array_name, array, shape, dtype)
-    return arrays
+    if x.shape[-1] != cell.input_size or x.dtype != dtype:
+        raise misfit(f"{name}: x", x, (*x.shape[:-1], cell.input_size), dtype)
+    names = [f"{name}: {array}_prev" for array in cell.states]
+    shapes = [(*x.shape[:-1], cell.hidden_size)] * len(names)
+    dimensions = {1: "(hidden_size,)", 2: "(N, hidden_size)"}
+    return check_states(names, state, shapes, dtype, dimensions=dimensions)
 
 
-def layer_inputs(layer: Any, x: Any, state: Any) -> tuple[Layout, list[Array]]:
-    """How x lies; the initial state, (layers · directions, N, H), in the order of x's columns."""
-    name = type(layer).__name__
-    check_bool("bidirectional", layer.bidirectional)
-    dtype = layer.weight_ih_l0.dtype
-    layout = _layout(name, x, layer.batch_first)
-    shapes = _state_shapes(layer, layout)
-    if state is None:
-        _check_data(name, x, layout, layer.input_size, dtype)
-        return layout, [layout.sort(np.zeros(shape, dtype)) for shape in shapes]
-    names = [f"{name}: {array}_0" for array in layer.states]
-    arrays = check_pair(names, state, few=IndexError, rows=True)
-    for array_name, array, shape in zip(names, arrays, shapes, strict=True):
-        check_dimensions(array_name, array, {len(shape): f"shape {shape}"}, RuntimeError)
-    _check_data(name, x, layout, layer.input_size, dtype)
-    for array_name, array, shape in zip(names, arrays, shapes, strict=True):
-        check_like(array_name, array, shape, dtype)
-    return layout, [layout.sort(array) for array in arrays]
+def check_cell_gradients(cell: Any, record: Any, kind: type, grad_state: Any) -> list[Array]:
+    """The gradients of the state after the step, as `check_cell_inputs` gives the state."""
+    name = type(cell).__name__
+    check_record(record, kind, f"{name}: record")
+    if record.steps[0].weights.parameters != CellParameters.of(cell):
+        raise other_parameters(name)
+    names = [f"{name}: grad_{state}" for state in cell.states]
+    shapes = [record.h.shape if record.batched else record.h.shape[1:]] * len(names)
+    return check_states(names, grad_state, shapes, record.h.dtype, gradient=True)
 
 
-def layer_gradients(
-    layer: Any, trace: Any, grad_output: Any, grad_state: Any
-) -> tuple[Sequence[Array] | None, list[Array]]:
-    """The gradients of the steps' output and of the last state, as `layer_inputs` gives it."""
-    name = f"{type(layer).__name__}: grad"
-    output, layout = trace.output, trace.layout
-    if layout.packed and grad_output is not None:
-        if not isinstance(grad_output, PackedSequence):
-            raise TypeError(
-                f"{name}_output: expected a PackedSequence, got {describe(grad_output)}"
-            )
-        data, expected = grad_output.data, output.data
-        check_like(f"{name}_output.data", data, expected.shape, expected.dtype, ValueError)
-        check_same_order(f"{name}_output", grad_output, output)
-    elif grad_output is not None:
-        check_like(f"{name}_output", grad_output, output.shape, output.dtype, ValueError)
-    names = [f"{name}_{array}_n" for array in layer.states]
-    arrays = check_grad_states(names, grad_state, _state_shapes(layer, layout), trace.h_n.dtype)
-    return (
-        None if grad_output is None else layout.split(grad_output),
-        [layout.sort(array) for array in arrays],
-    )
-
-
-def _layout(name: str, x: Any, batch_first: bool) -> Layout:
+def check_layer_inputs(layer: Any, x: Any, state: Any) -> list[Array]:
+    """The initial state: [h_0] or [h_0, c_0], as the caller has it; zeros for None."""
+    name, dtype, data = type(layer).__name__, layer.weight_ih_l0.data.dtype, x
+    if not isinstance(layer.bidirectional, bool):
+        got = describe(layer.bidirectional)
+        raise TypeError(f"bidirectional: expected True or False, got {got}")
     if isinstance(x, PackedSequence):
         check_packed(f"{name}: x", x)
         check_order(f"{name}: x", x)
-        check_dimensions(f"{name}: x.data", x.data, {2: "(rows, input_size)"}, RuntimeError)
-        return PackedLayout(x)
-    batched = "(N, T, input_size)" if batch_first else "(T, N, input_size)"
-    check_dimensions(f"{name}: x", x, {2: "(T, input_size)", 3: batched})
-    return PaddedLayout(x, batch_first)
-
-
-def _state_shapes(layer: Any, layout: Layout) -> list[Shape]:
-    """Those of the caller's h and c."""
-    runs = layer.num_layers * (2 if layer.bidirectional else 1)
-    batch = (layout.batch,) if layout.batched else ()
-    sizes = [layer.proj_size or layer.hidden_size, layer.hidden_size]
-    return [(runs, *batch, size) for size in sizes[: len(layer.states)]]
-
-
-def _check_data(name: str, x: Any, layout: Layout, input_size: int, dtype: np.dtype[Any]) -> None:
-    data = x.data if layout.packed else x
+        data, batch = x.data, tuple(x.batch_sizes[:1].tolist())
+        check_dimensions(f"{name}: x.data", data, {2: "(rows, input_size)"}, RuntimeError)
+    else:
+        batched = "(N, T, input_size)" if layer.batch_first else "(T, N, input_size)"
+        check_dimensions(f"{name}: x", x, {2: "(T, input_size)", 3: batched})
+        batch = x.shape[1 - layer.batch_first : 2 - layer.batch_first] if x.ndim == 3 else ()
     if data.dtype != dtype:
         raise ValueError(
             f"{name}: x: expected dtype {dtype}, got {data.dtype}. Nothing is promoted: "
             f"convert the input, or the module with .astype(...)"
         )
-    if data.shape[-1] != input_size:
+    if data.shape[-1] != layer.input_size:
         raise RuntimeError(
-            f"{name}: x: expected input_size {input_size} as last dimension, got {describe(data)}"
+            f"{name}: x: expected input_size {layer.input_size} as last dimension, got "
+            f"{describe(data)}"
         )
-    if not layout.sizes:
+    if not data.shape[1 if data.ndim == 3 and layer.batch_first else 0]:
         raise RuntimeError(f"{name}: x: expected at least one time step, got {describe(data)}")
+    runs = layer.num_layers * layer.directions
+    shapes = [(runs, *batch, layer.state_size), (runs, *batch, layer.hidden_size)]
+    names = [f"{name}: {array}_0" for array in layer.states]
+    return check_states(names, state, shapes[: len(names)], dtype)
+
+
+def check_layer_gradients(
+    layer: Any, record: Any, kind: type, grad_output: Any, grad_state: Any
+) -> list[Array]:
+    """The gradients of the last state, as `check_layer_inputs` gives the initial one."""
+    name = type(layer).__name__
+    if not isinstance(record, kind):
+        check_record(record, kind, f"{name}: record")
+    for suffix, run in record.runs.items():
+        if run.steps[0].weights.parameters != CellParameters.of(layer, f"_{suffix}"):
+            raise other_parameters(name)
+    output, output_name = record.output, f"{name}: grad_output"
+    if isinstance(output, PackedSequence) and grad_output is not None:
+        if not isinstance(grad_output, PackedSequence):
+            raise TypeError(
+                f"{output_name}: expected a PackedSequence, got {describe(grad_output)}"
+            )
+        check_same_order(output_name, grad_output, output)
+        output_name, grad_output, output = f"{output_name}.data", grad_output.data, output.data
+    if grad_output is not None:
+        if type(grad_output) is not np.ndarray:
+            check_array(output_name, grad_output)
+        if grad_output.shape != output.shape or grad_output.dtype != output.dtype:
+            raise misfit(output_name, grad_output, output.shape, output.dtype, ValueError)
+    last = [getattr(record, f"{state}_n") for state in layer.states]
+    names = [f"{name}: grad_{state}_n" for state in layer.states]
+    shapes = [array.shape for array in last]
+    return check_states(names, grad_state, shapes, last[0].dtype, gradient=True)
+
+
+def check_dimensions(
+    name: str, array: Any, shapes: Mapping[int, str], error: type[Exception] = ValueError
+) -> None:
+    """`error` for an array whose number of dimensions is not among `shapes`."""
+    if type(array) is not np.ndarray:
+        check_array(name, array)
+    if array.ndim not in shapes:
+        raise error(f"{name}: expected {' or '.join(shapes.values())}, got {describe(array)}")
+
+
+def check_states(
+    names: Sequence[str],
+    state: Any,
+    shapes: Sequence[Shape],
+    dtype: np.dtype[Any],
+    *,
+    dimensions: Mapping[int, str] | None = None,
+    gradient: bool = False,
+) -> list[Array]:
+    """The entries of a state, one for each name; with one name, the state itself.
+
+    Zeros for None and, in a gradient, for each entry that is None.
+    """
+    if state is None:
+        return [np.zeros(shape, dtype) for shape in shapes]
+    if len(names) == 1:
+        state = [state]
+    elif not isinstance(state, tuple | list):
+        raise TypeError(f"expected the pair ({', '.join(names)}), got {describe(state)}")
+    elif len(state) != len(names):
+        raise RuntimeError(f"expected the pair ({', '.join(names)}), got {len(state)} values")
+    arrays = []
+    for name, array, shape in zip(names, state, shapes, strict=True):
+        if array is None and gradient:
+            array = np.zeros(shape, dtype)
+        if type(array) is not np.ndarray:
+            check_array(name, array)
+        if dimensions is not None:
+            check_dimensions(name, array, dimensions)
+        if array.shape != shape or array.dtype != dtype:
+            raise misfit(name, array, shape, dtype, ValueError if gradient else RuntimeError)
+        arrays.append(array)
+    return arrays
+
+
+def misfit(
+    name: str,
+    array: Array,
+    shape: Shape,
+    dtype: np.dtype[Any],
+    dtype_error: type[Exception] = RuntimeError,
+) -> Exception:
+    """What is raised for an array of another shape, RuntimeError, or another dtype."""
+    error = RuntimeError if array.shape != shape else dtype_error
+    return error(f"{name}: expected shape {shape} and dtype {dtype}, got {describe(array)}")
+
+
+def other_parameters(name: str) -> RuntimeError:
+    return RuntimeError(
+        f"{name}: record: expected one computed with the current parameters, got another"
+    )

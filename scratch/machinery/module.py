@@ -107,10 +107,10 @@ class Module:
     def __call__(self, *inputs: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} defines no __call__")
 
-    def forward(self, *inputs: Any) -> Any:
+    def forward(self, *inputs: Any, **options: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} defines no forward")
 
-    def backward(self, record: Any, *grad_answers: Any) -> Any:
+    def backward(self, record: Any, *grad_answers: Any, **options: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} defines no backward")
 
     def __setattr__(self, name: str, value: Any) -> None:

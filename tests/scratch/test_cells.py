@@ -143,7 +143,7 @@ def test_the_record_obeys_the_equations(case):
 @pytest.mark.parametrize("kind", [RNNCell, LSTMCell])
 def test_a_record_says_what_it_has(kind):
     step = kind(2, 3, rng=0).forward(np.ones((1, 2), np.float32))
-    with pytest.raises(AttributeError, match=r"has no 'gates'.*'x', 'h_prev'"):
+    with pytest.raises(AttributeError, match=r"has no 'gates'.*x, h_prev"):
         _ = step.gates
     with pytest.raises(AttributeError):
         _ = step._nothing
@@ -156,7 +156,7 @@ def test_large_numbers_neither_warn_nor_lose_the_gate(module, dtype):
     for parameter in module.parameters():
         parameter.data[...] = 1e4
     record = module.forward(np.full((1, 1), -1e4, dtype))
-    step = record if isinstance(module, LSTMCell) else record.runs["l0"].steps[0]
+    step = record if isinstance(module, LSTMCell) else record.runs["l0"]
     for name, value in (("i", 0), ("f", 0), ("g", -1), ("o", 0), ("c", 0), ("h", 0)):
         assert (getattr(step, name) == value).all(), name
     answers = answers_of(module, record)
@@ -166,7 +166,7 @@ def test_large_numbers_neither_warn_nor_lose_the_gate(module, dtype):
 def test_the_arrays_of_a_step_cannot_be_changed():
     """They are what backward needs."""
     x = np.ones((4, 2), np.float32)
-    projected = LSTM(2, 3, proj_size=2).forward(x).runs["l0"].steps[0]
+    projected = LSTM(2, 3, proj_size=2).forward(x).runs["l0"]
     for step in (RNNCell(2, 3).forward(x), LSTMCell(2, 3).forward(x), projected):
         for name in step.names:
             with pytest.raises(ValueError, match="read-only"):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from scratch import LSTM, RNN, Linear
-from scratch.machinery.weights import GradWeights
+from scratch.bptt import COLUMNS
 
 LAYERS = pytest.mark.parametrize("layer_class", [RNN, LSTM])
 MAKERS = ("empty", "empty_like", "zeros", "zeros_like", "frombuffer", "ascontiguousarray", "array")
@@ -103,7 +103,7 @@ def test_one_product_per_step_forward_and_no_arithmetic_is_done_twice(
     assert forward.exponentials == T * N * len(inputs) * (5 if layer_class is LSTM else 1) * H
 
     backward, _ = counted(lambda: layer.backward(trace, grad))
-    steps_together = math.ceil(GradWeights.COLUMNS / N)
+    steps_together = math.ceil(COLUMNS / N)
     assert backward.products == len(inputs) * (T + math.ceil(T / steps_together))
     assert backward.multiplications == sum(T * N * rows * (2 * m + 1) for m in inputs)
     assert backward.exponentials == 0

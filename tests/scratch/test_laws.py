@@ -226,7 +226,7 @@ def test_two_layers_equal_one_on_top_of_another(case):
         options["nonlinearity"] = layer.nonlinearity
     else:
         options["proj_size"] = layer.proj_size
-    width = whole.layer._output_size
+    width = whole.layer.output_size
     below = type(layer)(layer.input_size, layer.hidden_size, **options)
     above = type(layer)(width, layer.hidden_size, layer.num_layers - 1, **options)
     arrays = layer.state_dict()

@@ -13,10 +13,10 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from scratch.bptt import COLUMNS
 from scratch.cells import LSTMCell, RNNCell
-from scratch.machinery.memory import SMALL
+from scratch.machinery.arrays import Memory
 from scratch.machinery.packing import PackedSequence, pack_padded_sequence
-from scratch.machinery.weights import GradWeights
 from scratch.recurrent import LSTM, RNN
 from tests.parity import assert_parity, assert_parity_to_rounding
 from tests.strategies import FLOATS, SEEDS, layers
@@ -64,7 +64,7 @@ def test_parity_of_inputs_that_are_not_finite(case, value):
 def test_parity_of_long_and_large_batches(kind, options, shape, form):
     """More columns than the gradient of the weights collects before it multiplies."""
     steps, batch = shape
-    assert steps * batch > GradWeights.COLUMNS
+    assert steps * batch > COLUMNS
     layer = kind(3, 5, bidirectional=True, dtype=np.float64, rng=0, **options)
     rng = np.random.default_rng(1)
     x = rng.standard_normal((steps, batch, 3))
@@ -264,12 +264,12 @@ def test_the_arrays_of_a_run_lie_like_the_packed_data(case):
 
 
 def large(kind, packed, seed=0):
-    """A layer and an input whose arrays are above `SMALL`, so that their memory is used again."""
+    """A layer and an input whose arrays are above `Memory.SMALL`: their memory is used again."""
     layer = kind(32, 32, bidirectional=True, dtype=np.float64, rng=seed)
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((40, 32, 32))
     lengths = rng.integers(25, 41, 32)
-    assert lengths.sum() * 32 * x.itemsize > SMALL
+    assert lengths.sum() * 32 * x.itemsize > Memory.SMALL
     return layer, pack_padded_sequence(x, lengths, enforce_sorted=False) if packed else x
 
 
@@ -337,8 +337,8 @@ def test_a_view_of_a_record_keeps_its_memory():
     trace = layer.forward(x)
     views = [
         trace.output[3],
-        trace.runs["l0"].steps[2].i,
-        trace.runs["l0_reverse"].steps[-1].tanh_c[1:],
+        trace.runs["l0"].i[2],
+        trace.runs["l0_reverse"].tanh_c[-1, 1:],
     ]
     before = [view.copy() for view in views]
     del trace
@@ -397,7 +397,7 @@ def test_dropout_equals_single_layers_under_the_recorded_masks(case, p):
             options["nonlinearity"] = layer.nonlinearity
         else:
             options["proj_size"] = layer.proj_size
-        width = layer.input_size if k == 0 else layer._output_size
+        width = layer.input_size if k == 0 else layer.output_size
         options |= {"input_size": width, "dtype": case.dtype}
         single = type(layer)(**options)
         names = {name: name.replace("l0", f"l{k}") for name in single.state_dict()}

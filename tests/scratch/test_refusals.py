@@ -92,7 +92,7 @@ LAYER_ARGUMENTS = [
 RNN_ARGUMENTS = [
     (((2, 3), {"nonlinearity": bad}), ("nonlinearity", "'tanh' or 'relu'", str(bad)))
     for bad in ("sigmoid", None, ["tanh"], 1)
-] + [(((2, 3), {"proj_size": bad}), ("proj_size", "LSTM")) for bad in (0, 1, -1, "1")]
+]
 LSTM_ARGUMENTS = [
     (((2, 3), {"proj_size": 3}), ("proj_size", "less than hidden_size, 3", "got 3")),
     (((2, 3), {"proj_size": 4}), ("proj_size", "less than hidden_size, 3", "got 4")),
@@ -207,15 +207,14 @@ def test_states_of_a_cell(kind, x_shape, states):
         )
 
 
-def test_states_of_an_lstm_cell_that_are_no_pair():
-    h = zeros(4, 3)
+def test_states_of_an_lstm_cell_that_are_not_a_pair():
+    h, cell = zeros(4, 3), LSTMCell(2, 3)
     for state in [(h,), (), (h, h, h)]:
-        words = "pair", "h_prev", "c_prev", f"got {len(state)} values"
-        assert_call_refused("LSTMCell", LSTMCell(2, 3), zeros(4, 2), state, *words)
+        with pytest.raises(RuntimeError, match=rf"pair .*h_prev.*c_prev.* got {len(state)} values"):
+            cell(zeros(4, 2), state)
     for state in [h, zeros(2, 4, 3), 5]:
-        assert_call_refused(
-            "LSTMCell", LSTMCell(2, 3), zeros(4, 2), state, "pair", "h_prev", "c_prev"
-        )
+        with pytest.raises(TypeError, match=r"pair .*h_prev.*c_prev"):
+            cell.forward(zeros(4, 2), state)
 
 
 @pytest.mark.parametrize("nonlinearity", ["sigmoid", None, ["tanh"]])
@@ -292,29 +291,26 @@ def test_states_of_a_layer_with_a_projection():
     assert_call_refused("LSTM", lstm, zeros(5, 4, 2), (h, h), "c_0", "(1, 4, 3)", "(1, 4, 2)")
 
 
-def test_states_of_an_lstm_that_are_no_pair():
-    h = zeros(1, 4, 3)
+def test_states_of_an_lstm_that_are_not_a_pair():
+    h, lstm = zeros(1, 4, 3), LSTM(2, 3)
     for state in [(h,), (), (h, h, h)]:
-        words = "pair", "h_0", "c_0", f"got {len(state)} values"
-        assert_call_refused("LSTM", LSTM(2, 3), zeros(5, 4, 2), state, *words)
+        with pytest.raises(RuntimeError, match=rf"pair .*h_0.*c_0.* got {len(state)} values"):
+            lstm(zeros(5, 4, 2), state)
     for state in [h, zeros(2, 4, 3), zeros(4, 3), zeros(), 5]:
-        assert_call_refused("LSTM", LSTM(2, 3), zeros(5, 4, 2), state, "pair", "h_0", "c_0")
+        with pytest.raises(TypeError, match=r"pair .*h_0.*c_0"):
+            lstm.forward(zeros(5, 4, 2), state)
 
 
 @pytest.mark.parametrize("kind", MODULES)
-def test_of_two_mistakes_the_one_is_refused_that_torch_refuses(kind):
+def test_two_mistakes_at_once_are_refused(kind):
     module = MODULES[kind](2, 3)
-    theirs, x_shape = torch_twin(module), (4, 2) if kind in CELLS else (5, 4, 2)
+    x_shape = (4, 2) if kind in CELLS else (5, 4, 2)
     h_shape = (4, 3) if kind in CELLS else (1, 4, 3)
     for x, h in itertools.product(wrong_arrays(*x_shape), wrong_arrays(*h_shape)):
         pairs = [(zeros(*h_shape), h), (h, zeros(*h_shape)), (h, h)]
         for state in pairs if "LSTM" in kind else [h]:
-            words = [type(module).__name__, "expected", "got"]
-            assert_same_refusal(
-                lambda x=x, state=state: module(x, state),
-                lambda x=x, state=state: theirs(tensors(x), tensors(state)),
-                *words,
-            )
+            with pytest.raises((ValueError, RuntimeError), match=rf"{kind}: .*expected .*, got"):
+                module(x, state)
 
 
 def wrong_arrays(*shape):
@@ -493,13 +489,13 @@ def test_gradients_of_packed_output_that_do_not_fit(kind):
 def test_a_record_of_another_module_is_refused():
     """Its gradients would go to the parameters of that module."""
     rng = np.random.default_rng(0)
-    for module, other, record in (
-        (LSTMCell(2, 3, rng=0), LSTMCell(2, 3, rng=1), "step"),
-        (LSTM(2, 3, rng=0), LSTM(2, 3, rng=1), "trace"),
+    for module, other in (
+        (LSTMCell(2, 3, rng=0), LSTMCell(2, 3, rng=1)),
+        (LSTM(2, 3, rng=0), LSTM(2, 3, rng=1)),
     ):
         x = rng.standard_normal((4, 2)).astype(np.float32)
         for wrong, error in ((other.forward(x), RuntimeError), ((x, x), TypeError)):
-            with pytest.raises(error, match=f"{record}: expected"):
+            with pytest.raises(error, match="record: expected"):
                 module.backward(wrong, None)
         assert all(p.grad is None for m in (module, other) for p in m.parameters())
 
