@@ -201,14 +201,14 @@ def _limit_of_run(W: Array, gates: int, sizes: Sequence[int], backward: bool) ->
 
     def run() -> None:
         for n in sizes:
-            np.matmul(W, inputs[n], out=z[n])
+            np.dot(W, inputs[n], out=z[n])
             np.exp(z[n][:sigmoids], out=z[n][:sigmoids])
             np.tanh(z[n][sigmoids:], out=z[n][sigmoids:])
             if gates > 1:
                 np.tanh(c[n], out=tanh_c[n])
         if backward:
             for n in sizes:
-                np.matmul(W_T, z[n], out=grad_inputs[n])
+                np.dot(W_T, z[n], out=grad_inputs[n])
             for n in blocks:
                 np.matmul(z[n], inputs[n].T, out=grad_W)
 

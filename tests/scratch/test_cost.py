@@ -44,9 +44,14 @@ class Counted(np.ndarray):
         return out[0] if out else np.asarray(result).view(Counted)
 
     def __array_function__(self, function, types, args, kwargs):
-        Counted.count.calls += 1
+        count = Counted.count
+        count.calls += 1
         result = super().__array_function__(function, types, args, kwargs)
-        assert function not in (np.dot, np.einsum, np.tensordot, np.inner, np.vdot), function
+        assert function not in (np.einsum, np.tensordot, np.inner, np.vdot), function
+        if function is np.dot:
+            count.products += 1
+            count.multiplications += args[0].size * args[1].shape[-1]
+            count.new_arrays += "out" not in kwargs
         return result.view(Counted) if type(result) is np.ndarray else result
 
 
@@ -117,7 +122,7 @@ def test_calls_of_numpy_grow_in_proportion_to_the_steps(layer_class, N, counted)
         layer, x, grad = make(layer_class, (T, N, 2, 3))
         counts[T], _ = counted(lambda: layer.backward(layer.forward(x), grad))  # noqa: B023
     assert counts[1000].calls <= 10 * counts[100].calls
-    assert counts[1000].new_arrays <= 10 * counts[100].new_arrays
+    assert counts[1000].new_arrays <= 10.1 * counts[100].new_arrays  # whole stretches of steps
     assert counts[1000].multiplications == 10 * counts[100].multiplications
 
 
@@ -126,8 +131,7 @@ def test_a_step_is_computed_in_place(layer_class, counted):
     T = 50
     layer, x, _grad = make(layer_class, (T, 3, 2, 4))
     forward, _ = counted(lambda: layer.forward(x))
-    per_step = 1 if layer_class is LSTM else 0  # i ⊙ g, which is added to f ⊙ c_prev
-    assert forward.new_arrays - per_step * T < 10
+    assert forward.new_arrays < 10
 
 
 # Memory
@@ -189,8 +193,8 @@ def test_a_call_without_a_record_takes_its_output_and_one_step(layer_class, step
     layer, x, _grad = make(layer_class, (steps, N, D, H))
     weights = sum(parameter.data.nbytes for parameter in layer.parameters())
     _left, peak, (output, _state) = traced(lambda: layer(x))
-    # The gates, [x; h_prev; 1], c, tanh(c), i ⊙ g, and the states before and after, (N, H) each.
-    step = (gates(layer_class) + 6) * N * H * WORD + N * (D + 1) * WORD
+    # The gates, [x; h_prev; 1], c twice, tanh(c), and the states before and after, (N, H) each.
+    step = (gates(layer_class) + 8) * N * H * WORD + N * (D + 1) * WORD
     assert peak <= output.nbytes + step + 2 * weights + VIEWS * steps
 
 
@@ -211,7 +215,7 @@ def test_the_backward_pass_takes_no_memory_that_grows_but_the_gradient_of_x(laye
 @LAYERS
 def test_backward_multiplies_by_a_contiguous_matrix(layer_class):
     layer, x, _grad = make(layer_class, SIZE)
-    assert layer.forward(x).runs["l0"].weights.transposed.flags.c_contiguous
+    assert layer.forward(x).runs["l0"].steps[0].weights.transposed.flags.c_contiguous
 
 
 def test_a_linear_layer_reads_the_output_of_a_record_as_it_lies():
