@@ -1,5 +1,13 @@
 """The models of `scratch` on torch.nn, and how far the two are apart."""
 
+import sys
+from importlib.util import find_spec
+
+from scratch.machinery import interrupt  # before torch, which takes long to import
+
+if interrupt.command() and find_spec("torch") is None:
+    sys.exit("python -m reference: expected PyTorch to be installed (pip install torch)")
+
 from . import models
 from .judge import judge
 from .parity import Parity, compare
