@@ -91,7 +91,7 @@ class HeldOut:
         naive = self.rmse(self.naive)
         if rmse < naive:
             return ""
-        return f"loses against {self.series.naive_name}: RMSE {rmse:.6g} to {naive:.6g}"
+        return f'loses against "{self.series.naive_name}": RMSE {rmse:.6g} against {naive:.6g}'
 
 
 class Data(NamedTuple):

@@ -222,9 +222,9 @@ def test_a_series_of_ones_own(tmp_path, capsys):
     assert main(["compare", *series, *options]) == 0
     output = capsys.readouterr().out
     assert re.search(r"held-out RMSE +scratch \S+, torch \S+, .* \(level\)$", output, re.MULTILINE)
-    assert (tmp_path / "series-lstm-prediction.png").exists()
+    assert (tmp_path / "series-lstm-level-level-prediction.png").exists()
     assert main(["compare", "sine-rnn", *series, *options]) == 0
-    assert (tmp_path / "sine-rnn-prediction.png").exists()
+    assert (tmp_path / "sine-rnn-level-level-prediction.png").exists()
 
 
 @pytest.mark.filterwarnings("error")
