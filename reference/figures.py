@@ -96,6 +96,8 @@ def draw_curves(
         axes.plot(x, naive, **NAIVE, **_mark(x, "naive"), label=naive_label)
     axes.plot(x, scratch, **SCRATCH, **_mark(x, "scratch"))
     axes.plot(x, torch, **TORCH, **_mark(x, "torch"))
+    if len(x) == 1:
+        axes.margins(y=0.3)
     _name(axes.set_xlabel, x_label)
     _name(axes.set_ylabel, y_label)
     _ticks(axes, x)
@@ -117,6 +119,8 @@ def draw_errors(
         with np.errstate(all="ignore"):  # a side that overflowed
             sizes = np.sqrt(np.add.reduceat(errors[side] ** 2, starts) / counts)
         axes.plot(x[starts], sizes, **look, **_mark(x, side))
+    if len(x) == 1:
+        axes.margins(y=0.3)
     axes.set_ylabel("|error|" if len(x) <= SHOWN else f"RMSE of each {counts.max()}")
     axes.set_ylim(bottom=0)
     _name(axes.set_xlabel, x_label)

@@ -74,7 +74,7 @@ def read_table(content: bytes, column: str, name: str, encoding: str | None = No
         return table.header.count(normal(column)) == 1, whole, len(table.header)
 
     best = max(tables, key=fit, default=None)
-    if best is None or (errors and not fit(best)[0]):
+    if best is None or (errors and not fit(best)[0] and len(best.header) < 2):
         raise errors[0]
     for line, row in best.rows:
         if any(row[len(best.header) :]):
@@ -139,8 +139,9 @@ def likely_encoding(content: bytes) -> str:
     if is_text(content, "cp949"):
         letters = [letter for letter in content.decode("cp949") if not letter.isascii()]
         # cp1252's "°C" and "Größe" are letters of cp949, too, but none that Korean is written with:
-        # the 2350 common syllables stand in EUC-KR, the rest of cp949 is rare.
-        common = sum("가" <= letter <= "힣" and can_write(letter, "euc_kr") for letter in letters)
+        # its 2350 common syllables take two bytes in EUC-KR, the others eight.
+        hangul = (letter for letter in letters if "가" <= letter <= "힣")
+        common = sum(len(letter.encode("euc_kr")) == 2 for letter in hangul)
         if 2 * common > len(letters):
             return "cp949"
     return "cp1252"
@@ -150,14 +151,6 @@ def is_text(content: bytes, encoding: str) -> bool:
     try:
         content.decode(encoding)
     except UnicodeDecodeError:
-        return False
-    return True
-
-
-def can_write(letter: str, encoding: str) -> bool:
-    try:
-        letter.encode(encoding)
-    except UnicodeEncodeError:
         return False
     return True
 
