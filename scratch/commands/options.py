@@ -54,7 +54,7 @@ def run(parser: argparse.ArgumentParser, argv: list[str] | None = None) -> int:
     except UsageError as error:
         parser.error(str(error))
     except MemoryError as error:
-        parser.error(f"expected sizes that fit into memory, {error or 'there is not enough'}")
+        parser.error(f"expected sizes that fit into memory, {str(error) or 'there is not enough'}")
     except KeyboardInterrupt as stop:
         parser.exit(130, f"{parser.prog}: {str(stop) or 'interrupted'}\n")
     except BrokenPipeError:  # whoever read the output has seen enough, as in `... | head`
