@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from scratch import Adam
 from scratch.__main__ import main
 
 ROOT = Path(__file__).parents[3]
@@ -43,6 +44,27 @@ def test_during_training_the_last_complete_epoch_is_saved(tmp_path):
     assert f"Weights after epoch {epoch} saved in {path}\n" in out
     assert main(["train", "classes-rnn", "--epochs", str(epoch), "--save", str(again)]) == 0
     with np.load(path) as interrupted, np.load(again) as trained:
+        for name in trained:
+            np.testing.assert_array_equal(interrupted[name], trained[name])
+
+
+def test_an_epoch_that_is_half_done_is_not_saved(tmp_path, monkeypatch):
+    class Interrupted(Adam):
+        steps = 0
+
+        def step(self):
+            super().step()
+            self.steps += 1
+            if self.steps == 3:
+                raise KeyboardInterrupt
+
+    path, two = tmp_path / "w.npz", tmp_path / "two.npz"
+    assert main(["train", "classes-rnn", "--epochs", "2", "--save", str(two)]) == 0
+    monkeypatch.setattr("scratch.commands.train.Adam", Interrupted)
+    with pytest.raises(SystemExit) as stopped:
+        main(["train", "classes-rnn", "--save", str(path)])
+    assert stopped.value.code == 130
+    with np.load(path) as interrupted, np.load(two) as trained:
         for name in trained:
             np.testing.assert_array_equal(interrupted[name], trained[name])
 

@@ -104,7 +104,7 @@ def test_decimals_and_groups_of_three(cells, values):
 
 
 def test_what_may_be_thousands_or_decimals_is_asked_for():
-    for text in ("a\n1,234\n2,345\n", "a\tb\n1,234\t0\n", "a;b\n1.234;0\n2.345;0\n"):
+    for text in ('a\n"1,234"\n', "a\n1,234\n2,345\n", "a\tb\n1,234\t0\n", "a;b\n1.234;0\n2.345;0\n"):
         with pytest.raises(ValueError, match=r"with --decimal \. and 1?\.?234 with --decimal ,"):
             read(text)
     assert read("a;b\n1.234;0\n2.345;0\n", decimal=",").values.tolist() == [1234, 2345]
@@ -165,6 +165,7 @@ def test_a_name_in_either_form_of_its_letters():
         ("Temp °C\n1\n", "cp1252"),  # two letters of cp949 each, but rare ones
         ("Größe,Prénom\n1\n", "cp1252"),
         ("preis €\n1\n", "cp1252"),
+        ("ÄÖ Größe Größe\n1\n", "cp1252"),  # one common letter, and two that Korean has not
         ("a\n1\n", "utf-16-le"),
         ("a\n1\n", "utf-16-be"),
     ],
