@@ -6,7 +6,8 @@ from importlib.util import find_spec
 from scratch.machinery import interrupt  # before torch, which takes long to import
 
 if interrupt.command() and find_spec("torch") is None:
-    sys.exit("python -m reference: expected PyTorch to be installed (pip install torch)")
+    print("python -m reference: expected PyTorch: pip install 'torch>=2.13,<2.14'", file=sys.stderr)
+    sys.exit(2)
 
 from . import models
 from .judge import judge

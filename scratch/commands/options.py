@@ -165,7 +165,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="what to do with rows without a number (they are refused)",
     )
     series.add_argument("--encoding", metavar="NAME", help="of the text (found from the file)")
-    series.add_argument("--decimal", choices=list(DECIMALS), help="mark (found from the file)")
+    series.add_argument(
+        "--decimal", choices=list(DECIMALS), metavar="MARK", help=". or , (found from the file)"
+    )
 
 
 def systems_table() -> str:

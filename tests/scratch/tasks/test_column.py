@@ -104,7 +104,12 @@ def test_decimals_and_groups_of_three(cells, values):
 
 
 def test_what_may_be_thousands_or_decimals_is_asked_for():
-    for text in ('a\n"1,234"\n', "a\n1,234\n2,345\n", "a\tb\n1,234\t0\n", "a;b\n1.234;0\n2.345;0\n"):
+    for text in (
+        'a\n"1,234"\n',
+        "a\n1,234\n2,345\n",
+        "a\tb\n1,234\t0\n",
+        "a;b\n1.234;0\n2.345;0\n",
+    ):
         with pytest.raises(ValueError, match=r"with --decimal \. and 1?\.?234 with --decimal ,"):
             read(text)
     assert read("a;b\n1.234;0\n2.345;0\n", decimal=",").values.tolist() == [1234, 2345]
