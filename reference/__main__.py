@@ -11,7 +11,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = options.Parser(
         prog="python -m reference", description="An RNN and an LSTM in NumPy beside PyTorch's."
     )
-    subparsers = parser.add_subparsers(required=True)
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in (compare, bench):
         command.add_parser(subparsers)
     return options.run(parser, argv)

@@ -7,13 +7,14 @@ scratch is a broad dark solid line or a circle, torch a narrow light dashed line
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from scratch.machinery.module import Array
 
+from .letters import readable
 from .parity import Parity
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ TRUTH: dict[str, Any] = {
     "solid_capstyle": "round",
     "label": "truth",
 }
-NAIVE: dict[str, Any] = {"color": "0.35", "linewidth": 1, "linestyle": ":"}
+NAIVE: dict[str, Any] = {"color": "#c2185b", "linewidth": 1.4, "linestyle": (0, (1, 1.2))}
 SCRATCH: dict[str, Any] = {"color": "#0b3c8c", "linewidth": 2.6, "label": "scratch"}
 TORCH: dict[str, Any] = {
     "color": "#ffa62b",
@@ -34,6 +35,46 @@ TORCH: dict[str, Any] = {
     "linestyle": (0, (4, 3)),
     "label": "torch",
 }
+ONE: dict[str, dict[str, Any]] = {  # marks for a single point, where a line is not seen
+    "truth": {"marker": "s", "ms": 17},
+    "naive": {"marker": "D", "ms": 6},
+    "scratch": {"marker": "o", "ms": 11, "mfc": "none", "mew": 2.2},
+    "torch": {"marker": "x", "ms": 6.5, "mew": 2},
+}
+SHOWN = 200  # values side by side: more are one smear
+
+
+def draw_held_out(
+    x: Array,
+    truth: Array,
+    scratch: Array,
+    torch: Array,
+    naive: Array,
+    x_label: str,
+    y_label: str,
+    naive_label: str,
+) -> Figure:
+    """The prediction of both sides over the truth, and below how far off they and `naive` are.
+
+    All are (N,), x may be dates. Of many values the last 200 are drawn, and below 200 parts of all.
+    """
+    figure = _figure(8, 6)
+    part = slice(-SHOWN, None)
+    few = len(x) <= SHOWN
+    above, below = figure.subplots(2, 1, height_ratios=[3, 2], sharex=few)
+    shown = "" if few else f", the last {SHOWN} of {len(x)}"
+    draw_curves(
+        *(x[part], truth[part], scratch[part], torch[part], x_label + shown, y_label),
+        naive=naive[part],
+        naive_label=naive_label,
+        axes=above,
+    )
+    errors = {"naive": naive - truth, "scratch": scratch - truth, "torch": torch - truth}
+    draw_errors(x, errors, x_label, axes=below)
+    if few:
+        above.set_xlabel("")
+    figure.align_ylabels()
+    return figure
 
 
 def draw_curves(
@@ -50,14 +91,40 @@ def draw_curves(
 ) -> Figure:
     """The prediction of both sides over the truth; all of them, and `naive`, are (N,)."""
     figure, axes = _axes(axes, 8, 4.5)
-    axes.plot(x, truth, **TRUTH)
+    axes.plot(x, truth, **TRUTH, **_mark(x, "truth"))
     if naive is not None:
-        axes.plot(x, naive, **NAIVE, label=naive_label)
-    axes.plot(x, scratch, **SCRATCH)
-    axes.plot(x, torch, **TORCH)
-    axes.set(xlabel=x_label, ylabel=y_label.replace("$", r"\$"))  # a name, no formula
-    _whole_numbers(axes)
+        axes.plot(x, naive, **NAIVE, **_mark(x, "naive"), label=naive_label)
+    axes.plot(x, scratch, **SCRATCH, **_mark(x, "scratch"))
+    axes.plot(x, torch, **TORCH, **_mark(x, "torch"))
+    if len(x) == 1:
+        axes.margins(y=0.3)
+    _name(axes.set_xlabel, x_label)
+    _name(axes.set_ylabel, y_label)
+    _ticks(axes, x)
     _legend_above(axes)
+    return figure
+
+
+def draw_errors(
+    x: Array, errors: dict[str, Array], x_label: str, *, axes: Axes | None = None
+) -> Figure:
+    """The size of the errors, (N,) each, of "naive", "scratch" and "torch"; without a legend.
+
+    Many are drawn as the root mean square of each of 200 parts, at its first place.
+    """
+    figure, axes = _axes(axes, 8, 3)
+    starts = np.unique(np.linspace(0, len(x), min(len(x), SHOWN), endpoint=False).astype(int))
+    counts = np.diff(starts, append=len(x))
+    for side, look in (("naive", NAIVE), ("scratch", SCRATCH), ("torch", TORCH)):
+        with np.errstate(all="ignore"):  # a side that overflowed
+            sizes = np.sqrt(np.add.reduceat(errors[side] ** 2, starts) / counts)
+        axes.plot(x[starts], sizes, **look, **_mark(x, side))
+    if len(x) == 1:
+        axes.margins(y=0.3)
+    axes.set_ylabel("|error|" if len(x) <= SHOWN else f"RMSE of each {counts.max()}")
+    axes.set_ylim(bottom=0)
+    _name(axes.set_xlabel, x_label)
+    _ticks(axes, x)
     return figure
 
 
@@ -66,18 +133,39 @@ def draw_waves(numbers: Array, truth: Array, scratch: Array, torch: Array, y_lab
 
     truth, scratch, torch: (K, T).
     """
-    figure = _figure(9, 3.6)
-    panels = figure.subplots(1, len(truth), sharey=True, squeeze=False)[0]
+    figure, panels = _panels(len(truth))
     steps = np.arange(1, truth.shape[1] + 1)
     for k, axes in enumerate(panels):
         axes.plot(steps, truth[k], **TRUTH)
         axes.plot(steps, scratch[k], **SCRATCH)
         axes.plot(steps, torch[k], **TORCH)
         axes.set(title=f"sequence {numbers[k]}", xlabel="time step")
-        _whole_numbers(axes)
+        _ticks(axes, steps)
     panels[0].set_ylabel(y_label)
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper left", ncols=3, frameon=False)
+    _legend_of_panels(figure, panels)
+    return figure
+
+
+def draw_wave_ends(
+    numbers: Array, seen: Array, ahead: float, truth: Array, scratch: Array, torch: Array
+) -> Figure:
+    """Predictions after the last step: a panel for each of K sequences, called by their numbers.
+
+    seen: what the model saw, (K, T). truth, scratch, torch: (K,), `ahead` steps later.
+    """
+    figure, panels = _panels(len(truth))
+    steps = np.arange(1, seen.shape[1] + 1)
+    end = steps[-1] + ahead
+    point: dict[str, Any] = {"linestyle": "none", "clip_on": False, "zorder": 3}
+    for k, axes in enumerate(panels):
+        axes.plot([*steps, end], [*seen[k], truth[k]], **TRUTH)
+        axes.plot(end, scratch[k], **SCRATCH | point | ONE["scratch"])
+        axes.plot(end, torch[k], **TORCH | point | ONE["torch"])
+        axes.set(title=f"sequence {numbers[k]}, off by {abs(scratch[k] - truth[k]):.1g}")
+        axes.set_xlabel("time step")
+        _ticks(axes, steps)
+    panels[0].set_ylabel("wave and its next value")
+    _legend_of_panels(figure, panels)
     return figure
 
 
@@ -115,8 +203,8 @@ def draw_losses(scratch: Sequence[float], torch: Sequence[float], y_label: str) 
     a, b = np.array(scratch), np.array(torch)
     epochs = np.arange(1, len(a) + 1)
     one = len(a) == 1  # a line of one point is not seen
-    above.plot(epochs, a, **SCRATCH, **({"marker": "o", "ms": 11, "mfc": "none"} if one else {}))
-    above.plot(epochs, b, **TORCH, **({"marker": "x", "ms": 7, "mew": 2} if one else {}))
+    above.plot(epochs, a, **SCRATCH, **(ONE["scratch"] if one else {}))
+    above.plot(epochs, b, **TORCH, **(ONE["torch"] if one else {}))
     positive = np.concatenate([a, b])[np.concatenate([a, b]) > 0]
     if positive.size and positive.max() > 20 * positive.min():
         above.set_yscale("log")
@@ -125,9 +213,7 @@ def draw_losses(scratch: Sequence[float], torch: Sequence[float], y_label: str) 
         difference = np.abs(a - b)
     _log_with_zeros(below, epochs, difference, vertical=True)
     below.set(xlabel="epoch", ylabel="|scratch − torch|")
-    _whole_numbers(below)
-    if one:
-        below.set_xticks([1])
+    _ticks(below, epochs)
     _legend_above(above, below)
     figure.align_ylabels()
     return figure
@@ -152,7 +238,8 @@ def draw_parity(parity: Parity, *, axes: Axes | None = None) -> Figure:
 
 def add_title(figure: Figure, title: str) -> None:
     """A small title at the top right, where no legend begins."""
-    figure.suptitle(title, x=0.99, ha="right", fontsize="small", color="0.35")
+    style: dict[str, Any] = {"x": 0.99, "ha": "right", "fontsize": "small", "color": "0.35"}
+    _name(figure.suptitle, title, **style)
 
 
 def _log_with_zeros(
@@ -199,9 +286,42 @@ def _figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), dpi=120, layout="constrained")
 
 
-def _whole_numbers(axes: Any) -> None:
-    """Epochs, sequences, rows and years have no halves."""
-    axes.xaxis.get_major_locator().set_params(integer=True)
+def _panels(count: int) -> tuple[Figure, Any]:
+    figure = _figure(9, 3.6)
+    return figure, figure.subplots(1, count, sharey=True, squeeze=False)[0]
+
+
+def _name(put: Callable[..., Any], name: str, **style: Any) -> None:
+    """A label or title that people wrote: in a font that has its letters, and without formulas."""
+    text, families = readable(name)
+    put(text.replace("$", r"\$"), fontfamily=families, **style)
+
+
+def _mark(x: Array, side: str) -> dict[str, Any]:
+    return ONE[side] if len(x) == 1 else {}
+
+
+def _ticks(axes: Any, x: Array) -> None:
+    """Dates as such; whole numbers, as epochs, sequences, rows and years have no halves."""
+    if len(x) == 1:
+        axes.set_xticks(x)
+    if x.dtype.kind == "M":
+        import matplotlib.dates
+
+        dates: Any = matplotlib.dates
+        if len(x) == 1:
+            axes.xaxis.set_major_formatter(dates.DateFormatter("%Y-%m-%d"))
+            return
+        locator = dates.AutoDateLocator(maxticks=9)
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
+    elif len(x) > 1 and x.max() - x.min() >= 2:
+        axes.xaxis.get_major_locator().set_params(integer=True)
+
+
+def _legend_of_panels(figure: Figure, panels: Any) -> None:
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper left", ncols=3, frameon=False)
 
 
 def _legend_above(axes: Any, *others: Any) -> None:

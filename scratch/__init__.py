@@ -5,6 +5,11 @@ losses, the optimizer, sequences of several lengths, what they are all made of, 
 check of a backward pass.
 """
 
+from .machinery import interrupt  # isort: skip
+
+if interrupt.command():
+    interrupt.end_at_once()
+
 from .cells import LSTMCell, RNNCell
 from .gradcheck import GradientReport, check_gradients
 from .linear import Linear

@@ -7,7 +7,7 @@ from .commands import check, options, train
 
 def main(argv: list[str] | None = None) -> int:
     parser = options.Parser(prog="python -m scratch", description="An RNN and an LSTM in NumPy.")
-    subparsers = parser.add_subparsers(required=True)
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in (train, check):
         command.add_parser(subparsers)
     return options.run(parser, argv)

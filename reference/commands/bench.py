@@ -18,6 +18,7 @@ import torch
 
 from scratch import LSTM, RNN
 from scratch.commands.options import UsageError, at_least, check_writable
+from scratch.commands.writing import replacing
 
 from ..benchmark import (
     DTYPES,
@@ -258,9 +259,8 @@ def bench_growth(args: argparse.Namespace) -> Iterator[Growth]:
 
 def save_json(path: str, results: dict[str, Any]) -> None:
     try:
-        with open(path, "w", encoding="utf-8") as file:
-            json.dump(results, file, indent=2, allow_nan=False)
-            file.write("\n")
+        with replacing(path) as file:
+            file.write((json.dumps(results, indent=2, allow_nan=False) + "\n").encode())
     except OSError as error:
         raise UsageError(f"--json {path}: {error.strerror}") from None
 
@@ -269,6 +269,7 @@ def save_figure(path: str, rows: list[Any]) -> None:
     from ..benchmark_figure import draw_ratios
 
     try:
-        draw_ratios(rows).savefig(path)
+        with replacing(path) as file:
+            draw_ratios(rows).savefig(file, format=os.path.splitext(path)[1][1:] or "png")
     except OSError as error:
         raise UsageError(f"--figure {path}: {error.strerror}") from None

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from scratch.commands.options import (
+    Pace,
     UsageError,
     add_options,
     check_writable,
@@ -20,10 +21,11 @@ from scratch.commands.options import (
     read_task,
     training_words,
 )
+from scratch.commands.writing import replacing
 from scratch.machinery.module import Array
 from scratch.tasks.data import HeldOut
 from scratch.tasks.systems import SYSTEMS, System, Task
-from scratch.training import epoch_line, tenths
+from scratch.training import epoch_line
 
 from ..parity import TOLERANCE, Parity
 from ..trial import (
@@ -36,7 +38,7 @@ from ..trial import (
     run_torch,
 )
 from ..twin import twin
-from .pictures import draw, picture_paths
+from .pictures import draw, losing, picture_paths
 
 LEGEND = """\
 Both sides start from the same weights and train on the same data, scratch first, then torch.
@@ -117,6 +119,8 @@ def compare_system(task: Task, args: argparse.Namespace) -> tuple[dict[str, Any]
         f"{system.hidden_size}, Adam lr {system.lr:g}, epochs {system.epochs}"
         + training_words(args, task)
     )
+    if task.held_out is not None and task.held_out.series.source:
+        print(f"  {task.held_out.series.source}")
     parity = compare_first_step(model, task)
     print_first_step(parity, rounding(model, task) if task.inputs.dtype == np.float32 else None)
     how = {"truncate": args.truncate, "max_norm": args.max_norm}
@@ -135,6 +139,8 @@ def compare_system(task: Task, args: argparse.Namespace) -> tuple[dict[str, Any]
             f"scratch {rmse['scratch']:.4g}, torch {rmse['torch']:.4g}, "
             f"{series.naive_name} {rmse['naive']:.4g} ({series.unit})",
         )
+        for words in losing(task.held_out, scratch, torch):
+            print_line("", words)
     seconds = {"scratch": scratch.seconds, "torch": torch.seconds}
     print_line(
         "seconds",
@@ -242,10 +248,10 @@ def duration(seconds: float) -> str:
 
 def reporter(side: str, system: System, others: list[float] | None = None) -> Report:
     """Prints the loss every tenth of the epochs, and how far it is from that of `others`."""
-    shown = tenths(system.epochs)
+    pace = Pace(system.epochs)
 
     def report(epoch: int, loss: float) -> None:
-        if epoch in shown:
+        if pace.due(epoch):
             apart = number(abs(loss - others[epoch - 1])) if others is not None else ""
             line = epoch_line(epoch, system.epochs, loss)
             print_line(side, f"{line}   {apart:>7} apart" if apart else line)
@@ -277,9 +283,8 @@ def check_places(systems: list[System], out: str, json_file: str | None) -> None
 def save_json(path: str, results: dict[str, Any]) -> None:
     """The numbers; one that is infinite or NaN, for which JSON has no word, becomes null."""
     try:
-        with open(path, "w", encoding="utf-8") as file:
-            json.dump(finite(results), file, indent=2, allow_nan=False)
-            file.write("\n")
+        with replacing(path) as file:
+            file.write((json.dumps(finite(results), indent=2, allow_nan=False) + "\n").encode())
     except OSError as error:
         raise UsageError(f"--json {path}: {error.strerror}") from None
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-import warnings
+import re
 from typing import Any
 
 import numpy as np
 
 from scratch.commands.options import UsageError
+from scratch.commands.writing import replacing
 from scratch.losses import MSELoss
+from scratch.tasks.data import HeldOut
 from scratch.tasks.systems import System, Task
 
 from .. import figures
@@ -27,22 +29,46 @@ def draw(task: Task, parity: Parity, scratch: Side, torch: Side, out: str) -> li
         figures.draw_parity(parity),
     )
     paths = picture_paths(task.system, out)
+    of = f" on {task.system.series}" if task.system.series else ""
     trained = f"epochs {task.system.epochs}"
     for path, figure, when in zip(paths, pictures, (trained, trained, "first step"), strict=True):
-        figures.add_title(figure, f"{task.system.name}, {task.inputs.dtype}, {when}")
+        title = [f"{task.system.name}{of}, {task.inputs.dtype}, {when}"]
+        lost = losing(task.held_out, scratch, torch) if figure is pictures[0] else []
+        figures.add_title(figure, "\n".join(title + lost))
         try:
-            with warnings.catch_warnings():  # a column's name may have letters that no font has
-                warnings.filterwarnings("ignore", "Glyph", UserWarning)
-                figure.savefig(path)
+            with replacing(path) as file:
+                figure.savefig(file, format="png")
         except OSError as error:
             raise UsageError(f"--out {out}: {error.strerror or error}") from None
     return paths
 
 
 def picture_paths(system: System, out: str) -> list[str]:
-    return [
-        os.path.join(out, f"{system.name}-{kind}.png") for kind in ("prediction", "loss", "parity")
-    ]
+    """A series of one's own has its file and column in the names."""
+    name = "-".join(filter(None, [system.name, for_file_name(system.series)]))
+    return [os.path.join(out, f"{name}-{kind}.png") for kind in ("prediction", "loss", "parity")]
+
+
+def for_file_name(words: str) -> str:
+    """The same without what file systems refuse; different words stay different, but for cut ones.
+
+    At most 80 bytes, of the 255 that a name may have.
+    """
+    safe = re.sub(r'[\\/:*?"<>|%\x00-\x1f]', lambda found: f"%{ord(found[0]):02X}", words)
+    return safe.encode()[:80].decode(errors="ignore").replace(" ", "-")
+
+
+def losing(held_out: HeldOut | None, scratch: Side, torch: Side) -> list[str]:
+    """A line for each side that is not better than the baseline, or one for both."""
+    if held_out is None or scratch.held_out is None or torch.held_out is None:
+        return []
+    words = {
+        name: held_out.loses(held_out.rmse(held_out.restore(answers)))
+        for name, answers in (("scratch", scratch.held_out), ("torch", torch.held_out))
+    }
+    if words["scratch"] == words["torch"]:
+        return [f"the model {words['torch']}"] if words["torch"] else []
+    return [f"{name} {said}" for name, said in words.items() if said]
 
 
 def draw_prediction(task: Task, scratch: Side, torch: Side) -> Any:
@@ -50,31 +76,23 @@ def draw_prediction(task: Task, scratch: Side, torch: Side) -> Any:
     held_out = task.held_out
     if held_out is not None and scratch.held_out is not None and torch.held_out is not None:
         series = held_out.series
-        return figures.draw_curves(
+        return figures.draw_held_out(
             held_out.times,
             held_out.truth,
             held_out.restore(scratch.held_out),
             held_out.restore(torch.held_out),
+            held_out.naive,
             series.time_unit,
             series.unit,
-            naive=held_out.naive,
-            naive_label=series.naive_name,
+            series.naive_name,
         )
     truth, ours, theirs = task.targets, scratch.prediction, torch.prediction
     if task.targets.dtype == np.int64:
         return figures.draw_classes(truth, ours, theirs)
-    label = "wave 0.1 rad ahead"
+    few = np.linspace(0, len(task.targets) - 1, 3).astype(int)
     if task.every_step:
-        few = np.linspace(0, len(task.targets) - 1, 3).astype(int)
-        return figures.draw_waves(
-            few + 1, truth[few, :, 0], ours[few, :, 0], theirs[few, :, 0], label
-        )
-    order = np.argsort(task.targets[:, 0])
-    return figures.draw_curves(
-        np.arange(1, len(order) + 1),
-        truth[order, 0],
-        ours[order, 0],
-        theirs[order, 0],
-        "sequence, in the order of the truth",
-        f"{label}, last value",
-    )
+        waves = (truth[few, :, 0], ours[few, :, 0], theirs[few, :, 0])
+        return figures.draw_waves(few + 1, *waves, "wave 0.1 rad ahead")
+    ahead = 0.1 / (2 * np.pi / 49)  # rad, over the rad from step to step
+    ends = (truth[few, 0], ours[few, 0], theirs[few, 0])
+    return figures.draw_wave_ends(few + 1, task.inputs[few, :, 0], ahead, *ends)

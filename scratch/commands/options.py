@@ -7,11 +7,18 @@ import io
 import math
 import os
 import sys
+import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import NoReturn
 
+from ..machinery import interrupt
+from ..tasks.column import DECIMALS, Reading
 from ..tasks.systems import SYSTEMS, Model, System, Task, load_task, with_series
+from ..training import tenths
+from .writing import try_to_write
+
+READING = [field.name for field in fields(Reading)]
 
 
 class UsageError(Exception):
@@ -26,13 +33,20 @@ class Parser(argparse.ArgumentParser):
 
 
 def run(parser: argparse.ArgumentParser, argv: list[str] | None = None) -> int:
-    """Parse, and call what the parser has set as `run`. Returns its exit status, None for 0."""
+    """Parse, and call what the parser has set as `run`. Returns its exit status.
+
+    Without arguments it shows what the commands are. Ctrl-C ends it in one line.
+    """
     if sys.stdout is None:
         parser.error("standard output: expected it open, got it closed")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a letter that the terminal's encoding lacks
+    if not (sys.argv[1:] if argv is None else argv):
+        argv = ["--help"]
+    guarded = False
     try:
         try:
+            guarded = interrupt.raise_again()
             args = parser.parse_args(argv)
             status: int = args.run(args) or 0
         finally:
@@ -40,9 +54,9 @@ def run(parser: argparse.ArgumentParser, argv: list[str] | None = None) -> int:
     except UsageError as error:
         parser.error(str(error))
     except MemoryError as error:
-        parser.error(f"expected sizes that fit into memory, {error}")
-    except KeyboardInterrupt:
-        return 130
+        parser.error(f"expected sizes that fit into memory, {str(error) or 'there is not enough'}")
+    except KeyboardInterrupt as stop:
+        parser.exit(130, f"{parser.prog}: {str(stop) or 'interrupted'}\n")
     except BrokenPipeError:  # whoever read the output has seen enough, as in `... | head`
         _discard_output()
         return 141
@@ -51,6 +65,9 @@ def run(parser: argparse.ArgumentParser, argv: list[str] | None = None) -> int:
             raise
         _discard_output()
         parser.error(f"standard output: {error.strerror or error}")
+    finally:
+        if guarded:
+            interrupt.end_at_once()
     return status
 
 
@@ -96,13 +113,15 @@ def file_name(text: str) -> str:
 
 def check_writable(option: str, path: str) -> None:
     """Before minutes of work: the folder is there, and takes a file of the name `path`."""
-    folder = os.path.dirname(path) or "."
-    if not os.path.isdir(folder):
-        raise UsageError(f"{option} {path}: expected an existing folder, got {folder}")
-    if os.path.isdir(path):
-        raise UsageError(f"{option} {path}: expected the name of a file, got a folder")
-    if not os.access(path if os.path.exists(path) else folder, os.W_OK):
-        raise UsageError(f"{option} {path}: no permission to write there")
+    folder = os.path.dirname(os.path.realpath(path)) if os.path.basename(path) else path
+    try:
+        if not os.path.isdir(folder):
+            raise UsageError(f"{option} {path}: expected an existing folder, got {folder}")
+        if os.path.isdir(path):
+            raise UsageError(f"{option} {path}: expected the name of a file, got a folder")
+        try_to_write(path)
+    except OSError as error:
+        raise UsageError(f"{option} {path}: {error.strerror or error}") from None
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -134,6 +153,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     series.add_argument("--csv", type=file_name, metavar="FILE", help="CSV file with a header")
     series.add_argument("--column", metavar="NAME", help="column with the numbers")
     series.add_argument("--window", type=at_least(1), metavar="N", help="changes in a window")
+    series.add_argument(
+        "--time", metavar="NAME", help="column with the times (the one column of dates, or rows)"
+    )
+    series.add_argument(
+        "--time-format", metavar="FORM", help="of the dates, as %%d/%%m/%%Y (found from the file)"
+    )
+    series.add_argument(
+        "--missing",
+        choices=["drop", "interpolate"],
+        help="what to do with rows without a number (they are refused)",
+    )
+    series.add_argument("--encoding", metavar="NAME", help="of the text (found from the file)")
+    series.add_argument(
+        "--decimal", choices=list(DECIMALS), metavar="MARK", help=". or , (found from the file)"
+    )
 
 
 def systems_table() -> str:
@@ -157,6 +191,10 @@ def choose_system(name: str | None, args: argparse.Namespace) -> System:
         raise UsageError(
             f"expected --csv, --column and --window together, got no {' and no '.join(missing)}"
         )
+    if missing:
+        for option in READING:
+            if getattr(args, option) is not None:
+                raise UsageError(f"--{option.replace('_', '-')}: expected --csv with it")
     if name is None and missing:
         raise UsageError(f"expected one of {', '.join(SYSTEMS)}, or --csv FILE")
     system = SYSTEMS[name or "airline-lstm"]
@@ -173,7 +211,8 @@ def choose_system(name: str | None, args: argparse.Namespace) -> System:
                 f"--csv: {name} answers with classes, expected one of "
                 f"{', '.join(s.name for s in SYSTEMS.values() if s.output_size == 1)}"
             )
-        system = with_series(system, args.csv, args.column, args.window)
+        reading = Reading(**{name: getattr(args, name) for name in READING})
+        system = with_series(system, args.csv, args.column, args.window, reading)
     return replace(
         system,
         name=name or "series-lstm",
@@ -181,6 +220,22 @@ def choose_system(name: str | None, args: argparse.Namespace) -> System:
         lr=args.lr or system.lr,
         epochs=args.epochs or system.epochs,
     )
+
+
+class Pace:
+    """Which epochs are printed: each tenth of them, and one whenever SECONDS went by without."""
+
+    SECONDS = 3.0
+
+    def __init__(self, epochs: int) -> None:
+        self.shown, self.last = tenths(epochs), time.monotonic()
+
+    def due(self, epoch: int) -> bool:
+        now = time.monotonic()
+        if epoch not in self.shown and now - self.last < self.SECONDS:
+            return False
+        self.last = now
+        return True
 
 
 def training_words(args: argparse.Namespace, task: Task) -> str:
@@ -198,7 +253,7 @@ def read_task(system: System, args: argparse.Namespace) -> Task:
     try:
         return load_task(system, every_step=args.every_step, dtype=args.dtype, seed=args.seed)
     except OSError as error:
-        raise UsageError(f"--csv {args.csv}: {error.strerror}") from None
+        raise UsageError(f"--csv {args.csv}: {error.strerror or error}") from None
     except ValueError as error:
         raise UsageError(str(error)) from None
 

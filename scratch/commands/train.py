@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import io
-import lzma
 import math
 import time
-import tokenize
-import zipfile
-import zlib
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ..machinery.module import Array
 from ..optim import Adam
 from ..tasks.systems import SYSTEMS, Model, System, Task
-from ..training import epoch_line, tenths, train, truncation_error
+from ..training import epoch_line, train, truncation_error
 from .options import (
+    Pace,
     UsageError,
     add_options,
     check_writable,
@@ -27,12 +24,7 @@ from .options import (
     read_task,
     training_words,
 )
-
-# What zipfile, its decompressors and NumPy's reader of array headers raise for damaged bytes.
-DAMAGE = (
-    *(OSError, EOFError, MemoryError, OverflowError, RuntimeError, SyntaxError, TypeError),
-    *(ValueError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, tokenize.TokenError),
-)
+from .weight_files import hidden_size_in, load, save
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -56,34 +48,65 @@ def run(args: argparse.Namespace) -> None:
     system = choose_system(args.system, args)
     if args.save is not None:
         check_writable("--save", args.save)
+    if args.load is not None and args.hidden_size is None:
+        system = replace(system, hidden_size=hidden_size_in(args.load) or system.hidden_size)
     task = read_task(system, args)
     model = make_model(task)
     if args.load is not None:
         load(model, args.load)
-    train_and_print(task, model, args)
-    if args.save is not None:
-        save(model, args.save)
+    done = Done()
+    try:
+        train_and_print(task, model, args, done)
+        if args.save is not None:
+            save(model.state_dict(), args.save)
+    except KeyboardInterrupt:
+        if done.weights:
+            save(done.weights, args.save, f"Weights after epoch {done.epoch}")
+        raise KeyboardInterrupt(
+            f"interrupted after epoch {done.epoch} of {system.epochs}"
+        ) from None
 
 
-def train_and_print(task: Task, model: Model, args: argparse.Namespace) -> None:
-    system, truncate, max_norm = task.system, args.truncate, args.max_norm
+@dataclass
+class Done:
+    """The last complete epoch and, if they are to be saved, the weights after it."""
+
+    epoch: int = 0
+    weights: dict[str, Array] = field(default_factory=dict)
+
+
+def train_and_print(task: Task, model: Model, args: argparse.Namespace, done: Done) -> None:
+    system, truncate = task.system, args.truncate
+    own = SYSTEMS.get(system.name, SYSTEMS["airline-lstm"])
+    size = "" if system.hidden_size == own.hidden_size else f"hidden size {system.hidden_size}, "
     print(
-        f"{system.name}: {type(model).__name__} in {task.inputs.dtype}, Adam lr {system.lr:g}"
+        f"{system.name}: {type(model).__name__} in {task.inputs.dtype}, {size}Adam lr {system.lr:g}"
         + training_words(args, task)
     )
-    print_truncation_error(task, model, truncate)
-    optimizer = Adam(model.parameters(), lr=system.lr)
-    settings = (model, system.criterion, optimizer, task.inputs, task.targets, system.epochs)
-    losses = train(*settings, truncate=truncate, max_norm=max_norm)
-    start = time.perf_counter()
+    if task.held_out is not None and task.held_out.series.source:
+        print(task.held_out.series.source)
     with np.errstate(all="ignore"):
-        for epoch, loss in enumerate(losses, 1):
-            if epoch in tenths(system.epochs):
-                print(epoch_line(epoch, system.epochs, loss), flush=True)
-            check_finite(f"the loss is {loss} in epoch {epoch}", loss, system)
-        seconds = time.perf_counter() - start
+        print_truncation_error(task, model, truncate)
+        seconds = train_epochs(task, model, args, done)
         print_result(task, model, truncate)
     print(f"{seconds:.2f} seconds")
+
+
+def train_epochs(task: Task, model: Model, args: argparse.Namespace, done: Done) -> float:
+    """Train, print a loss now and then, and keep in `done` how far it came. Returns the seconds."""
+    system, pace = task.system, Pace(task.system.epochs)
+    optimizer = Adam(model.parameters(), lr=system.lr)
+    settings = (model, system.criterion, optimizer, task.inputs, task.targets, system.epochs)
+    losses = train(*settings, truncate=args.truncate, max_norm=args.max_norm)
+    start = time.perf_counter()
+    for epoch, loss in enumerate(losses, 1):
+        if pace.due(epoch):
+            print(epoch_line(epoch, system.epochs, loss), flush=True)
+        check_finite(f"the loss is {loss} in epoch {epoch}", loss, system)
+        weights = model.state_dict() if args.save is not None else {}
+        kept = {name: array.copy() for name, array in weights.items()}
+        done.epoch, done.weights = epoch, kept
+    return time.perf_counter() - start
 
 
 def print_result(task: Task, model: Model, truncate: int | None) -> None:
@@ -98,6 +121,8 @@ def print_result(task: Task, model: Model, truncate: int | None) -> None:
     check_finite(f"the held-out RMSE is {rmse} after training", rmse, task.system)
     naive = task.held_out.rmse(task.held_out.naive)
     print(f"Held-out RMSE in {series.unit}: {rmse:.4g} ({series.naive_name}: {naive:.4g})")
+    if loses := task.held_out.loses(rmse):
+        print(f"The model {loses}")
 
 
 def check_finite(found: str, number: float, system: System) -> None:
@@ -112,40 +137,3 @@ def print_truncation_error(task: Task, model: Model, truncate: int | None) -> No
         data, criterion = task.data, task.system.criterion
         off = truncation_error(model, criterion, data.inputs, data.targets, truncate)
         print(f"Gradient cut every {truncate} steps: off by {off:.2%} of the full gradient's norm")
-
-
-def load(model: Model, path: str) -> None:
-    """Copy the arrays of an .npz file into the parameters. Nothing pickled is read."""
-    expected = f"--load {path}: expected an .npz file as --save writes it"
-    try:
-        file = io.BytesIO(Path(path).read_bytes())
-    except OSError as error:
-        raise UsageError(f"--load {path}: {error.strerror or error}") from None
-    if not zipfile.is_zipfile(file):
-        raise UsageError(f"{expected}, got none, or a part of one")
-    try:
-        with np.load(file, allow_pickle=False) as archive:
-            arrays = dict(archive)
-    except DAMAGE as error:
-        raise UsageError(f"{expected}, got a damaged one ({_one_line(error)})") from None
-    if not all(isinstance(array, np.ndarray) for array in arrays.values()):
-        raise UsageError(f"{expected}, got other files in it")
-    try:
-        model.load_state_dict(arrays)
-    except (RuntimeError, ValueError) as error:
-        problems = str(error).replace(":\n  ", ": ").replace("\n  ", "; ")
-        raise UsageError(f"--load {path}: {problems}") from None
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
-
-
-def save(model: Model, path: str) -> None:
-    """The state_dict as an .npz file, under exactly this name."""
-    try:
-        with open(path, "wb") as file:
-            np.savez(file, **model.state_dict())  # type: ignore[arg-type]
-    except OSError as error:
-        raise UsageError(f"--save {path}: {error.strerror or error}") from None
-    print(f"Weights saved in {path}")

@@ -1,4 +1,4 @@
-"""The systems' data: sine waves, random classes, and windows of a series from a CSV file.
+"""The systems' data: sine waves, random classes, and windows of a series.
 
 Each is a function of a generator and of `every_step`: whether the model answers at every step or
 once, after the last. Arrays are float64; `systems.py` rounds them to the dtype of a run.
@@ -6,9 +6,6 @@ once, after the last. Arrays are float64; `systems.py` rounds them to the dtype 
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -18,15 +15,17 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..machinery.module import Array
+from .column import Reading, read_column
+from .table import short
 
 
 @dataclass(frozen=True)
 class Series:
     """Numbers in time, which a model sees as changes over `lag` steps.
 
-    values: (M,), float64, in `unit`. times: (M,), float64, in `time_unit`.
+    values: (M,), float64, in `unit`. times: (M,), float64 or dates, datetime64, in `time_unit`.
     log: whether a change is a difference of logarithms, or of the values themselves.
-    naive_name: what "no change" amounts to, in words.
+    naive_name: what "no change" amounts to, in words. source: how its file was read, in words.
     """
 
     values: Array
@@ -36,6 +35,7 @@ class Series:
     lag: int
     log: bool
     naive_name: str
+    source: str = ""
 
     def changes(self) -> Array:
         """The changes that lead to the values number lag, lag + 1, ...: (M − lag,)."""
@@ -85,6 +85,13 @@ class HeldOut:
     def rmse(self, values: Array) -> float:
         """The root of the mean squared difference of `values`, (N,), from the truth."""
         return float(np.sqrt(np.mean((values - self.truth) ** 2)))
+
+    def loses(self, rmse: float) -> str:
+        """That a model with this RMSE is not better than "no change", in words; else ""."""
+        naive = self.rmse(self.naive)
+        if rmse < naive:
+            return ""
+        return f'loses against "{self.series.naive_name}": RMSE {rmse:.6g} against {naive:.6g}'
 
 
 class Data(NamedTuple):
@@ -138,8 +145,8 @@ def airline_passengers(rng: np.random.Generator, every_step: bool = False) -> Da
     on 1957-1960. Thousands of passengers, 1949-1960: Box and Jenkins 1976, series G. Nothing is
     random here: `rng` is not used.
     """
-    text = resources.files(__package__).joinpath("airline-passengers.csv").read_text("utf-8")
-    passengers = parse_column(text, "passengers", "airline-passengers.csv")
+    file = resources.files(__package__).joinpath("airline-passengers.csv")
+    passengers = read_column(file.read_bytes(), "passengers", file.name).values
     series = Series(
         passengers,
         times=1949 + np.arange(len(passengers)) / 12,
@@ -152,39 +159,36 @@ def airline_passengers(rng: np.random.Generator, every_step: bool = False) -> Da
     return windows(series, 12, int(np.argmax(series.times >= 1957)), every_step)
 
 
-def own_series(path: str, column: str, window: int, every_step: bool = False) -> Data:
+def own_series(
+    path: str, column: str, window: int, every_step: bool = False, reading: Reading | None = None
+) -> Data:
     """Windows of `window` changes from one row to the next in a column of a CSV file.
 
     Changes are standardized; the targets are the change after each window. The last fifth of the
     windows is held out. Raises OSError for a file that cannot be read and ValueError for a column
-    that is missing, holds something else than numbers, is too short or changes evenly.
+    that `read_column` refuses, that is too short or changes evenly.
     """
-    try:
-        text = Path(path).read_text("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{path}: expected UTF-8 text, got byte {error.object[error.start]:#x} at {error.start}"
-        ) from None
-    values = parse_column(text, column, path)
-    count = len(values) - 1 - window
+    read = read_column(Path(path).read_bytes(), column, path, reading)
+    count = len(read.values) - 1 - window
     if count < 5:
         raise ValueError(
-            f"{path}: expected at least {window + 6} values in column {_short(column)!r} for "
-            f"windows of {window}, got {len(values)}"
+            f"{path}: expected at least {window + 6} values in column {short(column)!r} for "
+            f"windows of {window}, got {len(read.values)}"
         )
     series = Series(
-        values,
-        times=1.0 + np.arange(len(values)),
-        unit=_short(column),
-        time_unit="row",
+        read.values,
+        read.times,
+        unit=short(column),
+        time_unit=read.time_name,
         lag=1,
         log=False,
         naive_name="same as the row before",
+        source=f"{path}: {read.how}",
     )
     try:
-        return windows(series, window, len(values) - count // 5, every_step)
+        return windows(series, window, len(read.values) - count // 5, every_step)
     except ValueError as error:
-        raise ValueError(f"{path}, column {_short(column)!r}: {error}") from None
+        raise ValueError(f"{path}, column {short(column)!r}: {error}") from None
 
 
 def windows(series: Series, window: int, first: int, every_step: bool = False) -> Data:
@@ -212,44 +216,3 @@ def windows(series: Series, window: int, first: int, every_step: bool = False) -
     count = first - series.lag - window
     held_out = HeldOut(series, first, mean, std, inputs[count:])
     return Data(inputs[:count], targets[:count], held_out)
-
-
-def parse_column(text: str, column: str, name: str) -> Array:
-    """The numbers in a column of a CSV file with a header, (rows,), float64.
-
-    `name` is the file's, for messages. Lines that are empty or all spaces are skipped. Raises
-    ValueError when there is no such column or two, and for a cell that is no finite number, naming
-    its line.
-    """
-    lines = list(io.StringIO(text))
-    reader = csv.reader(lines, skipinitialspace=True, strict=True)
-    rows = (row for row in reader if lines[reader.line_num - 1].strip())
-    try:
-        header = [cell.strip() for cell in next(rows, [])]
-        if header.count(column) != 1:
-            found = _short(", ".join(header), 200) or "no header"
-            if len(header) == 1 and (";" in found or "\t" in header[0]):
-                found += " (columns are separated by commas)"
-            raise ValueError(f"{name}: expected one column named {_short(column)!r}, got {found}")
-        place = header.index(column)
-        return np.array([_number(row, place, f"{name}, line {reader.line_num}") for row in rows])
-    except csv.Error as error:
-        raise ValueError(f"{name}, line {reader.line_num}: expected CSV, {error}") from None
-
-
-def _number(row: list[str], place: int, where: str) -> float:
-    if place >= len(row):
-        raise ValueError(f"{where}: expected at least {place + 1} cells, got {len(row)}")
-    try:
-        number = math.nan if "_" in row[place] else float(row[place])  # 1_000 is Python's alone
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise ValueError(f"{where}: expected a number, got {_short(row[place])!r}")
-    return number
-
-
-def _short(text: str, limit: int = 60) -> str:
-    """One line of at most `limit` characters, for messages and labels."""
-    line = " ".join(text.split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"

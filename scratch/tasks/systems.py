@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -15,6 +16,7 @@ from numpy.typing import DTypeLike
 from ..losses import CrossEntropyLoss, MSELoss
 from ..machinery.module import Array
 from ..models import SimpleLSTM, SimpleRNN
+from .column import Reading
 from .data import Data, HeldOut, airline_passengers, own_series, random_classes, sine_waves
 
 Model = SimpleRNN | SimpleLSTM
@@ -22,7 +24,10 @@ Model = SimpleRNN | SimpleLSTM
 
 @dataclass(frozen=True)
 class System:
-    """Model, loss, data and settings; the optimizer is Adam on the full batch."""
+    """Model, loss, data and settings; the optimizer is Adam on the full batch.
+
+    series: the file and the column of a series of one's own, in words.
+    """
 
     name: str
     model_class: type[SimpleRNN] | type[SimpleLSTM]
@@ -32,6 +37,7 @@ class System:
     output_size: int
     lr: float
     epochs: int
+    series: str = ""
 
     @property
     def allows_every_step(self) -> bool:
@@ -50,10 +56,14 @@ SYSTEMS = {
 }
 
 
-def with_series(system: System, path: str, column: str, window: int) -> System:
+def with_series(
+    system: System, path: str, column: str, window: int, reading: Reading | None = None
+) -> System:
     """The model and settings of `system`, on a column of a CSV file instead of its own data."""
     return replace(
-        system, make_data=lambda rng, every_step: own_series(path, column, window, every_step)
+        system,
+        make_data=lambda rng, every_step: own_series(path, column, window, every_step, reading),
+        series=f"{Path(path).stem} {column}",
     )
 
 

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reference import figures
 from reference.__main__ import main
-from reference.commands import compare
+from reference.commands import compare, pictures
 from reference.parity import TOLERANCE
-from scratch.tasks.systems import SYSTEMS
+from reference.trial import Side
+from scratch.tasks.systems import SYSTEMS, load_task
 
 ROOT = Path(__file__).parents[2]
 LINE = re.compile(r"  (scratch|torch) +Epoch \[(\d+)/(\d+)\], Loss: (\d+\.\d+)(?: +(\S+) apart)?$")
@@ -211,9 +213,10 @@ def test_a_column_with_letters_that_no_font_has_and_with_a_dollar(tmp_path):
     assert main(["compare", "--csv", str(path), "--column", name, "--window", "3", *options]) == 0
 
 
-def write_csv(path, rows):
-    path.write_text("day,level\n" + "\n".join(f"{i},{row}" for i, row in enumerate(rows)) + "\n")
-    return ["--csv", str(path), "--column", "level", "--window", "4"]
+def write_csv(path, rows, column="level"):
+    lines = "\n".join(f"{i},{row}" for i, row in enumerate(rows))
+    path.write_text(f"day,{column}\n{lines}\n", "utf-8")
+    return ["--csv", str(path), "--column", column, "--window", "4"]
 
 
 def test_a_series_of_ones_own(tmp_path, capsys):
@@ -222,9 +225,75 @@ def test_a_series_of_ones_own(tmp_path, capsys):
     assert main(["compare", *series, *options]) == 0
     output = capsys.readouterr().out
     assert re.search(r"held-out RMSE +scratch \S+, torch \S+, .* \(level\)$", output, re.MULTILINE)
-    assert (tmp_path / "series-lstm-prediction.png").exists()
+    assert "level.csv: utf-8, separated by commas, decimal point, 40 values, no dates" in output
     assert main(["compare", "sine-rnn", *series, *options]) == 0
-    assert (tmp_path / "sine-rnn-prediction.png").exists()
+    other = write_csv(tmp_path / "a b.csv", np.sin(np.arange(40)), "temp/°C")
+    assert main(["compare", *other, *options]) == 0
+    for name in ("series-lstm-level-level", "sine-rnn-level-level", "series-lstm-a-b-temp%2F°C"):
+        for kind in PICTURES:
+            assert (tmp_path / f"{name}-{kind}.png").exists()
+
+
+def titles(monkeypatch):
+    """The titles of the pictures that are drawn from here on."""
+    seen, add_title = [], figures.add_title
+    monkeypatch.setattr(
+        figures, "add_title", lambda figure, text: (seen.append(text), add_title(figure, text))
+    )
+    return seen
+
+
+def test_a_model_that_loses_is_said_to_lose(tmp_path, capsys, monkeypatch):
+    """Nothing can be learned of a random walk's steps in one epoch, and all of a sine's."""
+    seen = titles(monkeypatch)
+    walk = np.random.default_rng(0).standard_normal(100).cumsum()
+    series = write_csv(tmp_path / "walk.csv", walk)
+    options = ["--epochs", "1", "--out", str(tmp_path), "--json", str(tmp_path / "x.json")]
+    assert main(["compare", *series, *options]) == 0
+    rmse = json.loads((tmp_path / "x.json").read_text())["series-lstm"]["held_out_rmse"]
+    assert rmse["scratch"] > rmse["naive"]
+    numbers = f"RMSE {rmse['scratch']:.6g} against {rmse['naive']:.6g}"
+    words = f'the model loses against "same as the row before": {numbers}'
+    assert words in capsys.readouterr().out
+    assert [words in title for title in seen] == [True, False, False]
+    assert seen[0].startswith("series-lstm on walk level, float64, epochs 1\n")
+    del seen[:]
+    series = write_csv(tmp_path / "wave.csv", np.sin(np.arange(100) * 0.7))
+    assert main(["compare", *series, "--out", str(tmp_path)]) == 0
+    assert "model loses" not in capsys.readouterr().out + "".join(seen)
+
+
+def test_one_side_that_loses_is_named():
+    held_out = load_task(SYSTEMS["airline-lstm"]).held_out
+    right = (np.log(held_out.truth / held_out.naive) - held_out.mean) / held_out.std
+    sides = [Side([], 0.0, {}, None, answers[:, np.newaxis]) for answers in (right, 0 * right - 9)]
+    (line,) = pictures.losing(held_out, *sides)
+    assert line.startswith('torch loses against "same as last year": RMSE ')
+    assert pictures.losing(held_out, sides[0], sides[0]) == []
+
+
+def test_the_default_picture_of_a_wave_is_a_wave(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        figures, "draw_wave_ends", lambda *data: drawn.append(data) or figures._figure(1, 1)
+    )
+    options = ["--epochs", "1", "--hidden-size", "2", "--out", str(tmp_path)]
+    assert main(["compare", "sine-rnn", *options]) == 0
+    (numbers, seen, ahead, truth, _, _) = drawn[0]
+    assert (numbers.tolist(), seen.shape) == ([1, 500, 1000], (3, 50))
+    # Where the truth stands, the wave goes on: both have the same phase.
+    phase = np.arcsin(seen[:, 0])
+    np.testing.assert_allclose(np.sin(phase + (49 + ahead) * 2 * np.pi / 49), truth, rtol=1e-12)
+
+
+def test_the_old_numbers_stay_until_the_new_are_written(tmp_path, capsys, monkeypatch):
+    path = tmp_path / "x.json"
+    path.write_text("old")
+    monkeypatch.setattr(compare.json, "dumps", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        compare.save_json(str(path), {})
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.filterwarnings("error")

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 import scratch
@@ -17,6 +18,18 @@ def curves(**more):
     return figures.draw_curves(N, TRUTH, OURS, THEIRS, "month", "passengers", **more)
 
 
+def held_out(count, **more):
+    """The picture of a held-out series of this length; the baseline is truth − 1."""
+    n = np.arange(1.0, count + 1)
+    x = more.get("x", n)
+    truth = np.sin(n)
+    sides = (truth, truth + 0.1, truth + 0.2, truth - 1)
+    return figures.draw_held_out(x, *sides, "month", "passengers", "same as last year")
+
+
+DAYS = np.datetime64("2024-01-01") + np.arange(20_000)
+
+
 def parity():
     return compare(
         scratch.LSTM(2, 3, dtype=np.float64, rng=0),
@@ -29,6 +42,13 @@ def drawn(kind):
     waves = [np.tile(side, (3, 1)) for side in (TRUTH, OURS, THEIRS)]
     return {
         "curves": lambda: curves(naive=TRUTH - 1, naive_label="same as last year"),
+        "20 held out": lambda: held_out(20, x=DAYS[:20].astype("datetime64[us]")),
+        "20,000 held out": lambda: held_out(20_000, x=DAYS),
+        "one held out": lambda: held_out(1, x=DAYS[:1]),
+        "one held-out row": lambda: held_out(1),
+        "wave ends": lambda: figures.draw_wave_ends(
+            np.array([1, 6, 12]), waves[0], 0.8, *(side[:, -1] for side in waves)
+        ),
         "waves": lambda: figures.draw_waves(np.array([1, 6, 12]), *waves, "wave"),
         "classes": lambda: figures.draw_classes(SCORES.argmin(1), SCORES, SCORES),
         "losses": lambda: figures.draw_losses(N[::-1] ** 4, N[::-1] ** 4 + 1e-9, "loss"),
@@ -40,7 +60,8 @@ def drawn(kind):
 
 
 KINDS = (
-    *("curves", "waves", "classes", "losses", "one epoch", "equal losses", "infinite losses"),
+    *("curves", "20 held out", "20,000 held out", "one held out", "one held-out row"),
+    *("waves", "wave ends", "classes", "losses", "one epoch", "equal losses", "infinite losses"),
     "parity",
 )
 
@@ -50,7 +71,7 @@ KINDS = (
 def test_every_axis_has_a_name_and_the_legend_covers_no_data(kind):
     figure = drawn(kind)
     assert isinstance(figure, Figure)
-    figures.add_title(figure, "sine-rnn, float64, epochs 100")
+    figures.add_title(figure, "sine-rnn, float64, epochs 100\nthe model loses by $1")
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     renderer = canvas.get_renderer()
@@ -80,6 +101,61 @@ def test_both_sides_over_the_truth_shape_for_shape():
     lines = lines_of(curves())
     for label, values in (("truth", TRUTH), ("scratch", OURS), ("torch", THEIRS)):
         np.testing.assert_array_equal(lines[label].get_xydata(), np.column_stack([N, values]))
+
+
+def ink(figure, color):
+    """How many pixels have this colour."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    off = np.abs(np.asarray(canvas.buffer_rgba())[:, :, :3] / 255.0 - to_rgb(color)).max(2)
+    return int((off < 0.1).sum())
+
+
+@pytest.mark.parametrize("count", [1, 2, 20, 200, 20_000])
+def test_truth_baseline_and_both_sides_are_seen_at_every_length(count):
+    """Also a model that predicts nearly what the baseline does."""
+    n = np.arange(1.0, count + 1)
+    truth = np.sin(n) * 3
+    sides = (truth, truth - 0.9, truth - 0.9, truth - 1)
+    figure = figures.draw_held_out(n, *sides, "row", "level", "same as the row before")
+    figure.axes[0].get_legend().remove()  # it has all colours
+    for look in (figures.TRUTH, figures.NAIVE, figures.SCRATCH, figures.TORCH):
+        assert ink(figure, look["color"]) > 50, look["color"]
+
+
+def test_of_many_values_the_last_are_shown_and_the_errors_of_all():
+    figure = held_out(20_000, x=DAYS)
+    above, below = figure.axes
+    np.testing.assert_array_equal(lines_of(figure)["torch"].get_xdata(), DAYS[-200:])
+    assert above.get_xlabel() == "month, the last 200 of 20000"
+    assert below.get_ylabel() == "RMSE of each 100"
+    for line, error in zip(below.get_lines(), (1, 0.1, 0.2), strict=True):
+        np.testing.assert_allclose(line.get_ydata(), np.full(200, error), rtol=1e-10)
+        np.testing.assert_array_equal(line.get_xdata(), DAYS[::100])
+
+
+def test_few_errors_are_shown_one_by_one():
+    errors = {side: np.array([3.0, -4.0, 0.0]) for side in ("naive", "scratch", "torch")}
+    (axes,) = figures.draw_errors(N[:3], errors, "row").axes
+    assert [line.get_ydata().tolist() for line in axes.get_lines()] == [[3, 4, 0]] * 3
+
+
+def test_dates_are_written_as_dates():
+    figure = held_out(50, x=DAYS[:50])
+    FigureCanvasAgg(figure).draw()
+    axis = figure.axes[1].xaxis
+    assert axis.get_major_formatter().get_offset() == "2024-Feb"
+    figure = held_out(1, x=DAYS[:1])
+    FigureCanvasAgg(figure).draw()
+    assert [t.get_text() for t in figure.axes[1].get_xticklabels()] == ["2024-01-01"]
+
+
+def test_the_end_of_a_wave_stands_where_it_comes():
+    figure = drawn("wave ends")
+    lines = lines_of(figure, 1)
+    np.testing.assert_array_equal(lines["truth"].get_xdata(), [*range(1, 13), 12.8])
+    assert lines["scratch"].get_xydata().tolist() == [[12.8, OURS[-1]]]
+    assert figure.axes[1].get_title() == "sequence 6, off by 0.1"
 
 
 def test_a_panel_for_each_wave():

@@ -61,6 +61,17 @@ def test_twenty_epochs_of_classes_are_pytorch_s(dtype):
     assert_same_run(task.make_model(), CrossEntropyLoss(), task.inputs, task.targets)
 
 
+def test_a_gradient_clipped_to_nothing_trains_nothing():
+    task = load_task(SYSTEMS["classes-rnn"])
+    model = task.make_model()
+    before = {name: array.copy() for name, array in model.state_dict().items()}
+    optimizer = Adam(model.parameters(), lr=0.1)
+    settings = (model, CrossEntropyLoss(), optimizer, task.inputs, task.targets, 3)
+    assert len(set(train(*settings, max_norm=0.0))) == 1
+    for name, array in model.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])
+
+
 # Truncated backpropagation through time
 
 

@@ -180,7 +180,11 @@ def test_what_their_code_prints_is_not_shown(write, capsys):
 def test_an_interrupt_ends_without_a_traceback(write, capsys, place):
     before, instead = PLACES[place]
     source = RIGHT.replace(before, instead.format("raise KeyboardInterrupt"), 1)
-    assert run(capsys, f"{write(source)}:JointLSTM") == (130, "", "")
+    assert run(capsys, f"{write(source)}:JointLSTM") == (
+        130,
+        "",
+        "python -m scratch: interrupted\n",
+    )
 
 
 def test_a_file_that_is_not_there(tmp_path, capsys):

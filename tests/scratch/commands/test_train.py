@@ -1,17 +1,16 @@
 """python -m scratch train, as a user runs it: its lines, its files, its refusals."""
 
-import io
 import os
 import re
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from scratch.__main__ import main
+from scratch.commands.options import Pace
 from scratch.tasks.systems import SYSTEMS
 
 ROOT = Path(__file__).parents[3]
@@ -28,22 +27,6 @@ def scratch(*arguments, blocked=()):
         text=True,
         check=False,
     )
-
-
-@pytest.fixture
-def refuse(capsys):
-    """Run the command in this process; it must print one line and exit with status 2."""
-
-    def refuse(*arguments):
-        with pytest.raises(SystemExit) as raised:
-            main(["train", *map(str, arguments)])
-        assert raised.value.code == 2
-        message = capsys.readouterr().err
-        assert message.count("\n") == 1
-        assert message.endswith("\n")
-        return message
-
-    return refuse
 
 
 # What it prints and writes
@@ -107,13 +90,58 @@ def test_a_series_of_one_s_own_at_every_step_and_truncated(tmp_path, capsys):
     assert main(["train", *series, *options]) == 0
     out = capsys.readouterr().out
     assert out.startswith("series-lstm: SimpleLSTM in float64")
-    assert "Held-out RMSE in level: " in out
-    assert "(same as the row before: " in out
+    assert "level.csv: utf-8, separated by commas, decimal point, 40 values, no dates\n" in out
+    (rmse, naive) = re.findall(
+        r"^Held-out RMSE in level: (.*) \(same as the row before: (.*)\)", out, re.M
+    )[0]
+    lost = re.findall(
+        '^The model loses against "same as the row before": RMSE (.*) against (.*)$', out, re.M
+    )
+    assert [f"{float(number):.4g}" for numbers in lost for number in numbers] == (
+        [] if float(rmse) < float(naive) else [rmse, naive]
+    )
     before, after = re.findall(r"Gradient cut every 2 steps: off by ([\d.]+)%", out)
     assert float(before) > 0
     assert float(after) > 0
     assert main(["train", "sine-rnn", *series, "--epochs", "1"]) == 0
     assert capsys.readouterr().out.startswith("sine-rnn: SimpleRNN in float64, Adam lr 0.01")
+
+
+def test_how_to_read_a_file_is_handed_on(tmp_path, refuse, capsys):
+    path = tmp_path / "x.csv"
+    rows = "".join(f"{n:02}.01.2024;{1000 + n * n}\n" for n in range(1, 20))
+    path.write_text("tag;größe\n20.12.2023;\n" + rows.replace(";10", ";1.0"), "cp1252")
+    series = ["--csv", path, "--column", "größe", "--window", "3", "--epochs", "1"]
+    assert "got 1 missing cell in line 2" in refuse(*series, "--decimal", ",")
+    assert "expected one way to read '1.0" in refuse(*series, "--missing", "drop")
+    assert "--encoding nix: expected" in refuse(*series, "--encoding", "nix")
+    assert "--time: expected --csv with it" in refuse("sine-rnn", "--time", "tag")
+    how = ["--decimal", ",", "--missing", "drop", "--time", "tag", "--time-format", "%d.%m.%Y"]
+    assert main(["train", *map(str, series), *how, "--encoding", "latin-1"]) == 0
+    assert (
+        f"{path}: latin-1, separated by semicolons, digits in groups of three, 1 missing cell left "
+        "out, 19 values, times in 'tag' from 2024-01-01 to 2024-01-19\n"
+    ) in capsys.readouterr().out
+
+
+def test_something_is_printed_every_few_seconds(monkeypatch):
+    seconds = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: seconds)
+    pace, due = Pace(1000), []
+    for epoch in range(1, 251):  # of 0.5 s each
+        seconds += 0.5
+        if pace.due(epoch):
+            due.append(epoch)
+    assert {100, 200} <= set(due)
+    assert max(b - a for a, b in zip([0, *due], due, strict=False)) == 6
+    assert [epoch for epoch in range(1, 31) if Pace(30).due(epoch)] == list(range(3, 31, 3))
+
+
+def test_alone_it_shows_what_it_can_do():
+    result = scratch()
+    assert (result.returncode, result.stderr) == (0, "")
+    for command in ("train", "check"):
+        assert re.search(rf"^    {command} +\w", result.stdout, re.M)
 
 
 def test_reading_on_in_a_closed_pipe_is_no_traceback():
@@ -125,7 +153,7 @@ def test_reading_on_in_a_closed_pipe_is_no_traceback():
         text=True,
         check=False,
     )
-    assert result.stdout == "sine-rnn: SimpleRNN in float64, Adam lr 0.01\n"
+    assert result.stdout == "sine-rnn: SimpleRNN in float64, hidden size 1, Adam lr 0.01\n"
     assert result.stderr == ""
 
 
@@ -201,59 +229,6 @@ def test_nothing_is_trained_before_a_refused_file(refuse, tmp_path, monkeypatch)
     monkeypatch.setattr("scratch.commands.train.train", None)
     refuse("classes-rnn", "--save", tmp_path)
     refuse("classes-rnn", "--load", tmp_path)
-
-
-def test_everything_that_does_not_fit_stands_in_one_line(refuse, tmp_path):
-    path, kept = tmp_path / "wrong.npz", tmp_path / "kept.npz"
-    np.savez(path, **{"fc.weight": np.zeros((1, 9)), "fc.bias": np.array(["x"]), "more": 1.0})
-    message = refuse("airline-lstm", "--load", path, "--save", kept)
-    for part in (
-        "missing: lstm.weight_ih_l0, shape (128, 1)",
-        "unexpected: more",
-        "fc.weight: expected shape (1, 32), got (1, 9)",
-        "fc.bias: expected float64 numbers",
-    ):
-        assert part in message
-    assert not kept.exists()
-
-
-def test_a_file_that_is_no_npz(refuse, tmp_path):
-    path = tmp_path / "x.npz"
-    path.write_bytes(b"")
-    assert "expected an .npz file as --save writes it" in refuse("classes-rnn", "--load", path)
-    with open(path, "wb") as file:
-        np.save(file, np.zeros(3))
-    assert "expected an .npz file as --save writes it" in refuse("classes-rnn", "--load", path)
-    np.savez(path, a=np.array([{}], dtype=object))
-    assert "allow_pickle=False" in refuse("classes-rnn", "--load", path)
-    np.savez(path, a=np.zeros(100))
-    path.write_bytes(path.read_bytes().replace(b"\0" * 300, b"\1" * 300))
-    assert "a damaged one (Bad CRC-32" in refuse("classes-rnn", "--load", path)
-
-
-def zipped(path, content, method=zipfile.ZIP_STORED):
-    with zipfile.ZipFile(path, "w", method) as archive:
-        archive.writestr("a.npy", content)
-    return path.read_bytes()
-
-
-def test_a_damaged_npz(refuse, tmp_path):
-    path, buffer = tmp_path / "x.npz", io.BytesIO()
-    np.save(buffer, np.random.default_rng(0).standard_normal(100))
-    array = buffer.getvalue()
-    whole = zipped(path, array)
-    lzma = bytearray(zipped(path, array, zipfile.ZIP_LZMA))
-    lzma[100:400] = b"\xff" * 300
-    header = zipped(path, array.replace(b"(100,)", b"(100, "))
-    beginning = zipped(path, array[:200])
-    empty = zipped(path, b"")
-    no_array = zipped(path, b"words")
-    huge = zipped(path, array.replace(b"(100,), }" + b" " * 12, b"(9" + b"0" * 14 + b",), }"))
-    cut = whole[:60] + whole[200:]
-    for damaged in (lzma, header, beginning, empty, no_array, huge, cut, whole[:-30]):
-        path.write_bytes(damaged)
-        message = refuse("classes-rnn", "--load", path)
-        assert f"--load {path}: expected an .npz file as --save writes it, got" in message
 
 
 @pytest.mark.filterwarnings("error")

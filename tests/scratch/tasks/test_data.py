@@ -1,13 +1,13 @@
 """The data of the systems, and what becomes of a CSV file."""
 
-import csv
+from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scratch.tasks.data import Series, own_series, parse_column, windows
+from scratch.tasks.data import Series, own_series, sine_waves, windows
 from scratch.tasks.systems import SYSTEMS, load_task
 
 
@@ -141,31 +141,10 @@ def test_the_training_part_knows_nothing_of_what_is_held_out(drawn):
 # A CSV file
 
 
-@given(
-    st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=20),
-    st.lists(st.text("ab ,;\"'\n", min_size=1).map(str.strip), min_size=1, unique=True),
-    st.data(),
-)
-def test_parse_column_reads_what_csv_writes(numbers, header, data):
-    place = data.draw(st.integers(0, len(header) - 1))
-    text = io_csv([header, *([str(n)] * len(header) for n in numbers)])
-    np.testing.assert_array_equal(parse_column(text, header[place], "x.csv"), np.array(numbers))
-
-
-def io_csv(rows):
-    lines = []
-
-    class Lines:
-        write = staticmethod(lines.append)
-
-    csv.writer(Lines()).writerows(rows)
-    return "".join(lines)
-
-
 def test_own_series_holds_out_the_last_fifth(write):
     values = np.random.default_rng(0).standard_normal(34).cumsum()
     path = write(
-        "\ufeffday, level\n" + "".join(f"{i},{float(v)!r}\n\n" for i, v in enumerate(values))
+        "\ufefflevel, day\n" + "".join(f"{float(v)!r},{i}\n\n" for i, v in enumerate(values))
     )
     data = own_series(path, "level", 3)
     assert (len(data.inputs), len(data.held_out.inputs)) == (24, 6)
@@ -173,13 +152,6 @@ def test_own_series_holds_out_the_last_fifth(write):
     np.testing.assert_array_equal(data.held_out.naive, values[-7:-1])
     np.testing.assert_array_equal(data.held_out.times, np.arange(29, 35))
     assert data.held_out.series.unit == "level"
-
-
-def test_lines_without_a_cell_are_skipped():
-    text = "\n  \na,b\n1,2\n \t\n\n3,4\n   "
-    np.testing.assert_array_equal(parse_column(text, "b", "x.csv"), [2, 4])
-    with pytest.raises(ValueError, match="line 5: expected a number, got 'x'"):
-        parse_column("\n \na\n\nx\n", "a", "x.csv")
 
 
 def test_the_shortest_series_is_six_values_longer_than_the_window(write):
@@ -192,6 +164,8 @@ def test_the_shortest_series_is_six_values_longer_than_the_window(write):
 
 
 RISING = "".join(f"{n}\n" for n in range(20))
+TENTHS = "".join(f"{n / 10}\n" for n in range(20))  # changes that differ in their last digits
+LARGE = "".join(f"{(-1) ** n}e200\n" for n in range(20))  # their squares overflow
 HUGE = "".join(f"{(-1) ** n}e308\n" for n in range(20))
 
 
@@ -200,24 +174,27 @@ HUGE = "".join(f"{(-1) ** n}e308\n" for n in range(20))
     [
         ("", "expected one column named 'a', got no header"),
         ("b,c\n1,2\n", "expected one column named 'a', got b, c"),
-        ("b;c\n1;2\n", "got b;c (columns are separated by commas)"),
-        ("b\tc\n1\t2\n", "got b c (columns are separated by commas)"),
+        ("b;c\n1;2\n", "got b, c (utf-8, separated by semicolons)"),
+        ("b\tc\n1\t2\n", "got b, c (utf-8, separated by tabs)"),
         ('"b\nb",c\n1,2\n', "got b b, c"),
         ("b" * 9999 + "\n1\n", "got " + "b" * 199 + "…"),
         ("a\n1_00\n", "line 2: expected a number, got '1_00'"),
         ("a\n" + "x" * 9999, "line 2: expected a number, got '" + "x" * 59 + "…'"),
-        ('a\n1\n""\n', "line 3: expected a number, got ''"),
+        ('a\n1\n""\n2\n', "column 'a': expected numbers, got 1 missing cell in line 3"),
         ("a,a\n1,2\n", "expected one column named 'a', got a, a"),
         ("b,a\n1,2\n\n3,x\n", "series.csv, line 4: expected a number, got 'x'"),
-        ("b,a\n1,2\n3,\n", "line 3: expected a number, got ''"),
+        ("b,a\n1,2\n3,\n", "got 1 missing cell in line 3: --missing drop"),
         ("b,a\n1,2\n3\n", "line 3: expected at least 2 cells, got 1"),
-        ("a\n1\nnan\n", "line 3: expected a number, got 'nan'"),
+        ("a\n1\nnan\n", "got 1 missing cell in line 3: --missing drop"),
         ("a\n1\ninf\n", "line 3: expected a number, got 'inf'"),
         ('a\n1\n"2\n', "line 3: expected CSV, unexpected end of data"),
-        (b"a\n1\n\xff\n", "expected UTF-8 text, got byte 0xff at 4"),
+        (b"a\n1\n\xff\n", "line 3: expected a number, got 'ÿ'"),
+        ("a,b\n1,2\n3,4,5\n", "line 3: expected 2 cells as in the header, got 3"),
         ("a\n1\n2\n", "expected at least 9 values in column 'a' for windows of 3, got 2"),
         ("a\n" + RISING, "column 'a': expected changes that vary"),
+        ("a\n" + TENTHS, "column 'a': expected changes that vary"),
         ("a\n" + HUGE, "column 'a': expected smaller numbers"),
+        ("a\n" + LARGE, "with standard deviation inf"),
     ],
 )
 def test_own_series_says_what_is_wrong_with_a_file(write, text, message):
@@ -225,3 +202,34 @@ def test_own_series_says_what_is_wrong_with_a_file(write, text, message):
         own_series(write(text), "a", 3)
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+# What is handed on
+
+
+def test_data_can_be_written_and_their_description_cannot(write):
+    data = own_series(write("a\n" + "".join(f"{n % 7}\n" for n in range(20))), "a", 3)
+    for array in (data.inputs, data.targets, data.held_out.inputs):
+        array[...] = 0  # an array of its own, not a view that is read-only
+    for part, name in ((data.held_out, "mean"), (data.held_out.series, "lag")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(part, name, 0)
+
+
+def test_what_a_model_in_float32_answers_is_restored_in_float64():
+    data = load_task(SYSTEMS["airline-lstm"], dtype=np.float32)
+    held_out = data.held_out
+    answers = np.linspace(-1, 1, 48, dtype=np.float32)[:, np.newaxis]
+    restored = held_out.restore(answers)
+    assert restored.dtype == np.float64
+    np.testing.assert_array_equal(restored, held_out.restore(answers.astype(np.float64)))
+
+
+def test_a_model_that_is_not_better_than_no_change_loses():
+    held_out = load_task(SYSTEMS["airline-lstm"]).held_out
+    naive = held_out.rmse(held_out.naive)
+    assert held_out.loses(naive * (1 - 1e-9)) == ""
+    for rmse in (naive, 50.0, np.inf, np.nan):
+        words = held_out.loses(rmse)
+        assert words == f'loses against "same as last year": RMSE {rmse:.6g} against {naive:.6g}'
+    assert sine_waves(np.random.default_rng(0)).held_out is None

@@ -1,0 +1,56 @@
+"""A file is never lost by writing it: the new one is written beside it and then takes its place."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import IO
+
+
+@contextmanager
+def replacing(path: str) -> Iterator[IO[bytes]]:
+    """A file to write that takes the place of `path` when it is complete; till then the old stays.
+
+    A device or a pipe is written as it is. Raises OSError.
+    """
+    if not is_regular(path):
+        with open(path, "wb") as device:
+            yield device
+        return
+    file = open_beside(path)
+    try:
+        with file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if os.path.exists(path):
+            shutil.copymode(path, file.name)
+        os.replace(file.name, os.path.realpath(path))
+    except BaseException:
+        with suppress(OSError):
+            os.remove(file.name)
+        raise
+
+
+def is_regular(path: str) -> bool:
+    return os.path.isfile(path) or not os.path.exists(path)
+
+
+def open_beside(path: str) -> IO[bytes]:
+    """A file of another name in the folder of `path`, or of what it links to."""
+    folder = os.path.dirname(os.path.realpath(path))
+    return open(os.path.join(folder, f".{os.getpid()}.part"), "wb")
+
+
+def try_to_write(path: str) -> None:
+    """Raises OSError where `replacing(path)` would; changes nothing."""
+    with suppress(FileNotFoundError):
+        os.stat(path)  # refuses a name that is too long, and links in a circle
+    if os.path.exists(path) and not os.access(path, os.W_OK):
+        raise PermissionError("no permission to write there")
+    if is_regular(path):
+        file = open_beside(path)
+        file.close()
+        os.remove(file.name)
