@@ -8,8 +8,10 @@ import math
 from typing import Any
 
 from ..gradcheck.check import check_gradients
-from ..gradcheck.diagnose import anatomy, trace
-from ..gradcheck.subject import Subject
+from ..gradcheck.code_under_test import CodeUnderTest
+from ..gradcheck.diagnose import first_wrong
+from ..gradcheck.diagnose.recognize import recognize
+from ..gradcheck.diagnose.recurrences import RECURRENCES
 from .loading import KINDS, LIMIT, Sizes, inputs_for, load, make, own_code
 from .options import at_least
 
@@ -62,16 +64,16 @@ def compare_with(
     """
     if like is None:
         return {}
-    subject = Subject(module, inputs, 0)
-    known = anatomy.find(subject)
-    kind = "LSTM" if like.startswith("LSTM") else "RNN"
-    if known is None or (known.kind == "LSTM") != (kind == "LSTM"):
-        closest = trace.best_guess(subject, kind)
+    code = CodeUnderTest(module, inputs, 0)
+    known = recognize(code)
+    tables = [table for table in RECURRENCES if (table.name == "LSTM") == like.startswith("LSTM")]
+    if known is None or known.table not in tables:
+        closest = first_wrong.best_guess(code, tables)
         text = f"it does not compute what {like} computes with these parameters"
         if closest is not None and closest.first_wrong is not None:
             text += f"; read in the way that comes closest, {closest}"
         return {"ok": False, "forward": text}
-    backward = trace.compare_backward(subject, known)
+    backward = first_wrong.compare_backward(code, known)
     if right and backward.first_wrong is not None:
         text = f"every gradient is right; no variable was seen to hold {backward.first_wrong}"
         return {"ok": True, "forward": "every answer agrees", "backward": text}

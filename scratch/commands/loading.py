@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from ..cells import LSTMCell, RNNCell
-from ..gradcheck import structure
-from ..gradcheck.subject import NotCheckable
+from ..gradcheck import signature
+from ..gradcheck.code_under_test import NotCheckable
+from ..machinery import nests
 from ..machinery.module import Array, Module
 from ..recurrent import LSTM, RNN
 from .options import UsageError
@@ -190,11 +191,11 @@ def inputs_for(module: Any, path: str, sizes: Sizes, like: str | None) -> tuple[
             with np.errstate(all="ignore"):
                 answers = module(*inputs)
                 record = module.forward(*inputs)
-                grads = structure.leaves(answers)
+                grads = nests.float_arrays(answers)
                 if not fits(kind, answers, sizes):
                     continue
-                splits = structure.splits_answers(module, answers)
-                upstream = structure.replace(answers, iter([np.ones_like(g) for g in grads]))
+                splits = signature.splits_answers(module, answers)
+                upstream = nests.with_arrays(answers, iter([np.ones_like(g) for g in grads]))
                 module.backward(record, *(upstream if splits else (upstream,)))
             return inputs
         except Exception as error:
@@ -225,7 +226,7 @@ def candidates(
     """Inputs for every kind of module, the likely ones first."""
     rng = np.random.default_rng(0)
     D, H, T, N = sizes.D, sizes.H, sizes.T, sizes.N
-    wanted = len(structure.positional(module.forward))
+    wanted = len(signature.positional(module.forward))
     dtype = next((p.dtype for p in module.parameters()), np.dtype(np.float64))
 
     def draw(*shape: int) -> Array:
@@ -253,7 +254,7 @@ def candidates(
 
 def fits(kind: str, answers: Any, sizes: Sizes) -> bool:
     """Whether the answers are those of such a module: a guess is not taken for a fit."""
-    leaves = structure.leaves(answers)
+    leaves = nests.float_arrays(answers)
     shapes = [leaf.shape for leaf in leaves]
     if kind.endswith("Cell"):
         return shapes == [(sizes.N, sizes.H)] * (2 if kind == "LSTMCell" else 1)

@@ -5,9 +5,9 @@ The files in reading order:
 check.py       check_gradients: the way from a module to a report
 report.py      the report: a row for each gradient, a finding for each cause
 structure.py   answers, inputs and gradients as lists of arrays, and back
-subject.py     the module under test in float64: what it answers, what its backward pass claims
+code.py     the module under test in float64: what it answers, what its backward pass claims
 judges.py      the true gradients: complex step, a torch module, central differences
-behaviour.py   what a pass may not change, add or remember
+purity.py   what a pass may not change, add or remember
 linearity.py   a gradient is linear in the upstream gradient
 diagnose/      from wrong gradients to causes
 parts.py       the modules inside a module, each checked on its own

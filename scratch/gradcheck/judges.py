@@ -17,9 +17,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.exceptions import ComplexWarning
 
+from ..machinery import nests
 from ..machinery.module import Array
-from . import structure
-from .subject import ModuleRaised, NotCheckable, Subject, astype
+from .code_under_test import CodeUnderTest, ModuleRaised, NotCheckable, astype
 
 H = 1e-20  # of the complex step: nothing is subtracted, so it can be as small as numbers get
 STEPS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)  # of the central differences
@@ -66,22 +66,22 @@ class ComplexStep:
     name = "complex step"
     tolerance = 1e-10
 
-    def __init__(self, subject: Subject) -> None:
-        self.subject = subject
-        self.module = astype(subject.module, np.complex128)
-        leaves = structure.leaves(subject.inputs)
-        checked = len(subject.checked_inputs)
-        self.inputs = structure.replace(
-            subject.inputs,
+    def __init__(self, code: CodeUnderTest) -> None:
+        self.code = code
+        self.module = astype(code.module, np.complex128)
+        leaves = nests.float_arrays(code.inputs)
+        checked = len(code.checked_inputs)
+        self.inputs = nests.with_arrays(
+            code.inputs,
             iter([a.astype(np.complex128) if k < checked else a for k, a in enumerate(leaves)]),
         )
-        self.variables = subject.variables(self.module, self.inputs)
+        self.variables = code.variables(self.module, self.inputs)
 
     def derivative(self, name: str, direction: Array | int) -> Array:
         """Of all answers, in a direction or, for an int, by one entry."""
         variable = self.variables[name]
         with moved(variable, direction, 1j * H):
-            answers = structure.flat(self.subject.call(self.inputs, self.module))
+            answers = nests.vector(self.code.call(self.inputs, self.module))
         return np.asarray(answers.imag / H)
 
     def refusal(self, central: CentralDifferences) -> str:
@@ -90,9 +90,9 @@ class ComplexStep:
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", ComplexWarning)
             try:
-                answers = self.subject.call(self.inputs, self.module)
-                real = structure.flat(self.subject.answers)
-                found = structure.flat(answers)
+                answers = self.code.call(self.inputs, self.module)
+                real = nests.vector(self.code.answers)
+                found = nests.vector(answers)
                 if not np.issubdtype(found.dtype, np.complexfloating):
                     return "the answers to complex inputs are real: the imaginary part is dropped"
                 if found.shape != real.shape or not np.isfinite(found).all():
@@ -100,7 +100,7 @@ class ComplexStep:
                 if np.abs(found - real).max(initial=0) > 1e-9 * np.abs(real).max(initial=1e-300):
                     return "the forward pass answers complex inputs differently"
                 for name, variable in self.variables.items():
-                    direction = self.subject.rng.standard_normal(variable.shape)
+                    direction = self.code.rng.standard_normal(variable.shape)
                     ours = self.derivative(name, direction)
                     if not central.agrees(name, direction, ours):
                         return f"its derivative by {name} is not that of central differences"
@@ -117,11 +117,11 @@ class CentralDifferences:
     name = "central differences"
     tolerance = 1e-6
 
-    def __init__(self, subject: Subject) -> None:
-        self.subject = subject
-        self.module = astype(subject.module, np.float64)
-        self.inputs = structure.convert(subject.inputs, np.float64)
-        self.variables = subject.variables(self.module, self.inputs)
+    def __init__(self, code: CodeUnderTest) -> None:
+        self.code = code
+        self.module = astype(code.module, np.float64)
+        self.inputs = nests.as_dtype(code.inputs, np.float64)
+        self.variables = code.variables(self.module, self.inputs)
         self.gaps: list[float] = []  # the disagreement of the two steps that were taken
 
     def derivative(self, name: str, direction: Array | int) -> Array:
@@ -137,7 +137,7 @@ class CentralDifferences:
 
     def answers(self, name: str, direction: Array | int, h: float) -> Array:
         with moved(self.variables[name], direction, h):
-            return structure.flat(self.subject.call(self.inputs, self.module))
+            return nests.vector(self.code.call(self.inputs, self.module))
 
     @property
     def error(self) -> float:
@@ -150,10 +150,10 @@ class CentralDifferences:
 
         In float64 they move in proportion to the step, but for a kink that lies in between.
         """
-        here = structure.flat(self.subject.answers)
+        here = nests.vector(self.code.answers)
         for name, variable in self.variables.items():
             for _ in range(2):
-                direction = self.subject.rng.standard_normal(variable.shape)
+                direction = self.code.rng.standard_normal(variable.shape)
                 expected = 1e-10 * self.difference(name, direction, 1e-5)
                 gap = np.abs(self.answers(name, direction, 1e-10) - here - expected)
                 # And at a stationary point, where nothing else moves them, in h² = 1e-20.
@@ -181,7 +181,7 @@ class CentralDifferences:
 
     def gap(self, name: str, direction: Array | int, h: float) -> tuple[Array, float]:
         """|derivative to the right − to the left| of each answer, and what rounding explains."""
-        here = structure.flat(self.subject.answers)
+        here = nests.vector(self.code.answers)
         right = (self.answers(name, direction, h) - here) / h
         left = (here - self.answers(name, direction, -h)) / h
         scale = max(np.abs(right).max(initial=0), np.abs(left).max(initial=0))
@@ -192,7 +192,7 @@ class CentralDifferences:
 class Twin(Protocol):
     """A module of the same weights in a library that differentiates: `reference.judge(module)`."""
 
-    def jacobian(self, subject: Subject, upstream: Array | None) -> dict[str, Array]:
+    def jacobian(self, code: CodeUnderTest, upstream: Array | None) -> dict[str, Array]:
         """(entries, answers), or (entries, 1) for the gradient of Σ upstream · answers."""
 
 
@@ -202,13 +202,13 @@ class TwinJudge:
     name = "torch"
     tolerance = 1e-10
 
-    def __init__(self, subject: Subject, twin: Twin) -> None:
+    def __init__(self, code: CodeUnderTest, twin: Twin) -> None:
         if not callable(getattr(twin, "jacobian", None)):
             raise TypeError(
                 f"twin: expected reference.judge(module) of a torch module, got "
                 f"{type(twin).__name__}"
             )
-        self.jacobian = partial(twin.jacobian, subject)
+        self.jacobian = partial(twin.jacobian, code)
 
 
 @contextmanager
@@ -233,13 +233,13 @@ def moved(variable: Array, direction: Array | int, by: complex) -> Iterator[None
 # The verdict
 
 
-def choose(subject: Subject, judge: str | None, twin: Twin | None) -> tuple[Any, str]:
+def choose(code: CodeUnderTest, judge: str | None, twin: Twin | None) -> tuple[Any, str]:
     """The strongest judge that works, or the one asked for, and why not a stronger one."""
-    central = CentralDifferences(subject)
+    central = CentralDifferences(code)
     reason = ""
     if judge in (None, "complex"):
         try:
-            complex_step = ComplexStep(subject)
+            complex_step = ComplexStep(code)
         except ModuleRaised as error:
             refusal = f"no complex copy: {error}"
         else:
@@ -258,12 +258,12 @@ def choose(subject: Subject, judge: str | None, twin: Twin | None) -> tuple[Any,
     if judge == "torch" and twin is None:
         raise ValueError("judge: 'torch' needs reference.judge(module) of a torch module as `twin`")
     if judge in (None, "torch") and twin is not None:
-        return TwinJudge(subject, twin), reason
+        return TwinJudge(code, twin), reason
     return central, reason
 
 
 def verdict(
-    subject: Subject,
+    code: CodeUnderTest,
     judge: str | None = None,
     twin: Twin | None = None,
     entries: int = 4096,
@@ -273,42 +273,42 @@ def verdict(
 
     A tensor of more than `entries` numbers is judged in 10 random directions.
     """
-    chosen, why = choose(subject, judge, twin)
-    values = subject.values
+    chosen, why = choose(code, judge, twin)
+    values = code.values
     directions = {
-        name: subject.rng.standard_normal((10, *array.shape))
+        name: code.rng.standard_normal((10, *array.shape))
         for name, array in values.items()
         if array.size > entries and chosen.name != "torch"
     }
     total = sum(len(directions.get(name, array.reshape(-1))) for name, array in values.items())
-    reduced = total * subject.upstream.size > MOST_NUMBERS
+    reduced = total * code.upstream.size > MOST_NUMBERS
     jacobian: dict[str, Array] = {}
     if isinstance(chosen, TwinJudge):
-        jacobian = chosen.jacobian(subject.upstream if reduced else None)
+        jacobian = chosen.jacobian(code.upstream if reduced else None)
     else:
         done = 0
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             for name, array in values.items():
                 rows = directions.get(name, range(array.size))
-                width = 1 if reduced else subject.upstream.size
+                width = 1 if reduced else code.upstream.size
                 jacobian[name] = np.empty((len(rows), width))
                 for k, row in enumerate(rows):
                     derivative = chosen.derivative(name, row)
-                    jacobian[name][k] = derivative @ subject.upstream if reduced else derivative
+                    jacobian[name][k] = derivative @ code.upstream if reduced else derivative
                     done += 1
                     if progress is not None:
                         progress(done, total)
     truth = Truth(
         chosen.name, why, chosen.tolerance, 0.0, jacobian, directions,
-        {name: array.shape for name, array in values.items()}, subject.upstream, reduced,
+        {name: array.shape for name, array in values.items()}, code.upstream, reduced,
     )  # fmt: skip
     largest = max((np.abs(truth.gradient(name)).max(initial=0) for name in values), default=0.0)
     # Sums of numbers of size 1 (the upstream gradient's) that cancel leave a few of their last
     # digits; the difference of two answers of central differences leaves what its steps leave.
-    noise = np.abs(structure.flat(subject.answers)).max(initial=0)
+    noise = np.abs(nests.vector(code.answers)).max(initial=0)
     truth.floor = 1e-13 * max(largest, 1.0)
-    central = CentralDifferences(subject)
+    central = CentralDifferences(code)
     if isinstance(chosen, CentralDifferences):
         truth.floor = 1e-8 * largest + 1e-10 * noise + 30 * chosen.error
         # Where all gradients are zero, what is left is rounding, far below 1e-12.

@@ -1,12 +1,12 @@
-"""From wrong gradients to causes: `Diagnosis(subject, truth, claimed, kinks).findings()`.
+"""From wrong gradients to causes: `Diagnosis(code, truth, claimed, kinks).findings()`.
 
-The files in reading order:
+The files in explanation order:
 
 diagnosis.py   the fewest mistakes that reproduce every number that was claimed
 causes.py      how one claimed gradient can come from one predicted gradient
 sizes.py       what a factor is: 2, one half, or a size such as the batch
 lengths.py     right for one time step and wrong from two on
-worlds.py      what the gradients would be under a mistake
+predictions.py      what the gradients would be under a mistake
 equations.py   an RNN and an LSTM with a place for every mistake
 mistakes.py    the mistakes of a backward pass through time, in words and as settings
 anatomy.py     which equations a module computes, found by its answers

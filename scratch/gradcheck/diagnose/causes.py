@@ -14,7 +14,7 @@ import numpy as np
 
 from ...machinery.module import Array
 from ..report import error
-from .worlds import World
+from .predictions import Prediction
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ def fits(claimed: Array, predicted: Array, context: Context) -> bool:
 def explain(
     name: str,
     claimed: Any,
-    world: World,
+    prediction: Prediction,
     context: Context,
 ) -> Cause | None:
-    """The simplest way from the world's gradient to `claimed`; None if there is none."""
-    wanted = world.grads[name]
+    """The simplest way from the prediction's gradient to `claimed`; None if there is none."""
+    wanted = prediction.grads[name]
     if claimed is None:
         return Cause(
             "gradient missing",
@@ -83,9 +83,9 @@ def explain(
         _single(claimed, wanted),
         _factor(claimed, wanted, context),
         _turned(claimed, wanted, context),
-        _steps(name, claimed, world, context),
-        _samples(name, claimed, world, context),
-        _another(name, claimed, world, context),
+        _steps(name, claimed, prediction, context),
+        _samples(name, claimed, prediction, context),
+        _another(name, claimed, prediction, context),
         _gates(name, claimed, wanted, context),
         _clipped(claimed, wanted, context),
     )
@@ -193,11 +193,15 @@ def _turned(claimed: Array, wanted: Array, context: Context) -> Cause | None:
     return None
 
 
-def _steps(name: str, claimed: Array, world: World, context: Context) -> Cause | None:
+def _steps(name: str, claimed: Array, prediction: Prediction, context: Context) -> Cause | None:
     """Steps that are missing from the sum over time."""
-    if world.steps is None or name not in world.steps.names or len(world.steps[name]) < 2:
+    if (
+        prediction.steps is None
+        or name not in prediction.steps.names
+        or len(prediction.steps[name]) < 2
+    ):
         return None
-    steps = world.steps[name]
+    steps = prediction.steps[name]
     total = steps.sum(axis=0)
     options = (
         ("assigned instead of added", "only step 0's part, the last one computed: each step "
@@ -217,11 +221,11 @@ def _steps(name: str, claimed: Array, world: World, context: Context) -> Cause |
     return None
 
 
-def _samples(name: str, claimed: Array, world: World, context: Context) -> Cause | None:
+def _samples(name: str, claimed: Array, prediction: Prediction, context: Context) -> Cause | None:
     """One sample's part in place of the sum over the batch."""
-    if world.samples is None or name not in world.samples.names:
+    if prediction.samples is None or name not in prediction.samples.names:
         return None
-    samples = world.samples[name]
+    samples = prediction.samples[name]
     for k, sample in enumerate(samples):
         if len(samples) > 1 and fits(claimed, sample, context):
             return Cause(
@@ -233,10 +237,10 @@ def _samples(name: str, claimed: Array, world: World, context: Context) -> Cause
     return None
 
 
-def _another(name: str, claimed: Array, world: World, context: Context) -> Cause | None:
+def _another(name: str, claimed: Array, prediction: Prediction, context: Context) -> Cause | None:
     """The gradient of another tensor."""
-    for other in world.grads.names:
-        array = world.grads[other]
+    for other in prediction.grads.names:
+        array = prediction.grads[other]
         if other != name and array.shape == claimed.shape and fits(claimed, array, context):
             gates = [context.gates[n].flat[0] for n in (name, other) if n in context.gates]
             one_gate = all(np.ptp(context.gates[n]) == 0 for n in (name, other)

@@ -16,22 +16,20 @@ from typing import Any
 
 import numpy as np
 
+from ...machinery import nests
 from ...machinery.module import Array
-from ...machinery.packing import PackedSequence
-from .. import structure
-from ..subject import Subject
-from . import equations
-from .equations import GATES
-from .layouts import Layout, layouts
+from ..code_under_test import CodeUnderTest
+from .recurrences import RECURRENCES, Recurrence, Values, forward
+from .weight_layouts import Layout, layouts
 
 FORWARD = 1e-9  # relative; the same equations summed in another order
 
 
 @dataclass(frozen=True)
-class Anatomy:
+class Recognized:
     """A module that is an RNN or an LSTM in one layer and one direction, or a cell of one."""
 
-    kind: str  # "LSTM", "tanh", "relu"
+    table: Recurrence
     layout: Layout
     axes: dict[str, str]  # of x, h_0, c_0, output, h_n, c_n, cs: "tnd", "nh", ...
     names: dict[str, str]  # role of an input → its name in the report
@@ -39,33 +37,42 @@ class Anatomy:
 
     @property
     def gates(self) -> tuple[str, ...]:
-        return GATES[self.kind]
+        return self.table.gates
 
-    def given(self, subject: Subject, inputs: Any = None) -> equations.Given:
-        """The inputs and weights in the form of the equations."""
-        inputs = subject.inputs if inputs is None else inputs
-        leaves = dict(zip(subject.input_names, structure.leaves(inputs), strict=False))
+    def given(self, code: CodeUnderTest, inputs: Any = None) -> tuple[Values, Array, Values]:
+        """Weights, x and initial states as `recurrences.forward` takes them."""
+        inputs = code.inputs if inputs is None else inputs
+        leaves = dict(zip(code.input_names, nests.float_arrays(inputs), strict=False))
         arrays = {
             role: to_standard(leaves[name], self.axes[role], "nh" if role != "x" else "tnd")
             for role, name in self.names.items()
         }
-        weights = {name: p.data for name, p in subject.parameters.items()}
-        W = self.layout.gather(weights)
-        zeros = np.zeros((arrays["x"].shape[1], W.shape[1]))
-        return equations.Given(
-            self.kind, W, arrays["x"], arrays.get("h_0", zeros), arrays.get("c_0", zeros)
-        )
+        W = self.layout.gather({name: p.data for name, p in code.parameters.items()})
+        x = arrays.pop("x")
+        return weights_of(W, x), x, initial(self.table, arrays, x, W.shape[1])
 
     def upstream(self, parts: list[Array]) -> dict[str, Array]:
-        """The gradients of the answers in the form of the equations."""
+        """The gradients of the answers as `recurrences.Backward` takes them."""
         return {
-            role: to_standard(part, self.axes[role], STANDARD[role])
+            f"grad_{role}": to_standard(part, self.axes[role], STANDARD[role])
             for role, part in zip(self.answers, parts, strict=True)
         }
 
     def from_standard(self, role: str, array: Array) -> Array:
         """A gradient of x, h_0 or c_0 in the module's own form."""
         return from_standard(array, self.axes[role], STANDARD[role])
+
+
+def weights_of(W: Array, x: Array) -> Values:
+    """W_x, W_h and b out of [W_x | W_h | b], (G, H, D+H+1)."""
+    D = x.shape[-1]
+    return {"W_x": W[..., :D], "W_h": W[..., D:-1], "b": W[..., -1][:, None]}
+
+
+def initial(table: Recurrence, states: Values, x: Array, H: int) -> Values:
+    """h_0, ...: those that are given, zeros for the others."""
+    zeros = np.zeros((x.shape[1], H))
+    return {f"{s}_0": states.get(f"{s}_0", zeros) for s in table.states}
 
 
 STANDARD = {
@@ -95,21 +102,21 @@ def from_standard(array: Array, axes: str, standard: str) -> Array:
     return turned.reshape([1 if axis == "1" else next(shape) for axis in axes])
 
 
-def find(subject: Subject) -> Anatomy | None:
+def recognize(code: CodeUnderTest) -> Recognized | None:
     """The equations of the module, or None if they are none of those known here."""
-    leaves = structure.leaves(subject.inputs)
-    if not 1 <= len(leaves) <= 3 or not subject.parameters or len(subject.parameters) > 16:
+    leaves = nests.float_arrays(code.inputs)
+    if not 1 <= len(leaves) <= 3 or not code.parameters or len(code.parameters) > 16:
         return None
-    if any(isinstance(v, PackedSequence) for v in (*subject.inputs, subject.answers)):
+    if any(nests.is_packed(v) for v in (*code.inputs, code.answers)):
         return None
-    for x_axes in _axes_of_x(leaves[0].ndim, subject.is_cell):
+    for x_axes in _axes_of_x(leaves[0].ndim, code.is_cell):
         x = to_standard(leaves[0], x_axes, "tnd")
-        for H in sorted({n for leaf in subject.answer_leaves for n in leaf.shape}):
+        for H in sorted({n for leaf in code.answer_leaves for n in leaf.shape}):
             for roles in _state_roles(len(leaves) - 1):
                 states = _states(leaves[1:], roles, x.shape[1], H)
                 if states is None:
                     continue
-                found = _match(subject, x, x_axes, H, states)
+                found = _match(code, x, x_axes, H, states)
                 if found is not None:
                     return found
     return None
@@ -152,37 +159,35 @@ def _state_axes(shape: tuple[int, ...], N: int, H: int) -> Iterator[str]:
 
 
 def _match(
-    subject: Subject, x: Array, x_axes: str, H: int, states: dict[str, tuple[str, Array]]
-) -> Anatomy | None:
+    code: CodeUnderTest, x: Array, x_axes: str, H: int, states: dict[str, tuple[str, Array]]
+) -> Recognized | None:
     """The layout whose answers are the module's, if there is one."""
-    zeros = np.zeros((x.shape[1], H))
-    h_0 = states["h_0"][1] if "h_0" in states else zeros
-    c_0 = states["c_0"][1] if "c_0" in states else zeros
-    values = {name: p.data for name, p in subject.parameters.items()}
-    for kind in ("LSTM", "tanh", "relu"):
-        if kind != "LSTM" and "c_0" in states:
+    values = {name: p.data for name, p in code.parameters.items()}
+    given = {role: array for role, (_, array) in states.items()}
+    for table in RECURRENCES:
+        if not set(given) <= {f"{s}_0" for s in table.states}:
             continue
-        for layout in layouts(values, len(GATES[kind]), H, x.shape[2]):
-            run = equations.forward(equations.Given(kind, layout.gather(values), x, h_0, c_0))
+        start = initial(table, given, x, H)
+        for layout in layouts(values, len(table.gates), H, x.shape[2]):
+            steps = forward(table, weights_of(layout.gather(values), x), x, start)
             axes: dict[str, str] = {}
-            for leaf in subject.answer_leaves:
-                axes |= _role(leaf, run, kind, set(axes))
-            if len(axes) == len(subject.answer_leaves):
+            for leaf in code.answer_leaves:
+                axes |= _role(leaf, table, steps, set(axes))
+            if len(axes) == len(code.answer_leaves):
                 roles = tuple(axes)
                 axes |= {"x": x_axes} | {role: axes for role, (axes, _) in states.items()}
-                names = dict(zip(("x", *states), subject.input_names, strict=True))
-                return Anatomy(kind, layout, axes, names, roles)
+                names = dict(zip(("x", *states), code.input_names, strict=True))
+                return Recognized(table, layout, axes, names, roles)
     return None
 
 
-def _role(leaf: Array, run: equations.Run, kind: str, taken: set[str]) -> dict[str, str]:
+def _role(leaf: Array, table: Recurrence, steps: list[Values], taken: set[str]) -> dict[str, str]:
     """Which quantity an answer is → its axes; empty if it is none that is not taken."""
-    T, N, H = run.h.shape
-    candidates = {"output": run.h, "h_n": run.h[-1]}
-    if kind == "LSTM":
-        candidates |= {"c_n": run.c[-1], "cs": run.c}
-    if leaf.ndim < 3 and T == 1:
-        candidates = {role: candidates[role] for role in ("h_n", "c_n") if role in candidates}
+    T, (N, H) = len(steps), steps[0]["h"].shape
+    last = {f"{s}_n": steps[-1][s] for s in table.states}
+    every = {role: np.stack([values[s] for values in steps])
+             for role, s in (("output", "h"), ("cs", "c")) if s in table.states}  # fmt: skip
+    candidates = last if leaf.ndim < 3 and T == 1 else {**every, **last}
     for role, value in candidates.items():
         if role in taken:
             continue
@@ -201,3 +206,54 @@ def _role(leaf: Array, run: equations.Run, kind: str, taken: set[str]) -> dict[s
             if np.abs(mine - leaf).max() <= FORWARD * max(np.abs(leaf).max(), 1e-300):
                 return {role: axes}
     return {}
+
+
+# Its gates, and other inputs that it takes
+
+
+def find_gates(
+    code: CodeUnderTest, known: Recognized | None
+) -> tuple[dict[str, Array], tuple[str, ...]]:
+    """For each parameter with gates, the gate of every entry, and the gates' names."""
+    if known is not None:
+        if len(known.gates) == 1:
+            return {}, ()
+        gates = {name: known.layout.gate_places(name) for name in code.parameters}
+        return gates, known.gates
+    gates = {}
+    for name, parameter in code.parameters.items():
+        *_, last = name.split(".")
+        if last.startswith(("weight_ih", "weight_hh", "bias_ih", "bias_hh")):
+            rows = parameter.shape[0]
+            if rows % 4 == 0 and _is_lstm(code):
+                gate = np.arange(rows) // (rows // 4)
+                gates[name] = np.broadcast_to(
+                    gate.reshape(-1, *[1] * (parameter.data.ndim - 1)), parameter.shape
+                )
+    return gates, ("i", "f", "g", "o")
+
+
+def _is_lstm(code: CodeUnderTest) -> bool:
+    """Whether weight_hh has four rows for each unit."""
+    ratios = {
+        p.shape[0] // p.shape[1]
+        for name, p in code.parameters.items()
+        if name.split(".")[-1].startswith("weight_hh")
+    }
+    projected = any("weight_hr" in name for name in code.parameters)
+    return ratios == {4} or projected
+
+
+def other_inputs(code: CodeUnderTest, known: Recognized, T: int | None = None) -> tuple[Any, ...]:
+    """Random inputs of the same form: of T steps, or of one step and two samples more."""
+    rng = np.random.default_rng(2)
+    leaves = dict(zip(code.input_names, nests.float_arrays(code.inputs), strict=False))
+    arrays = []
+    roles = {name: role for role, name in known.names.items()}
+    for name, leaf in leaves.items():
+        axes = known.axes[roles[name]]
+        more = {"t": 1, "n": 2} if T is None else {"t": T - leaves[known.names["x"]].shape[
+            known.axes["x"].index("t")] if "t" in known.axes["x"] else 0}  # fmt: skip
+        shape = [n + more.get(axis, 0) for n, axis in zip(leaf.shape, axes, strict=True)]
+        arrays.append(rng.standard_normal(shape))
+    return tuple(nests.with_arrays(code.inputs, iter(arrays)))

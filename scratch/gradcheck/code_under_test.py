@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from ..machinery import nests
 from ..machinery.module import Array, Module, describe
-from . import structure
+from . import signature
 
 STATE_ARGUMENT = re.compile(r"state|hidden|prev|init|^[hca](x|_?0|_?t)?$", re.IGNORECASE)
 TARGET_ARGUMENT = re.compile(r"^(targets?|labels?|y|y_true|expected)$", re.IGNORECASE)
@@ -71,7 +72,7 @@ def generators(module: Any) -> list[np.random.Generator]:
     ]
 
 
-class Subject:
+class CodeUnderTest:
     """A module and inputs in float64, a random upstream gradient, and what the module does.
 
     If the caller gives no state and the module takes one, a random one is given: at zero, a
@@ -94,22 +95,22 @@ class Subject:
         self._random_states = [g.bit_generator.state for g in generators(self.module)]
         self.random = False
         self.zero_start = False  # whether backward needs .grad to be an array of zeros
-        self.inputs: tuple[Any, ...] = structure.convert(tuple(inputs), np.float64)
-        if not structure.leaves(self.inputs):
+        self.inputs: tuple[Any, ...] = nests.as_dtype(tuple(inputs), np.float64)
+        if not nests.float_arrays(self.inputs):
             raise NotCheckable("inputs: expected at least one floating point array")
 
         self.answers = self._first_answers()
         self.inputs = self._with_state()
         self.answers = self.call()
-        self.splits = structure.splits_answers(module, self.answers)
-        self.is_cell = structure.is_cell(module, self.inputs, self.answers)
-        self.answer_leaves = structure.leaves(self.answers)
-        self.answer_names = structure.answer_names(self.answers, self.is_cell)
+        self.splits = signature.splits_answers(module, self.answers)
+        self.is_cell = signature.is_cell(module, self.inputs, self.answers)
+        self.answer_leaves = nests.float_arrays(self.answers)
+        self.answer_names = signature.answer_names(self.answers, self.is_cell)
         self._check_answers()
-        self.upstream: Array = self.rng.standard_normal(structure.flat(self.answers).size)
-        self.input_names = structure.input_names(module, self.inputs, self.is_cell)
+        self.upstream: Array = self.rng.standard_normal(nests.vector(self.answers).size)
+        self.input_names = signature.input_names(module, self.inputs, self.is_cell)
         self.parameters = dict(self._named_parameters(self.module))
-        count = len(structure.leaves(self.inputs[0])) if self._only_first() else None
+        count = len(nests.float_arrays(self.inputs[0])) if self._only_first() else None
         self.checked_inputs = self.input_names[:count]
         self.guarded = self._changes_something()
 
@@ -153,7 +154,7 @@ class Subject:
     @contextmanager
     def _kept(self, module: Any, inputs: Any) -> Iterator[None]:
         """Puts back what a pass changes in its inputs and parameters."""
-        arrays = [*structure.leaves(inputs), *(p.data for _, p in self._named_parameters(module))]
+        arrays = [*nests.float_arrays(inputs), *(p.data for _, p in self._named_parameters(module))]
         saved = [array.copy() for array in arrays]
         try:
             yield
@@ -164,7 +165,7 @@ class Subject:
 
     def _changes_something(self) -> bool:
         """Whether a pass changes its inputs or the parameters."""
-        watched = [*structure.leaves(self.inputs), *(p.data for p in self.parameters.values())]
+        watched = [*nests.float_arrays(self.inputs), *(p.data for p in self.parameters.values())]
         before = [array.tobytes() for array in watched]
         with self._kept(self.module, self.inputs):
             self.guarded = False
@@ -175,8 +176,8 @@ class Subject:
     def grad_answers(self, upstream: Array, answers: Any = None) -> tuple[Any, ...]:
         """`upstream` in the structure that backward takes it in."""
         answers = self.answers if answers is None else answers
-        parts = structure.split(upstream, structure.leaves(answers))
-        grads = structure.replace(answers, iter([part.copy() for part in parts]))
+        parts = nests.split(upstream, nests.float_arrays(answers))
+        grads = nests.with_arrays(answers, iter([part.copy() for part in parts]))
         return tuple(grads) if self.splits else (grads,)
 
     def claims(
@@ -206,7 +207,7 @@ class Subject:
 
     def collect(self, returned: Any, record: Any = None, inputs: Any = None) -> Claims:
         inputs = self.inputs if inputs is None else inputs
-        found = structure.align(inputs, returned)
+        found = signature.align(inputs, returned)
         grads = dict(zip(self.checked_inputs, found, strict=False))
         for name, parameter in self.parameters.items():
             grad = parameter.grad
@@ -218,19 +219,19 @@ class Subject:
     @property
     def values(self) -> dict[str, Array]:
         """The arrays whose gradients are checked, by name."""
-        found = dict(zip(self.checked_inputs, structure.leaves(self.inputs), strict=False))
+        found = dict(zip(self.checked_inputs, nests.float_arrays(self.inputs), strict=False))
         return found | {name: p.data for name, p in self.parameters.items()}
 
     def variables(self, module: Any, inputs: Any) -> dict[str, Array]:
         """The same arrays in a copy of the module and of the inputs; to be changed in place."""
-        found = dict(zip(self.checked_inputs, structure.leaves(inputs), strict=False))
+        found = dict(zip(self.checked_inputs, nests.float_arrays(inputs), strict=False))
         return found | {name: p.data for name, p in self._named_parameters(module)}
 
     def nearby_inputs(self) -> Any:
         """Other numbers, near those of the inputs; what gets no gradient stays as it is."""
-        leaves, only = structure.leaves(self.inputs), len(self.checked_inputs)
+        leaves, only = nests.float_arrays(self.inputs), len(self.checked_inputs)
         others = [leaf + 0.1 * self.rng.standard_normal(leaf.shape) for leaf in leaves]
-        return structure.replace(self.inputs, iter([*others[:only], *leaves[only:]]))
+        return nests.with_arrays(self.inputs, iter([*others[:only], *leaves[only:]]))
 
     def plain_arrays(self) -> list[str]:
         """The attributes of a person's own module that are arrays of floats, and stay as they are.
@@ -277,32 +278,32 @@ class Subject:
         return same(self.call(), self.call())
 
     def _with_state(self) -> tuple[Any, ...]:
-        missing = structure.positional(self.module.forward)[len(self.inputs) :]
+        missing = signature.positional(self.module.forward)[len(self.inputs) :]
         if not missing or not STATE_ARGUMENT.search(missing[0]):
             return self.inputs
         # A cell answers with the state itself, a layer with an output and the state.
         candidates = [self.answers]
-        if structure.splits_answers(self.module, self.answers) and len(self.answers) == 2:
-            pair = structure.is_cell(self.module, self.inputs, self.answers)
+        if signature.splits_answers(self.module, self.answers) and len(self.answers) == 2:
+            pair = signature.is_cell(self.module, self.inputs, self.answers)
             candidates = [self.answers, self.answers[1]] if pair else [self.answers[1]]
         for state in candidates:
-            arrays = structure.leaves(state)
+            arrays = nests.float_arrays(state)
             values = [0.5 * self.rng.standard_normal(array.shape) for array in arrays]
-            for more in ((structure.replace(state, iter(values)),), tuple(values)):
+            for more in ((nests.with_arrays(state, iter(values)),), tuple(values)):
                 if len(more) <= len(missing) and self._accepts((*self.inputs, *more)):
                     return (*self.inputs, *more)
         return self.inputs
 
     def _accepts(self, inputs: tuple[Any, ...]) -> bool:
         try:
-            answers = structure.leaves(self.call(inputs))
+            answers = nests.float_arrays(self.call(inputs))
         except ModuleRaised:
             return False
-        return [a.shape for a in answers] == [a.shape for a in structure.leaves(self.answers)]
+        return [a.shape for a in answers] == [a.shape for a in nests.float_arrays(self.answers)]
 
     def _only_first(self) -> bool:
         """Whether this is a loss, which returns the gradient of the prediction alone."""
-        arguments = structure.positional(self.module.forward)
+        arguments = signature.positional(self.module.forward)
         scalar = all(leaf.ndim == 0 for leaf in self.answer_leaves)
         return scalar or (len(arguments) > 1 and bool(TARGET_ARGUMENT.match(arguments[1])))
 
@@ -323,7 +324,9 @@ class Subject:
 
 
 def same(a: Any, b: Any) -> bool:
-    return [x.tobytes() for x in structure.leaves(a)] == [x.tobytes() for x in structure.leaves(b)]
+    return [x.tobytes() for x in nests.float_arrays(a)] == [
+        x.tobytes() for x in nests.float_arrays(b)
+    ]
 
 
 def _same_state(a: Any, b: Any) -> bool:

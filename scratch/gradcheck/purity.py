@@ -11,24 +11,24 @@ from typing import Any
 
 import numpy as np
 
+from ..machinery import nests
 from ..machinery.module import Array, Module, Parameter
-from . import structure
+from .code_under_test import Claims, CodeUnderTest, asked
 from .linearity import SAME, agree, linear
 from .report import Finding, error
-from .subject import Claims, Subject, asked
 
 
-def findings(subject: Subject, claims: Claims) -> list[Finding]:
+def findings(code: CodeUnderTest, claims: Claims) -> list[Finding]:
     """All of them, for the claims of an ordinary pass."""
-    found = [*_none_refused(subject), *_call_and_forward(subject), *_changes(subject)]
+    found = [*_none_refused(code), *_call_and_forward(code), *_changes(code)]
     if all(grad is None or np.isfinite(grad).all() for grad in claims.grads.values()):
         # two passes that claim NaN can be compared no further
-        found += _twice(subject, claims) + _two_records(subject, claims) + linear(subject, claims)
+        found += _twice(code, claims) + _two_records(code, claims) + linear(code, claims)
     return found
 
 
-def random_forward(subject: Subject) -> Finding:
-    first, second = (structure.flat(subject.call()) for _ in range(2))
+def random_forward(code: CodeUnderTest) -> Finding:
+    first, second = (nests.vector(code.call()) for _ in range(2))
     return Finding(
         "random forward",
         "the forward pass is random: two calls with the same inputs differ",
@@ -39,8 +39,8 @@ def random_forward(subject: Subject) -> Finding:
     )
 
 
-def _none_refused(subject: Subject) -> list[Finding]:
-    if not subject.zero_start:
+def _none_refused(code: CodeUnderTest) -> list[Finding]:
+    if not code.zero_start:
         return []
     return [
         Finding(
@@ -55,11 +55,11 @@ def _none_refused(subject: Subject) -> list[Finding]:
 # Call and forward
 
 
-def _call_and_forward(subject: Subject) -> list[Finding]:
+def _call_and_forward(code: CodeUnderTest) -> list[Finding]:
     """What the record names as answers must be what the call returns."""
-    record = subject.forward()
+    record = code.forward()
     found = []
-    for name, answer in zip(subject.answer_names, subject.answer_leaves, strict=True):
+    for name, answer in zip(code.answer_names, code.answer_leaves, strict=True):
         key = {"loss": "value"}.get(name, name)
         named = _get(record, key)
         if named is None or np.shape(named) != answer.shape:
@@ -116,9 +116,9 @@ def arrays_of(value: Any, path: str = "record", depth: int = 8) -> dict[str, Arr
     return found
 
 
-def _watched(subject: Subject, record: Any = None) -> dict[str, Array]:
-    watched = dict(zip(subject.input_names, structure.leaves(subject.inputs), strict=False))
-    watched |= {name: p.data for name, p in subject.parameters.items()}
+def _watched(code: CodeUnderTest, record: Any = None) -> dict[str, Array]:
+    watched = dict(zip(code.input_names, nests.float_arrays(code.inputs), strict=False))
+    watched |= {name: p.data for name, p in code.parameters.items()}
     return watched | (arrays_of(record) if record is not None else {})
 
 
@@ -129,42 +129,42 @@ def _changed(before: dict[str, Array], after: dict[str, Array]) -> Iterator[str]
             yield name
 
 
-def _changes(subject: Subject) -> list[Finding]:
-    if not subject.guarded:
-        return _changes_unguarded(subject)
-    subject.guarded = False
+def _changes(code: CodeUnderTest) -> list[Finding]:
+    if not code.guarded:
+        return _changes_unguarded(code)
+    code.guarded = False
     try:
-        return _changes_unguarded(subject)
+        return _changes_unguarded(code)
     finally:
-        subject.guarded = True
+        code.guarded = True
 
 
-def _changes_unguarded(subject: Subject) -> list[Finding]:
+def _changes_unguarded(code: CodeUnderTest) -> list[Finding]:
     found = []
     stages: list[tuple[str, list[str]]] = []
-    before = {name: array.copy() for name, array in _watched(subject).items()}
-    with _restored(subject):
-        subject.call()
-        stages.append(("the call", list(_changed(before, _watched(subject)))))
-    with _restored(subject):
-        subject.forward()
-        stages.append(("forward", list(_changed(before, _watched(subject)))))
-    with _restored(subject):
-        subject.clear()
-        record = subject.forward()
-        before = {name: array.copy() for name, array in _watched(subject, record).items()}
-        upstream = subject.grad_answers(subject.upstream)
-        kept = structure.flat(upstream).copy()
+    before = {name: array.copy() for name, array in _watched(code).items()}
+    with _restored(code):
+        code.call()
+        stages.append(("the call", list(_changed(before, _watched(code)))))
+    with _restored(code):
+        code.forward()
+        stages.append(("forward", list(_changed(before, _watched(code)))))
+    with _restored(code):
+        code.clear()
+        record = code.forward()
+        before = {name: array.copy() for name, array in _watched(code, record).items()}
+        upstream = code.grad_answers(code.upstream)
+        kept = nests.vector(upstream).copy()
         with asked():
-            subject.module.backward(record, *upstream)
-        changed = list(_changed(before, _watched(subject, record)))
-        if not np.array_equal(kept, structure.flat(upstream)):
+            code.module.backward(record, *upstream)
+        changed = list(_changed(before, _watched(code, record)))
+        if not np.array_equal(kept, nests.vector(upstream)):
             changed.append("the gradient that it was given")
         stages.append(("backward", changed))
     for stage, names in stages:
         if names:
             shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
-            kinds = {_kind(subject, name) for name in names}
+            kinds = {_kind(code, name) for name in names}
             found.append(
                 Finding(
                     f"{stage} changes {' and '.join(sorted(kinds))}",
@@ -177,43 +177,43 @@ def _changes_unguarded(subject: Subject) -> list[Finding]:
     return found
 
 
-def _kind(subject: Subject, name: str) -> str:
-    if name in subject.input_names:
+def _kind(code: CodeUnderTest, name: str) -> str:
+    if name in code.input_names:
         return "inputs"
-    if name in subject.parameters:
+    if name in code.parameters:
         return "parameters"
     return "the record" if name.startswith("record") else "the upstream gradient"
 
 
 @contextmanager
-def _restored(subject: Subject) -> Iterator[None]:
+def _restored(code: CodeUnderTest) -> Iterator[None]:
     """Puts back what a pass that is not guarded changes in the inputs and the parameters."""
-    saved = {name: array.copy() for name, array in _watched(subject).items()}
+    saved = {name: array.copy() for name, array in _watched(code).items()}
     try:
         yield
     finally:
-        for name, array in _watched(subject).items():
+        for name, array in _watched(code).items():
             array[...] = saved[name]
 
 
 # Added, not assigned; nothing remembered
 
 
-def _twice(subject: Subject, claims: Claims) -> list[Finding]:
+def _twice(code: CodeUnderTest, claims: Claims) -> list[Finding]:
     """A second backward pass, which starts from gradients that are not zero."""
-    subject.clear()
-    record = subject.forward()
-    subject.backward(record, subject.upstream)
+    code.clear()
+    record = code.forward()
+    code.backward(record, code.upstream)
     start = {}
-    for name, parameter in subject.parameters.items():
+    for name, parameter in code.parameters.items():
         first = claims.grads[name]
         if first is None or first.shape != parameter.shape:
             parameter.grad = None
             continue
-        start[name] = subject.rng.standard_normal(parameter.shape)
+        start[name] = code.rng.standard_normal(parameter.shape)
         parameter.grad = start[name].copy()
-    returned = subject.backward(record, subject.upstream)
-    second = subject.collect(returned).grads
+    returned = code.backward(record, code.upstream)
+    second = code.collect(returned).grads
     found = []
     assigned: list[str] = []
     other: list[str] = []
@@ -239,7 +239,7 @@ def _twice(subject: Subject, claims: Claims) -> list[Finding]:
                 tuple(assigned),
             )
         )
-    inputs = [n for n in subject.checked_inputs if not agree(claims.grads[n], second[n])]
+    inputs = [n for n in code.checked_inputs if not agree(claims.grads[n], second[n])]
     if other or inputs:
         names = [*inputs, *other]
         found.append(
@@ -255,14 +255,14 @@ def _twice(subject: Subject, claims: Claims) -> list[Finding]:
     return found
 
 
-def _two_records(subject: Subject, claims: Claims) -> list[Finding]:
+def _two_records(code: CodeUnderTest, claims: Claims) -> list[Finding]:
     """The record of one pass, used after another pass with other inputs."""
-    inputs = subject.nearby_inputs()
-    subject.clear()
-    record = subject.forward()
-    subject.forward(inputs)
-    subject.call(inputs)
-    after = subject.collect(subject.backward(record, subject.upstream)).grads
+    inputs = code.nearby_inputs()
+    code.clear()
+    record = code.forward()
+    code.forward(inputs)
+    code.call(inputs)
+    after = code.collect(code.backward(record, code.upstream)).grads
     differ = [name for name in claims.grads if not agree(claims.grads[name], after[name])]
     if not differ:
         return []

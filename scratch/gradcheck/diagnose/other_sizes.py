@@ -1,7 +1,7 @@
-"""What a factor is: −1, 2, ½, or a size of the problem such as the batch size.
+"""What the module does on inputs of other sizes.
 
-Two readings of one number, such as 2 and a batch of two, are told apart by running the module on
-inputs of another size.
+Two readings of one factor, such as 2 and a batch of two, are told apart there, and a backward pass
+that is right for one time step and wrong from two on does not carry something.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from .. import judges, structure
-from ..subject import ModuleRaised, NotCheckable, Subject
-from .anatomy import Anatomy
+from ...machinery import nests
+from .. import judges
+from ..code_under_test import CodeUnderTest, ModuleRaised, NotCheckable
+from ..report import Finding, error
 from .causes import Cause
 from .mistakes import Mistake
-from .worlds import Simulation
+from .predictions import Simulation
+from .recognize import Recognized
 
 # The module simulated on inputs of other sizes, and what it claims there; None where it cannot be.
 Elsewhere = Callable[[], tuple[Simulation, dict[str, Any]] | None]
@@ -73,22 +75,22 @@ def name_factor(
     cause: Cause,
     tensor: str,
     mistakes: tuple[Mistake, ...],
-    subject: Subject,
-    anatomy: Anatomy | None,
+    code: CodeUnderTest,
+    known: Recognized | None,
     elsewhere: Elsewhere,
 ) -> Cause:
     """The cause with the factor's meaning, where it has one."""
     assert cause.factor is not None
-    leaves = dict(zip(subject.input_names, structure.leaves(subject.inputs), strict=False))
+    leaves = dict(zip(code.input_names, nests.float_arrays(code.inputs), strict=False))
     axes = None
-    if anatomy is not None:
-        axes = {name: anatomy.axes[role] for role, name in anatomy.names.items()}
+    if known is not None:
+        axes = {name: known.axes[role] for role, name in known.names.items()}
     words = readings(cause.factor, sizes(leaves, axes))
     if not words:
         return cause
     tested = ""
     if words != ["−1"]:
-        again = factor_elsewhere(tensor, mistakes, subject, elsewhere)
+        again = factor_elsewhere(tensor, mistakes, code, elsewhere)
         if again is not None:
             factor, other = again
             kept = [word for word in words if word in readings(factor, sizes(other, axes))]
@@ -106,17 +108,17 @@ def name_factor(
 
 
 def factor_elsewhere(
-    tensor: str, mistakes: tuple[Mistake, ...], subject: Subject, elsewhere: Elsewhere
+    tensor: str, mistakes: tuple[Mistake, ...], code: CodeUnderTest, elsewhere: Elsewhere
 ) -> tuple[float, dict[str, Any]] | None:
     """The factor of a tensor's gradient on inputs of other sizes, and these inputs."""
     fresh = elsewhere()
     if fresh is not None:
         simulation, claimed = fresh
-        true, inputs = simulation.world(*mistakes).grads[tensor], simulation.inputs
+        true, inputs = simulation.prediction(*mistakes).grads[tensor], simulation.inputs
         mine = claimed[tensor]
     else:
         try:
-            other = Subject(subject.original, fewer(subject.inputs), 1)
+            other = CodeUnderTest(code.original, fewer(code.inputs), 1)
             truth, _ = judges.verdict(other)
             claims = other.claims().grads
         except (NotCheckable, ModuleRaised):
@@ -127,7 +129,7 @@ def factor_elsewhere(
     if mine is None or np.shape(mine) != true.shape or not np.any(true):
         return None
     factor = float((mine * true).sum() / (true * true).sum())
-    leaves = dict(zip(subject.input_names, structure.leaves(inputs), strict=False))
+    leaves = dict(zip(code.input_names, nests.float_arrays(inputs), strict=False))
     return factor, leaves
 
 
@@ -139,3 +141,40 @@ def fewer(inputs: Any) -> Any:
     keep = tuple(slice(0, n - 1) if n > 2 else slice(None) for n in first.shape[:1])
     return tuple(value[keep] if isinstance(value, np.ndarray) and value.shape[:1] == first.shape[:1]
                  else value for value in inputs)  # fmt: skip
+
+
+def by_length(code: CodeUnderTest) -> list[Finding]:
+    """A finding if one step is right and two are wrong, along some axis of the first input."""
+    x = code.inputs[0]
+    if not isinstance(x, np.ndarray) or code.is_cell:
+        return []
+    for axis in range(min(2, x.ndim - 1)):
+        output = code.answer_leaves[0]
+        if output.ndim <= axis or not 1 < x.shape[axis] == output.shape[axis]:
+            continue
+        errors = [_error(code, x.take(range(T), axis)) for T in (1, 2)]
+        if None not in errors and errors[0] <= 1e-9 < errors[1]:  # type: ignore[operator]
+            return [
+                Finding(
+                    "missing carry",
+                    f"something is not carried back from step to step (axis {axis} of the input)",
+                    f"largest relative error {errors[0]:.0e} for one step, {errors[1]:.2g} for two",
+                    "what one step of the backward loop hands to the step before it: the gradients "
+                    "of all states",
+                )
+            ]
+    return []
+
+
+def _error(code: CodeUnderTest, x: Any) -> float | None:
+    """The largest relative error for another first input; None if it cannot be checked."""
+    try:
+        other = CodeUnderTest(code.original, (x, *code.inputs[1:]), 1)
+        truth, _ = judges.verdict(other)
+        claims = other.claims().grads
+    except (NotCheckable, ModuleRaised):
+        return None
+    true = {name: truth.gradient(name) for name in other.values if name not in truth.directions}
+    if any(claims[name] is None or claims[name].shape != true[name].shape for name in true):
+        return None
+    return max((error(claims[name], true[name]) for name in true), default=0.0)
