@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ..machinery import nests
 from ..machinery.module import Array, Module, describe
@@ -29,6 +30,10 @@ class ModuleRaised(Exception):
     def __init__(self, raised: Exception) -> None:
         super().__init__(f"{type(raised).__name__}: {raised}")
         self.raised = raised
+
+
+# From the checked arrays by name to all answers, one behind the other.
+Function = Callable[[dict[str, Array]], Array]
 
 
 @contextmanager
@@ -91,6 +96,7 @@ class CodeUnderTest:
         # input would make Σ grad_y xᵀ symmetric, and a transposed one look right.
         self.rng = np.random.default_rng([seed, 0x67726164])
         self.module = astype(module, np.float64)
+        self.parameters = dict(self._named_parameters(self.module))
         self.guarded = True  # whether passes run on copies, as they change what they are given
         self._random_states = [g.bit_generator.state for g in generators(self.module)]
         self.random = False
@@ -109,14 +115,53 @@ class CodeUnderTest:
         self._check_answers()
         self.upstream: Array = self.rng.standard_normal(nests.vector(self.answers).size)
         self.input_names = signature.input_names(module, self.inputs, self.is_cell)
-        self.parameters = dict(self._named_parameters(self.module))
         count = len(nests.float_arrays(self.inputs[0])) if self._only_first() else None
         self.checked_inputs = self.input_names[:count]
         self.guarded = self._changes_something()
 
     # What the module is asked
 
-    def rewind(self, module: Module) -> None:
+    def function(self, dtype: DTypeLike) -> Function:
+        """The forward pass, in a copy of the module, as a function of the arrays in `values`."""
+        module = astype(self.module, dtype)
+        slots = self._named_parameters(module)
+        others = nests.float_arrays(self.inputs)[len(self.checked_inputs) :]
+
+        def answers(values: dict[str, Array]) -> Array:
+            arrays, rest = values, others
+            if self.guarded:
+                arrays = {name: array.copy() for name, array in values.items()}
+                rest = [array.copy() for array in others]
+            for name, parameter in slots:
+                parameter.data = arrays[name]
+            given = (*(arrays[name] for name in self.checked_inputs), *rest)
+            self._rewind(module)
+            with asked():
+                return nests.vector(module(*nests.with_arrays(self.inputs, given)))
+
+        return answers
+
+    def call(self, inputs: Any = None) -> Any:
+        """The answers; to other inputs, if some are given."""
+        inputs = self.inputs if inputs is None else inputs
+        self._rewind(self.module)
+        with self.kept(inputs) if self.guarded else asked():
+            answers = self.module(*inputs)
+            return copy.deepcopy(answers) if self.guarded else answers
+
+    def forward(self, inputs: Any = None) -> Any:
+        """The record."""
+        inputs = self.inputs if inputs is None else inputs
+        self._rewind(self.module)
+        with self.kept() if self.guarded else asked():
+            return self.module.forward(*(copy.deepcopy(inputs) if self.guarded else inputs))
+
+    def backward(self, record: Any, upstream: Array, answers: Any = None) -> Any:
+        """What backward returns; parameters get their `.grad`."""
+        with self.kept() if self.guarded else asked():
+            return self.module.backward(record, *self.grad_answers(upstream, answers))
+
+    def _rewind(self, module: Module) -> None:
         """Set the module's random generators back, so that every pass draws the same numbers."""
         if self.random:
             for generator, state in zip(generators(module), self._random_states, strict=True):
@@ -124,54 +169,32 @@ class CodeUnderTest:
             if self._draws_globally:
                 np.random.set_state(self._global_state)  # noqa: NPY002 -- what others' code may use
 
-    def call(self, inputs: Any = None, module: Any = None) -> Any:
-        module = self.module if module is None else module
+    def watched(self, inputs: Any = None) -> list[Array]:
+        """The arrays that no pass may change: inputs, then parameters."""
         inputs = self.inputs if inputs is None else inputs
-        self.rewind(module)
-        if not self.guarded:
-            with asked():
-                return module(*inputs)
-        with self._kept(module, inputs), asked():
-            return copy.deepcopy(module(*inputs))
-
-    def forward(self, inputs: Any = None) -> Any:
-        self.rewind(self.module)
-        inputs = self.inputs if inputs is None else inputs
-        if not self.guarded:
-            with asked():
-                return self.module.forward(*inputs)
-        with self._kept(self.module, ()), asked():
-            return self.module.forward(*copy.deepcopy(inputs))
-
-    def backward(self, record: Any, upstream: Array, answers: Any = None) -> Any:
-        grads = self.grad_answers(upstream, answers)
-        if not self.guarded:
-            with asked():
-                return self.module.backward(record, *grads)
-        with self._kept(self.module, ()), asked():
-            return self.module.backward(record, *grads)
+        return [*nests.float_arrays(inputs), *(p.data for p in self.parameters.values())]
 
     @contextmanager
-    def _kept(self, module: Any, inputs: Any) -> Iterator[None]:
+    def kept(self, inputs: Any = None) -> Iterator[None]:
         """Puts back what a pass changes in its inputs and parameters."""
-        arrays = [*nests.float_arrays(inputs), *(p.data for _, p in self._named_parameters(module))]
+        arrays = self.watched(inputs)
         saved = [array.copy() for array in arrays]
         try:
-            yield
+            with asked():
+                yield
         finally:
-            for array, kept in zip(arrays, saved, strict=True):
+            for array, before in zip(arrays, saved, strict=True):
                 if array.flags.writeable:
-                    array[...] = kept
+                    array[...] = before
 
     def _changes_something(self) -> bool:
         """Whether a pass changes its inputs or the parameters."""
-        watched = [*nests.float_arrays(self.inputs), *(p.data for p in self.parameters.values())]
-        before = [array.tobytes() for array in watched]
-        with self._kept(self.module, self.inputs):
+        before = [array.tobytes() for array in self.watched()]
+        with self.kept():
             self.guarded = False
             self.call()
             self.claims()
-            return before != [array.tobytes() for array in watched]
+            return before != [array.tobytes() for array in self.watched()]
 
     def grad_answers(self, upstream: Array, answers: Any = None) -> tuple[Any, ...]:
         """`upstream` in the structure that backward takes it in."""
@@ -221,11 +244,6 @@ class CodeUnderTest:
         """The arrays whose gradients are checked, by name."""
         found = dict(zip(self.checked_inputs, nests.float_arrays(self.inputs), strict=False))
         return found | {name: p.data for name, p in self.parameters.items()}
-
-    def variables(self, module: Any, inputs: Any) -> dict[str, Array]:
-        """The same arrays in a copy of the module and of the inputs; to be changed in place."""
-        found = dict(zip(self.checked_inputs, nests.float_arrays(inputs), strict=False))
-        return found | {name: p.data for name, p in self._named_parameters(module)}
 
     def nearby_inputs(self) -> Any:
         """Other numbers, near those of the inputs; what gets no gradient stays as it is."""

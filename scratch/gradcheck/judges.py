@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.exceptions import ComplexWarning
+from numpy.typing import DTypeLike
 
 from ..machinery import nests
 from ..machinery.module import Array
-from .code_under_test import CodeUnderTest, ModuleRaised, NotCheckable, astype
+from .code_under_test import CodeUnderTest, ModuleRaised, NotCheckable
 
 H = 1e-20  # of the complex step: nothing is subtracted, so it can be as small as numbers get
 STEPS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)  # of the central differences
@@ -60,29 +60,32 @@ class Truth:
 # Judges
 
 
-class ComplexStep:
+class Steps:
+    """The answers where one of the checked arrays is moved."""
+
+    def __init__(self, code: CodeUnderTest, dtype: DTypeLike) -> None:
+        self.code, self.function = code, code.function(dtype)
+        self.values = {name: array.astype(dtype) for name, array in code.values.items()}
+
+    def answers(self, name: str, direction: Array | int, by: complex) -> Array:
+        """All of them, with `by` times a direction, or in one entry, added to an array."""
+        moved = self.values[name].copy()
+        if isinstance(direction, int):
+            moved.flat[direction] += by
+        else:
+            moved += by * direction
+        return self.function({**self.values, name: moved})
+
+
+class ComplexStep(Steps):
     """Im f(x + ih) / h: exact to rounding (Squire and Trapp 1998)."""
 
     name = "complex step"
     tolerance = 1e-10
 
-    def __init__(self, code: CodeUnderTest) -> None:
-        self.code = code
-        self.module = astype(code.module, np.complex128)
-        leaves = nests.float_arrays(code.inputs)
-        checked = len(code.checked_inputs)
-        self.inputs = nests.with_arrays(
-            code.inputs,
-            iter([a.astype(np.complex128) if k < checked else a for k, a in enumerate(leaves)]),
-        )
-        self.variables = code.variables(self.module, self.inputs)
-
     def derivative(self, name: str, direction: Array | int) -> Array:
         """Of all answers, in a direction or, for an int, by one entry."""
-        variable = self.variables[name]
-        with moved(variable, direction, 1j * H):
-            answers = nests.vector(self.code.call(self.inputs, self.module))
-        return np.asarray(answers.imag / H)
+        return np.asarray(self.answers(name, direction, 1j * H).imag / H)
 
     def refusal(self, central: CentralDifferences) -> str:
         """Why it cannot judge this module; empty if it can."""
@@ -90,17 +93,15 @@ class ComplexStep:
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", ComplexWarning)
             try:
-                answers = self.code.call(self.inputs, self.module)
-                real = nests.vector(self.code.answers)
-                found = nests.vector(answers)
+                real, found = nests.vector(self.code.answers), self.function(self.values)
                 if not np.issubdtype(found.dtype, np.complexfloating):
                     return "the answers to complex inputs are real: the imaginary part is dropped"
                 if found.shape != real.shape or not np.isfinite(found).all():
                     return "the answers to complex inputs are not finite"
                 if np.abs(found - real).max(initial=0) > 1e-9 * np.abs(real).max(initial=1e-300):
                     return "the forward pass answers complex inputs differently"
-                for name, variable in self.variables.items():
-                    direction = self.code.rng.standard_normal(variable.shape)
+                for name, value in self.values.items():
+                    direction = self.code.rng.standard_normal(value.shape)
                     ours = self.derivative(name, direction)
                     if not central.agrees(name, direction, ours):
                         return f"its derivative by {name} is not that of central differences"
@@ -111,17 +112,14 @@ class ComplexStep:
         return ""
 
 
-class CentralDifferences:
+class CentralDifferences(Steps):
     """(f(x+h) − f(x−h)) / 2h in float64, at several h; the two that agree best are taken."""
 
     name = "central differences"
     tolerance = 1e-6
 
     def __init__(self, code: CodeUnderTest) -> None:
-        self.code = code
-        self.module = astype(code.module, np.float64)
-        self.inputs = nests.as_dtype(code.inputs, np.float64)
-        self.variables = code.variables(self.module, self.inputs)
+        super().__init__(code, np.float64)
         self.gaps: list[float] = []  # the disagreement of the two steps that were taken
 
     def derivative(self, name: str, direction: Array | int) -> Array:
@@ -135,10 +133,6 @@ class CentralDifferences:
         ahead, behind = self.answers(name, direction, h), self.answers(name, direction, -h)
         return (ahead - behind) / (2 * h)
 
-    def answers(self, name: str, direction: Array | int, h: float) -> Array:
-        with moved(self.variables[name], direction, h):
-            return nests.vector(self.code.call(self.inputs, self.module))
-
     @property
     def error(self) -> float:
         """What three of four entries stay below; the others may be close to a kink."""
@@ -151,9 +145,9 @@ class CentralDifferences:
         In float64 they move in proportion to the step, but for a kink that lies in between.
         """
         here = nests.vector(self.code.answers)
-        for name, variable in self.variables.items():
+        for name, value in self.values.items():
             for _ in range(2):
-                direction = self.code.rng.standard_normal(variable.shape)
+                direction = self.code.rng.standard_normal(value.shape)
                 expected = 1e-10 * self.difference(name, direction, 1e-5)
                 gap = np.abs(self.answers(name, direction, 1e-10) - here - expected)
                 # And at a stationary point, where nothing else moves them, in h² = 1e-20.
@@ -211,25 +205,6 @@ class TwinJudge:
         self.jacobian = partial(twin.jacobian, code)
 
 
-@contextmanager
-def moved(variable: Array, direction: Array | int, by: complex) -> Iterator[None]:
-    """`variable` moved by `by` times a direction, or in one entry; in place, and back."""
-    if isinstance(direction, int):
-        before = variable.flat[direction]
-        variable.flat[direction] = before + by
-        try:
-            yield
-        finally:
-            variable.flat[direction] = before
-    else:
-        saved = variable.copy()
-        variable += by * direction
-        try:
-            yield
-        finally:
-            variable[...] = saved
-
-
 # The verdict
 
 
@@ -239,7 +214,7 @@ def choose(code: CodeUnderTest, judge: str | None, twin: Twin | None) -> tuple[A
     reason = ""
     if judge in (None, "complex"):
         try:
-            complex_step = ComplexStep(code)
+            complex_step = ComplexStep(code, np.complex128)
         except ModuleRaised as error:
             refusal = f"no complex copy: {error}"
         else:

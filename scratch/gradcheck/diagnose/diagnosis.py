@@ -95,7 +95,7 @@ class Diagnosis:
             return claimed
         return np.where(self.kinks[name], self.truth.gradient(name), claimed)
 
-    # Worlds
+    # Predictions
 
     def predictions(self) -> Iterator[Prediction]:
         if self.simulation is None:

@@ -286,61 +286,36 @@ def _of_gates(kept: list[int], right: Line) -> Line:
 
 
 def _cell_state(table: Recurrence) -> Iterator[Mistake]:
+    back = table.backward
     for name, instead, belongs in (
-        ("grad_o", "c", "tanh_c"),
-        ("grad_i", "i", "g"),
-        ("grad_i", "c_prev", "g"),
-        ("grad_g", "g", "i"),
-        ("grad_g", "f", "i"),
-        ("grad_f", "g", "c_prev"),
-    ):
-        yield Mistake(
-            f"{name} from {instead}",
-            f"{name} is computed with {instead} where {WORDS.get(belongs, belongs)} belongs",
-            table.look(name),
-            {name: table.backward[name].with_(instead, belongs)},
-        )
-    for instead, name, words in (
-        ("f_after", "f shifted by one step", "the gradient of c_(t−1) is computed with f_(t+1)"),
-        ("f_before", "f shifted by one step", "the gradient of c_(t−1) is computed with f_(t−1)"),
-        ("i", "i in place of f in the carry", "the gradient of c is handed back with i, not f"),
-        ("o", "o in place of f in the carry", "the gradient of c is handed back with o, not f"),
-    ):
-        shifted = "the index of f in the line of grad_c_prev"
-        yield Mistake(
-            name,
-            words,
-            shifted if "shifted" in name else table.look("grad_c_prev"),
-            {"grad_c_prev": table.backward["grad_c_prev"].with_(instead, "f")},
-        )
-    yield Mistake(
-        "f left out of the carry",
-        "the gradient of c is handed back without the factor f",
-        table.look("grad_c_prev"),
-        wrong(grad_c_prev=lambda grad_c: grad_c),
-    )
-    yield Mistake(
-        "carry of c halved",
-        "the gradient of c is handed back at half its size",
-        "the line of grad_c_prev",
-        wrong(grad_c=lambda grad_cs, grad_c_next, grad_c_from_h, last: (
-            grad_cs + grad_c_next * (1 if last else 0.5) + grad_c_from_h)),
-    )  # fmt: skip
-    yield Mistake(
-        "no path from h to c",
-        "the gradient of h does not reach c",
-        "the line of grad_c: h = o ⊙ tanh(c) depends on c",
-        wrong(grad_tanh_c=lambda grad_h: 0 * grad_h),
-    )
-    yield Mistake(
-        "o left out of grad_c",
-        "o is left out on the way from h to c",
-        "the line of grad_c: h = o ⊙ tanh(c)",
-        wrong(grad_tanh_c=lambda grad_h: grad_h),
-    )
-    yield Mistake(
-        "local derivative of tanh(c)",
-        "local derivative of tanh(c): 1 − h² stands where 1 − tanh²(c) belongs",
-        "the line that takes the gradient of tanh(c) through its activation",
-        {"grad_c_from_h": table.backward["grad_c_from_h"].with_("h", "tanh_c")},
-    )
+        ("grad_o", "c", "tanh_c"), ("grad_i", "i", "g"), ("grad_i", "c_prev", "g"),
+        ("grad_g", "g", "i"), ("grad_g", "f", "i"), ("grad_f", "g", "c_prev"),
+    ):  # fmt: skip
+        words = f"{name} is computed with {instead} where {WORDS.get(belongs, belongs)} belongs"
+        lines = {name: back[name].with_(instead, belongs)}
+        yield Mistake(f"{name} from {instead}", words, table.look(name), lines)
+    carry, look = back["grad_c_prev"], table.look("grad_c_prev")
+    for gate in ("i", "o"):
+        words = f"the gradient of c is handed back with {gate}, not f"
+        lines = {"grad_c_prev": carry.with_(gate, "f")}
+        yield Mistake(f"{gate} in place of f in the carry", words, look, lines)
+    for instead, which in (("f_after", "f_(t+1)"), ("f_before", "f_(t−1)")):
+        words = f"the gradient of c_(t−1) is computed with {which}"
+        lines = {"grad_c_prev": carry.with_(instead, "f")}
+        look_at = "the index of f in the line of grad_c_prev"
+        yield Mistake("f shifted by one step", words, look_at, lines)
+    for name, words, lines in (
+        ("f left out of the carry", "the gradient of c is handed back without the factor f",
+         wrong(grad_c_prev=lambda grad_c: grad_c)),
+        ("carry of c halved", "the gradient of c is handed back at half its size",
+         wrong(grad_c=lambda grad_cs, grad_c_next, grad_c_from_h, last:
+               grad_cs + grad_c_next * (1 if last else 0.5) + grad_c_from_h)),
+        ("no path from h to c", "the gradient of h does not reach c",
+         wrong(grad_tanh_c=lambda grad_h: 0 * grad_h)),
+        ("o left out of grad_c", "o is left out on the way from h to c",
+         wrong(grad_tanh_c=lambda grad_h: grad_h)),
+        ("local derivative of tanh(c)",
+         "local derivative of tanh(c): 1 − h² stands where 1 − tanh²(c) belongs",
+         {"grad_c_from_h": back["grad_c_from_h"].with_("h", "tanh_c")}),
+    ):  # fmt: skip
+        yield Mistake(name, words, table.look(*lines), lines)

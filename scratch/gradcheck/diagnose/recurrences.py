@@ -81,48 +81,31 @@ OF_SIGMOID = "the derivative of σ is used for an activation that is not σ"
 OF_RELU = "the derivative of ReLU is used for an activation that is not ReLU"
 ONE_MINUS = "1 − a stands where the derivative belongs"
 
-SIGMOID = Activation(
-    "σ",
-    sigmoid,
-    lambda a, z: a * (1 - a),
-    {
-        VALUE: lambda a, z: a,
-        LEFT_OUT: lambda a, z: np.ones_like(a),
-        OF_THE_VALUE: lambda a, z: sigmoid(a) * (1 - sigmoid(a)),
-        "a(1 − a) is computed with the argument z in place of the value a = σ(z)": (
-            lambda a, z: z * (1 - z)
-        ),
-        OF_TANH: lambda a, z: 1 - a * a,
-        ONE_MINUS: lambda a, z: 1 - a,
-    },
-)
-TANH = Activation(
-    "tanh",
-    np.tanh,
-    lambda a, z: 1 - a * a,
-    {
-        VALUE: lambda a, z: a,
-        LEFT_OUT: lambda a, z: np.ones_like(a),
-        OF_THE_VALUE: lambda a, z: 1 - np.tanh(a) ** 2,
-        "1 − a² is computed with the argument z in place of the value a = tanh(z)": (
-            lambda a, z: 1 - z * z
-        ),
-        OF_SIGMOID: lambda a, z: a * (1 - a),
-        OF_RELU: lambda a, z: 1.0 * (a > 0),
-        ONE_MINUS: lambda a, z: 1 - a,
-    },
-)
-RELU = Activation(
-    "max",
-    lambda z: np.maximum(z, 0),
-    lambda a, z: 1.0 * (a > 0),
-    {
-        VALUE: lambda a, z: a,
-        LEFT_OUT: lambda a, z: np.ones_like(a),
-        OF_TANH: lambda a, z: 1 - a * a,
-        OF_SIGMOID: lambda a, z: a * (1 - a),
-    },
-)
+SIGMOID = Activation("σ", sigmoid, lambda a, z: a * (1 - a), {
+    VALUE: lambda a, z: a,
+    LEFT_OUT: lambda a, z: np.ones_like(a),
+    OF_THE_VALUE: lambda a, z: sigmoid(a) * (1 - sigmoid(a)),
+    "a(1 − a) is computed with the argument z in place of the value a = σ(z)":
+        lambda a, z: z * (1 - z),
+    OF_TANH: lambda a, z: 1 - a * a,
+    ONE_MINUS: lambda a, z: 1 - a,
+})  # fmt: skip
+TANH = Activation("tanh", np.tanh, lambda a, z: 1 - a * a, {
+    VALUE: lambda a, z: a,
+    LEFT_OUT: lambda a, z: np.ones_like(a),
+    OF_THE_VALUE: lambda a, z: 1 - np.tanh(a) ** 2,
+    "1 − a² is computed with the argument z in place of the value a = tanh(z)":
+        lambda a, z: 1 - z * z,
+    OF_SIGMOID: lambda a, z: a * (1 - a),
+    OF_RELU: lambda a, z: 1.0 * (a > 0),
+    ONE_MINUS: lambda a, z: 1 - a,
+})  # fmt: skip
+RELU = Activation("max", lambda z: np.maximum(z, 0), lambda a, z: 1.0 * (a > 0), {
+    VALUE: lambda a, z: a,
+    LEFT_OUT: lambda a, z: np.ones_like(a),
+    OF_TANH: lambda a, z: 1 - a * a,
+    OF_SIGMOID: lambda a, z: a * (1 - a),
+})  # fmt: skip
 
 
 def through(derivative: Derivative) -> Callable[[Array, Array, Array], Array]:
@@ -330,8 +313,8 @@ class Backward:
             values["grad_output"], values["grad_cs"] = given["grad_output"][t], given["grad_cs"][t]
             for s in table.states:
                 values[f"grad_{s}_n_once"] = given[f"grad_{s}_n"] * (t == T - 1)
-            for name, line in lines.items():
-                values[name] = line(values)
+            for name, (compute, reads) in lines.items():
+                values[name] = compute(*[values[read] for read in reads])
             handed = {f"grad_{s}_next": values[f"grad_{s}_prev"] for s in table.states}
             self.steps[t] = values
         self.states = {f"{s}_0": handed[f"grad_{s}_next"] for s in table.states}

@@ -9,7 +9,6 @@ from reference import judge as torch_judge
 from scratch import LSTM, RNN, Linear, Module, MSELoss, Parameter, RNNCell, check_gradients
 from scratch.gradcheck import purity
 from scratch.gradcheck.code_under_test import CodeUnderTest, ModuleRaised, NotCheckable
-from scratch.gradcheck.judges import moved
 from scratch.gradcheck.report import row_of
 from tests.scratch.gradcheck.students import JointLSTM, sigmoid
 from tests.scratch.gradcheck.zoo import CellSign, LinearTransposed, LossWithoutTwo, make
@@ -211,14 +210,6 @@ def test_what_a_pass_changes_is_put_back_after_an_exception():
             ask()
         np.testing.assert_array_equal(subject.inputs[0], np.arange(3.0))
         assert subject.guarded
-
-
-@pytest.mark.parametrize("direction", [1, np.ones(3)])
-def test_what_was_moved_is_put_back_after_an_exception(direction):
-    variable = np.arange(3.0)
-    with pytest.raises(ZeroDivisionError), moved(variable, direction, 0.5):
-        raise ZeroDivisionError
-    np.testing.assert_array_equal(variable, np.arange(3.0))
 
 
 def test_relu_at_rest():
