@@ -13,7 +13,7 @@ import numpy as np
 
 from ..machinery import nests
 from ..machinery.module import Array, Module, Parameter
-from .code_under_test import Claims, CodeUnderTest, asked
+from .code_under_test import Claims, CodeUnderTest
 from .linearity import SAME, agree, linear
 from .report import Finding, error
 
@@ -94,87 +94,81 @@ def arrays_of(value: Any, path: str = "record", depth: int = 8) -> dict[str, Arr
     seen: set[int] = set()
 
     def walk(value: Any, path: str, depth: int) -> None:
-        if id(value) in seen or isinstance(value, Module | Parameter) or depth < 0:
+        if id(value) in seen or isinstance(value, Module | Parameter | type) or depth < 0:
             return
         seen.add(id(value))
         if isinstance(value, np.ndarray):
             found[path] = value
-        elif isinstance(value, dict):
-            for key, part in value.items():
-                walk(part, f"{path}[{key!r}]", depth - 1)
-        elif hasattr(value, "_fields"):
-            for key in value._fields:
-                walk(getattr(value, key), f"{path}.{key}", depth - 1)
-        elif isinstance(value, tuple | list):
-            for k, part in enumerate(value):
-                walk(part, f"{path}[{k}]", depth - 1)
-        elif hasattr(value, "__dict__") and not isinstance(value, type):
-            for key, part in vars(value).items():
-                walk(part, f"{path}.{key}", depth - 1)
+        for place, part in _inside(value):
+            walk(part, f"{path}{place}", depth - 1)
 
     walk(value, path, depth)
     return found
 
 
+def _inside(value: Any) -> list[tuple[str, Any]]:
+    if isinstance(value, dict):
+        return [(f"[{key!r}]", part) for key, part in value.items()]
+    if hasattr(value, "_fields"):
+        return [(f".{key}", getattr(value, key)) for key in value._fields]
+    if isinstance(value, tuple | list):
+        return [(f"[{k}]", part) for k, part in enumerate(value)]
+    return [(f".{key}", part) for key, part in getattr(value, "__dict__", {}).items()]
+
+
 def _watched(code: CodeUnderTest, record: Any = None) -> dict[str, Array]:
-    watched = dict(zip(code.input_names, nests.float_arrays(code.inputs), strict=False))
-    watched |= {name: p.data for name, p in code.parameters.items()}
-    return watched | (arrays_of(record) if record is not None else {})
-
-
-def _changed(before: dict[str, Array], after: dict[str, Array]) -> Iterator[str]:
-    for name, array in before.items():
-        now = after.get(name)
-        if now is None or now.shape != array.shape or now.tobytes() != array.tobytes():
-            yield name
+    names = [*code.input_names, *code.parameters]
+    return dict(zip(names, code.watched(), strict=True)) | arrays_of(record)
 
 
 def _changes(code: CodeUnderTest) -> list[Finding]:
-    if not code.guarded:
-        return _changes_unguarded(code)
-    code.guarded = False
-    try:
-        return _changes_unguarded(code)
-    finally:
-        code.guarded = True
+    """What a pass changes that it is given, for the call, forward and backward in turn."""
+    found: list[Finding] = []
+    guarded, code.guarded = code.guarded, False
 
-
-def _changes_unguarded(code: CodeUnderTest) -> list[Finding]:
-    found = []
-    stages: list[tuple[str, list[str]]] = []
-    before = {name: array.copy() for name, array in _watched(code).items()}
-    with _restored(code):
-        code.call()
-        stages.append(("the call", list(_changed(before, _watched(code)))))
-    with _restored(code):
-        code.forward()
-        stages.append(("forward", list(_changed(before, _watched(code)))))
-    with _restored(code):
-        code.clear()
-        record = code.forward()
-        before = {name: array.copy() for name, array in _watched(code, record).items()}
-        upstream = code.grad_answers(code.upstream)
-        kept = nests.vector(upstream).copy()
-        with asked():
-            code.module.backward(record, *upstream)
-        changed = list(_changed(before, _watched(code, record)))
-        if not np.array_equal(kept, nests.vector(upstream)):
-            changed.append("the gradient that it was given")
-        stages.append(("backward", changed))
-    for stage, names in stages:
+    @contextmanager
+    def compared(stage: str, record: Any = None, **more: Array) -> Iterator[None]:
+        before = {name: array.copy() for name, array in (_watched(code, record) | more).items()}
+        with code.kept():
+            yield
+            after = _watched(code, record) | more
+            names = [n for n, array in before.items() if not _same(array, after.get(n))]
+            names = list(dict.fromkeys(name.strip() for name in names))  # one name for all GIVEN
         if names:
             shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
-            kinds = {_kind(code, name) for name in names}
-            found.append(
-                Finding(
-                    f"{stage} changes {' and '.join(sorted(kinds))}",
-                    f"{stage} changes {shown}",
-                    "compared byte by byte, before and after",
-                    "operations in place (+=, *=, out=) on what was given: work on a copy",
-                    tuple(names),
-                )
-            )
+            kinds = " and ".join(sorted({_kind(code, name) for name in names}))
+            found.append(Finding(
+                f"{stage} changes {kinds}",
+                f"{stage} changes {shown}",
+                "compared byte by byte, before and after",
+                "operations in place (+=, *=, out=) on what was given: work on a copy",
+                tuple(names),
+            ))  # fmt: skip
+
+    try:
+        with compared("the call"):
+            code.call()
+        with compared("forward"):
+            code.forward()
+        with code.kept():
+            code.clear()
+            record = code.forward()
+            grads = code.grad_answers(code.upstream)
+            given = {GIVEN + " " * k: g for k, g in enumerate(nests.float_arrays(grads))}
+            with compared("backward", record, **given):
+                code.module.backward(record, *grads)
+    finally:
+        code.guarded = guarded
     return found
+
+
+GIVEN = "the gradient that it was given"
+
+
+def _same(before: Array, after: Array | None) -> bool:
+    return after is not None and (
+        before.shape == after.shape and before.tobytes() == after.tobytes()
+    )
 
 
 def _kind(code: CodeUnderTest, name: str) -> str:
@@ -185,17 +179,6 @@ def _kind(code: CodeUnderTest, name: str) -> str:
     return "the record" if name.startswith("record") else "the upstream gradient"
 
 
-@contextmanager
-def _restored(code: CodeUnderTest) -> Iterator[None]:
-    """Puts back what a pass that is not guarded changes in the inputs and the parameters."""
-    saved = {name: array.copy() for name, array in _watched(code).items()}
-    try:
-        yield
-    finally:
-        for name, array in _watched(code).items():
-            array[...] = saved[name]
-
-
 # Added, not assigned; nothing remembered
 
 
@@ -204,54 +187,43 @@ def _twice(code: CodeUnderTest, claims: Claims) -> list[Finding]:
     code.clear()
     record = code.forward()
     code.backward(record, code.upstream)
-    start = {}
+    start: dict[str, Array] = {}
     for name, parameter in code.parameters.items():
         first = claims.grads[name]
-        if first is None or first.shape != parameter.shape:
-            parameter.grad = None
-            continue
-        start[name] = code.rng.standard_normal(parameter.shape)
-        parameter.grad = start[name].copy()
-    returned = code.backward(record, code.upstream)
-    second = code.collect(returned).grads
-    found = []
+        parameter.grad = None
+        if first is not None and first.shape == parameter.shape:
+            start[name] = code.rng.standard_normal(parameter.shape)
+            parameter.grad = start[name].copy()
+    second = code.collect(code.backward(record, code.upstream)).grads
     assigned: list[str] = []
-    other: list[str] = []
-    for name in start:
+    other = [n for n in code.checked_inputs if not agree(claims.grads[n], second[n])]
+    for name, before in start.items():
         one, two = claims.grads[name], second[name]
-        if two is None:
-            continue
-        scale = max(np.abs(one).max(initial=0), np.abs(start[name]).max(initial=0))
-        if (
-            two.shape == one.shape
-            and np.abs(two - start[name] - one).max(initial=0) <= SAME * scale
-        ):
-            continue
-        same = two.shape == one.shape and np.abs(two - one).max(initial=0) <= SAME * scale
-        (assigned if same else other).append(name)
+        allowed = SAME * max(np.abs(one).max(initial=0), np.abs(before).max(initial=0))
+
+        def near(wanted: Array, two: Any = two, allowed: float = allowed) -> bool:
+            gap = np.abs(two - wanted) if two.shape == wanted.shape else np.full(1, np.inf)
+            return bool(gap.max(initial=0) <= allowed)
+
+        if two is not None and not near(before + one):
+            (assigned if near(one) else other).append(name)
+    found = []
     if assigned:
-        found.append(
-            Finding(
-                "assigned instead of added between passes",
-                f"the gradient of {' and '.join(assigned)} is assigned, not added to .grad",
-                "with .grad set to random numbers before backward, they were gone after it",
-                "where gradients are stored: parameter.add_grad(grad)",
-                tuple(assigned),
-            )
-        )
-    inputs = [n for n in code.checked_inputs if not agree(claims.grads[n], second[n])]
-    if other or inputs:
-        names = [*inputs, *other]
-        found.append(
-            Finding(
-                "second backward differs",
-                f"a second backward on the same record gives another gradient of "
-                f"{' and '.join(names)}",
-                "the same record and the same upstream gradient, one backward after the other",
-                "what backward changes: the record, the module, or what it adds",
-                tuple(names),
-            )
-        )
+        found.append(Finding(
+            "assigned instead of added between passes",
+            f"the gradient of {' and '.join(assigned)} is assigned, not added to .grad",
+            "with .grad set to random numbers before backward, they were gone after it",
+            "where gradients are stored: parameter.add_grad(grad)",
+            tuple(assigned),
+        ))  # fmt: skip
+    if other:
+        found.append(Finding(
+            "second backward differs",
+            f"a second backward on the same record gives another gradient of {' and '.join(other)}",
+            "the same record and the same upstream gradient, one backward after the other",
+            "what backward changes: the record, the module, or what it adds",
+            tuple(other),
+        ))  # fmt: skip
     return found
 
 
@@ -264,15 +236,11 @@ def _two_records(code: CodeUnderTest, claims: Claims) -> list[Finding]:
     code.call(inputs)
     after = code.collect(code.backward(record, code.upstream)).grads
     differ = [name for name in claims.grads if not agree(claims.grads[name], after[name])]
-    if not differ:
-        return []
-    return [
-        Finding(
-            "module remembers a pass",
-            "backward uses what the last forward left in the module, not the record it is given",
-            f"after another forward with other inputs, the gradient of {' and '.join(differ)} of "
-            f"the first record is another",
-            "attributes of self that forward sets and backward reads: put them into the record",
-            tuple(differ),
-        )
-    ]
+    return [Finding(
+        "module remembers a pass",
+        "backward uses what the last forward left in the module, not the record it is given",
+        f"after another forward with other inputs, the gradient of {' and '.join(differ)} of the "
+        f"first record is another",
+        "attributes of self that forward sets and backward reads: put them into the record",
+        tuple(differ),
+    )] if differ else []  # fmt: skip
