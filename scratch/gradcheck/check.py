@@ -67,10 +67,8 @@ def check(
         return GradientReport(name, "none", 0.0, (), (purity.random_forward(code),))
     claims = code.claims()
     found = purity.findings(code, claims)
-    if any(finding.name == "clipping" for finding in found):
-        claimed = linearity.claims_when_small(code)
-    else:
-        claimed = claims.grads
+    clipped = any(finding.name == "clipping" for finding in found)
+    claimed = linearity.claims_when_small(code) if clipped else claims
     with Progress(name) as progress:
         truth, central = judges.verdict(code, judge, twin, entries, progress)
         rows, kinks = judge_rows(code, claims, truth, central)
@@ -84,6 +82,9 @@ def check(
             # What changes what it is given has no fixed numbers that a pair could reproduce.
             changes = any("changes" in finding.name for finding in found)
             found += diagnosis.findings(pairs=not changes, progress=progress)
+            found += [
+                _in_directions(r, truth) for r in rows if not r.ok and r.name in truth.directions
+            ]
     if found:
         again = partial(check, twin=None, judge=None, entries=entries, seed=seed)
         found = of_parts(code, again, found)
@@ -98,7 +99,7 @@ def judge_rows(
     """The table, and for each tensor that differs which entries are at a kink."""
     rows, kinks = [], {}
     for name in code.values:
-        claimed = claims.grads[name]
+        claimed = claims[name]
         row = judge_row(name, claimed, truth)
         if not row.ok and row.where is not None:
             kinks[name] = find_kinks(name, claimed, truth, central)
@@ -143,31 +144,32 @@ def find_kinks(
 def with_gates(
     rows: tuple[Row, ...], claims: Claims, truth: judges.Truth, context: Context
 ) -> tuple[Row, ...]:
-    """The rows, those of wrong parameters with a row for each gate."""
-    gates, names = context.gates, context.gate_names
-    return tuple(
-        replace(row, gates=gate_rows(row, claims.grads[row.name], truth, gates[row.name], names))
-        if not row.ok and row.where is not None and row.name in gates and np.ptp(gates[row.name])
-        else row
-        for row in rows
-    )
+    """The rows, those of wrong parameters with a row for each gate's part."""
+
+    def parts_of(row: Row) -> tuple[Row, ...]:
+        gates = context.gates.get(row.name)
+        if row.ok or row.where is None or gates is None or not np.ptp(gates):
+            return ()
+        true, claimed = truth.gradient(row.name), claims[row.name]
+        floor = truth.floor + truth.tolerance * float(np.abs(true).max())
+
+        def part(k: int, gate: str) -> Row:
+            mine = np.where(gates == k, claimed, 0), np.where(gates == k, true, 0)
+            return row_of(f"gate {gate}", *mine, truth.tolerance, floor)
+
+        return tuple(part(k, gate) for k, gate in enumerate(context.gate_names))
+
+    return tuple(replace(row, gates=parts_of(row)) for row in rows)
 
 
-def gate_rows(
-    row: Row, claimed: Array, truth: judges.Truth, gates: Array, names: tuple[str, ...]
-) -> tuple[Row, ...]:
-    """One row for each gate's part of a parameter."""
-    true = truth.gradient(row.name)
-    floor = truth.floor + truth.tolerance * float(np.abs(true).max())
-    return tuple(
-        row_of(
-            f"gate {gate}",
-            np.where(gates == k, claimed, 0),
-            np.where(gates == k, true, 0),
-            truth.tolerance,
-            floor,
-        )
-        for k, gate in enumerate(names)
+def _in_directions(row: Row, truth: judges.Truth) -> Finding:
+    return Finding(
+        "wrong in random directions",
+        f"the gradient of {row.name} is wrong; no cause was tested",
+        f"its products with {len(truth.directions[row.name])} random directions are not the "
+        f"derivatives in these directions",
+        f"its entries: check_gradients(..., entries={truth.size(row.name)}) judges each",
+        (row.name,),
     )
 
 

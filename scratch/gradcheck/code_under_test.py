@@ -6,7 +6,6 @@ import copy
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -45,13 +44,8 @@ def asked() -> Iterator[None]:
         raise ModuleRaised(error) from error
 
 
-@dataclass(frozen=True)
-class Claims:
-    """What one backward pass returned and added, by name; None where nothing came."""
-
-    grads: dict[str, Any]
-    returned: Any  # as `backward` returned it
-    record: Any
+# What one backward pass returned and added, by name; None where nothing came.
+Claims = dict[str, Any]
 
 
 def astype(module: Module, dtype: Any) -> Module:
@@ -66,15 +60,15 @@ def astype(module: Module, dtype: Any) -> Module:
     return twin
 
 
-def generators(module: Any) -> list[np.random.Generator]:
-    """The random generators that the module and the modules below it hold."""
+def attributes(module: Any) -> list[tuple[str, Any]]:
+    """What the module and the modules below it hold, by the way to it."""
     modules = module.named_modules() if hasattr(module, "named_modules") else [("", module)]
-    return [
-        value
-        for _, part in modules
-        for value in vars(part).values()
-        if isinstance(value, np.random.Generator)
-    ]
+    return [(f"{prefix}.{name}".lstrip("."), value)
+            for prefix, part in modules for name, value in vars(part).items()]  # fmt: skip
+
+
+def generators(module: Any) -> list[np.random.Generator]:
+    return [value for _, value in attributes(module) if isinstance(value, np.random.Generator)]
 
 
 class CodeUnderTest:
@@ -216,26 +210,25 @@ class CodeUnderTest:
         except ModuleRaised as error:
             if self.zero_start or not isinstance(error.raised, TypeError | AttributeError):
                 raise
-            self.zero_start = True
             try:
+                self.zero_start = True
                 return self.claims(upstream, inputs, answers)
             except ModuleRaised:
                 self.zero_start = False
-            raise
-        return self.collect(returned, record, inputs)
+                raise error from None
+        return self.collect(returned, inputs)
 
     def clear(self) -> None:
         for parameter in self.parameters.values():
             parameter.grad = np.zeros_like(parameter.data) if self.zero_start else None
 
-    def collect(self, returned: Any, record: Any = None, inputs: Any = None) -> Claims:
-        inputs = self.inputs if inputs is None else inputs
-        found = signature.align(inputs, returned)
+    def collect(self, returned: Any, inputs: Any = None) -> Claims:
+        """The gradients by name: those that backward returned, and those in .grad."""
+        found = signature.align(self.inputs if inputs is None else inputs, returned)
         grads = dict(zip(self.checked_inputs, found, strict=False))
         for name, parameter in self.parameters.items():
-            grad = parameter.grad
-            grads[name] = None if grad is None else np.array(grad)
-        return Claims(grads, returned, record)
+            grads[name] = None if parameter.grad is None else np.array(parameter.grad)
+        return grads
 
     # What is known of it
 
@@ -258,20 +251,14 @@ class CodeUnderTest:
         """
         if type(self.original).__module__.startswith(__package__.partition(".")[0] + "."):
             return []
-        before = {name: array.copy() for name, array in self._arrays().items()}
+        before = copy.deepcopy(dict(attributes(self.module)))
         self.forward(self.nearby_inputs())
-        after = self._arrays()
-        return [n for n in before if n in after and np.array_equal(before[n], after[n])]
-
-    def _arrays(self) -> dict[str, Array]:
-        module = self.module
-        modules = module.named_modules() if hasattr(module, "named_modules") else [("", module)]
-        return {
-            f"{prefix}.{name}" if prefix else name: value
-            for prefix, part in modules
-            for name, value in vars(part).items()
-            if isinstance(value, np.ndarray) and np.issubdtype(value.dtype, np.inexact)
-        }
+        return [
+            name
+            for name, array in attributes(self.module)
+            if isinstance(array, np.ndarray) and nests.is_inexact(array)
+            and np.array_equal(before.get(name, ()), array)
+        ]  # fmt: skip
 
     @staticmethod
     def _named_parameters(module: Any) -> list[tuple[str, Any]]:

@@ -21,11 +21,11 @@ def agree(one: Any, two: Any) -> bool:
 
 
 def linear(code: CodeUnderTest, claims: Claims) -> list[Finding]:
-    zero = code.claims(0 * code.upstream).grads
+    zero = code.claims(0 * code.upstream)
     constant = [name for name, grad in zero.items() if grad is not None and np.any(grad)]
     if constant:
         size = max(float(np.abs(zero[name]).max()) for name in constant)
-        same = [name for name in constant if agree(claims.grads[name], zero[name])]
+        same = [name for name in constant if agree(claims[name], zero[name])]
         ignored = len(same) == len(constant)
         return [
             Finding(
@@ -39,8 +39,8 @@ def linear(code: CodeUnderTest, claims: Claims) -> list[Finding]:
                 tuple(constant),
             )
         ]
-    small = code.claims(SMALL * code.upstream).grads
-    large = code.claims(LARGE * code.upstream).grads
+    small = code.claims(SMALL * code.upstream)
+    large = code.claims(LARGE * code.upstream)
     bent = [
         name
         for name, grad in small.items()
@@ -52,7 +52,7 @@ def linear(code: CodeUnderTest, claims: Claims) -> list[Finding]:
         return []
     growth = max(np.abs(large[n]).max() / max(np.abs(small[n]).max(), 1e-300) for n in bent)
     # What is clipped is linear as long as it is small; what is squared is not.
-    smaller = code.claims(SMALL * SMALL * code.upstream).grads
+    smaller = code.claims(SMALL * SMALL * code.upstream)
     clipped = all(agree(small[n] / SMALL, smaller[n] / SMALL / SMALL) for n in bent)
     words = _limit(large, bent) if clipped else "something inside backward is squared, or the like"
     return [
@@ -86,5 +86,5 @@ def _limit(large: dict[str, Any], names: list[str]) -> str:
 
 def claims_when_small(code: CodeUnderTest) -> dict[str, Any]:
     """What is claimed where nothing is clipped, brought back to size."""
-    grads = code.claims(SMALL * code.upstream).grads
+    grads = code.claims(SMALL * code.upstream)
     return {name: None if grad is None else grad / SMALL for name, grad in grads.items()}

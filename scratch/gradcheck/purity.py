@@ -21,7 +21,7 @@ from .report import Finding, error
 def findings(code: CodeUnderTest, claims: Claims) -> list[Finding]:
     """All of them, for the claims of an ordinary pass."""
     found = [*_none_refused(code), *_call_and_forward(code), *_changes(code)]
-    if all(grad is None or np.isfinite(grad).all() for grad in claims.grads.values()):
+    if all(grad is None or np.isfinite(grad).all() for grad in claims.values()):
         # two passes that claim NaN can be compared no further
         found += _twice(code, claims) + _two_records(code, claims) + linear(code, claims)
     return found
@@ -189,16 +189,16 @@ def _twice(code: CodeUnderTest, claims: Claims) -> list[Finding]:
     code.backward(record, code.upstream)
     start: dict[str, Array] = {}
     for name, parameter in code.parameters.items():
-        first = claims.grads[name]
+        first = claims[name]
         parameter.grad = None
         if first is not None and first.shape == parameter.shape:
             start[name] = code.rng.standard_normal(parameter.shape)
             parameter.grad = start[name].copy()
-    second = code.collect(code.backward(record, code.upstream)).grads
+    second = code.collect(code.backward(record, code.upstream))
     assigned: list[str] = []
-    other = [n for n in code.checked_inputs if not agree(claims.grads[n], second[n])]
+    other = [n for n in code.checked_inputs if not agree(claims[n], second[n])]
     for name, before in start.items():
-        one, two = claims.grads[name], second[name]
+        one, two = claims[name], second[name]
         allowed = SAME * max(np.abs(one).max(initial=0), np.abs(before).max(initial=0))
 
         def near(wanted: Array, two: Any = two, allowed: float = allowed) -> bool:
@@ -234,8 +234,8 @@ def _two_records(code: CodeUnderTest, claims: Claims) -> list[Finding]:
     record = code.forward()
     code.forward(inputs)
     code.call(inputs)
-    after = code.collect(code.backward(record, code.upstream)).grads
-    differ = [name for name in claims.grads if not agree(claims.grads[name], after[name])]
+    after = code.collect(code.backward(record, code.upstream))
+    differ = [name for name in claims if not agree(claims[name], after[name])]
     return [Finding(
         "module remembers a pass",
         "backward uses what the last forward left in the module, not the record it is given",

@@ -21,7 +21,7 @@ from ..code_under_test import CodeUnderTest, ModuleRaised
 from ..judges import Progress, Truth
 from ..report import Finding, error
 from .causes import RIGHT, Cause, Context, explain, fits
-from .other_sizes import by_length, name_factor, simple
+from .other_sizes import by_length, name_factor, simple, worst
 from .predictions import Gradients, Prediction, Simulation, from_jacobian
 from .recognize import find_gates, other_inputs, recognize
 
@@ -71,7 +71,6 @@ class Diagnosis:
         self.code, self.truth, self.kinks = code, truth, kinks
         names = [name for name in code.values if name not in truth.directions]
         self.true = Prediction((), Gradients(names, truth.gradient))
-        self.all_claimed = claimed
         self.claimed = {name: self._without_kinks(name, claimed[name]) for name in names}
         self.known, self.simulation = None, None
         tolerance = truth.tolerance
@@ -175,26 +174,7 @@ class Diagnosis:
         if best.unexplained:
             found += by_length(self.code) if self.known is None else []
             found.append(self._of_nothing(best))
-        return found + [self._of_directions(n) for n in self.truth.directions if self._off(n)]
-
-    def _off(self, name: str) -> bool:
-        claimed, true = self.all_claimed[name], self.truth.gradient(name)
-        if claimed is None or claimed.shape != self.truth.shapes[name]:
-            return True
-        products = np.tensordot(self.truth.directions[name], claimed, claimed.ndim)
-        floor = self.truth.floor * np.sqrt(claimed.size)
-        allowed = self.truth.tolerance * np.abs(true).max() + floor
-        return bool(not (np.abs(products - true) <= allowed).all())
-
-    def _of_directions(self, name: str) -> Finding:
-        return Finding(
-            "wrong in random directions",
-            f"the gradient of {name} is wrong; no cause was tested",
-            f"its products with {len(self.truth.directions[name])} random directions are not the "
-            f"derivatives in these directions",
-            f"its entries: check_gradients(..., entries={self.truth.size(name)}) judges each",
-            (name,),
-        )
+        return found
 
     def _survives(self, explanation: Explanation) -> bool:
         """Whether the mistakes also give what is claimed on other numbers of other sizes."""
@@ -213,7 +193,7 @@ class Diagnosis:
         try:
             answers = self.code.call(inputs)
             upstream = np.random.default_rng(1).standard_normal(nests.vector(answers).size)
-            claimed = self.code.claims(upstream, inputs, answers).grads
+            claimed = self.code.claims(upstream, inputs, answers)
             return Simulation(self.code, self.known, inputs, upstream), claimed
         except ModuleRaised:
             return None
@@ -252,21 +232,12 @@ class Diagnosis:
     def _by_length(self) -> str:
         """The largest error at T = 1 and T = 2."""
         errors = []
-        for T in (1, 2):
-            fresh = self.fresh(T)
+        for fresh in map(self.fresh, (1, 2)):
             if fresh is None:
                 return ""
             simulation, claimed = fresh
-            true = simulation.prediction().grads
-            names = [simulation.known.names["x"], *self.code.parameters]
-            errors.append(
-                max(
-                    np.inf
-                    if claimed[n] is None or claimed[n].shape != true[n].shape
-                    else error(claimed[n], true[n])
-                    for n in names
-                )
-            )
+            true, names = simulation.prediction().grads, self.code.parameters
+            errors.append(worst(claimed, {n: true[n] for n in (self.code.input_names[0], *names)}))
         return (
             f"; largest relative error of x and the parameters: {errors[0]:.0e} for T = 1, "
             f"{errors[1]:.2g} for T = 2"
@@ -278,30 +249,18 @@ class Diagnosis:
         for name, cause in best.causes.items():
             if cause is not None and cause.name != RIGHT:
                 groups.setdefault((cause.name, cause.cause), []).append(name)
+        once = ", once the mistake above is taken into account" if best.prediction.mistakes else ""
         found = []
         for names in sorted(groups.values(), key=len, reverse=True):
             causes = [c for n in names if (c := best.causes[n]) is not None]
-            cause = causes[0]
+            cause, off = causes[0], max(c.error for c in causes)
             if cause.factor is not None:
                 mistakes = best.prediction.mistakes
                 cause = name_factor(cause, names[0], mistakes, self.code, self.known, self.fresh)
-            claimed = "what was claimed" if not best.prediction.mistakes else (
-                "what was claimed, once the mistake above is taken into account"
-            )  # fmt: skip
             entries = sum(best.prediction.grads[n].size for n in names)
-            evidence = (
-                f"this gives {claimed} in all {entries} entries, to "
-                f"{max(c.error for c in causes):.0e}"
-            )
-            found.append(
-                Finding(
-                    cause.name,
-                    cause.cause.format(" and ".join(names)),
-                    evidence,
-                    cause.look,
-                    tuple(names),
-                )
-            )
+            evidence = f"this gives what was claimed{once} in all {entries} entries, to {off:.0e}"
+            words = cause.cause.format(" and ".join(names))
+            found.append(Finding(cause.name, words, evidence, cause.look, tuple(names)))
         return found
 
     def _of_nothing(self, best: Explanation) -> Finding:
@@ -311,11 +270,10 @@ class Diagnosis:
             claimed, true = self.claimed[name], self.true.grads[name]
             if claimed is None or claimed.shape != true.shape:
                 facts.append(f"{name} has another shape")
-                continue
-            if np.abs(true).max(initial=0) <= self.context.floor:
+            elif np.abs(true).max(initial=0) <= self.context.floor:
                 facts.append(f"{name} should be zero and reaches {np.abs(claimed).max():.2g}")
-                continue
-            facts.append(f"{name} is off by {error(claimed, true):.2g}{self._where(name)}")
+            else:
+                facts.append(f"{name} is off by {error(claimed, true):.2g}{self._where(name)}")
         tested = "the mistakes of a recurrence alone and in pairs, " if self.simulation else ""
         return Finding(
             "unknown",

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ...machinery.module import Array
 from .recurrences import Activation, Line, Recurrence, line, through
 
 
@@ -52,49 +53,38 @@ def mistakes_of(table: Recurrence, answers: tuple[str, ...]) -> list[Mistake]:
 
 
 def _upstream(answers: tuple[str, ...]) -> Iterator[Mistake]:
-    def ignored(*which: str) -> dict[str, Line]:
-        return {f"grad_{a}": Line(np.zeros_like, (f"grad_{a}",)) for a in which}
+    def taken_for(function: Callable[..., Any], which: tuple[str, ...]) -> dict[str, Line]:
+        return {f"grad_{answer}": Line(function, (f"grad_{answer}",)) for answer in which}
 
     last = tuple(answer for answer in answers if answer.endswith("_n"))
-    if len(answers) > len(last):
-        for which in [last, *((answer,) for answer in last if len(last) > 1)]:
-            if which:
-                yield Mistake(
-                    "gradient of the final state ignored",
-                    f"the gradient of {' and '.join(which)} is ignored",
-                    "where the backward loop starts: the last state's gradient is what it hands to "
-                    "the last step",
-                    ignored(*which),
-                )
-        yield Mistake(
-            "gradient of the output ignored",
-            "the gradient of the output is ignored at every step",
-            "where grad_h of a step is put together: grad_output[t] belongs into it",
-            ignored("output"),
-        )
-        yield Mistake(
-            "only the last step's output",
-            "only the last step's gradient of the output is used",
-            "the backward loop: every step has a gradient of its own output, grad_output[t]",
-            wrong(grad_output=lambda grad_output: np.concatenate(
-                [np.zeros_like(grad_output[:-1]), grad_output[-1:]])),
-        )  # fmt: skip
-    else:
+    if answers == last:  # a cell
         for answer in last:
-            yield Mistake(
-                f"gradient of {answer[0]} ignored",
-                f"the gradient of the new {answer[0]} is ignored",
-                f"the line that computes grad_{answer[0]}: the gradient that was given belongs "
-                f"into it",
-                ignored(answer),
-            )
-    for which in sorted({answers, *((answer,) for answer in answers)}, key=len, reverse=True):
-        yield Mistake(
-            "upstream of ones",
-            f"the gradient of {' and '.join(which)} is taken for all ones",
-            "where backward takes in the gradients of the answers: they must be used as given",
-            {f"grad_{a}": Line(np.ones_like, (f"grad_{a}",)) for a in which},
-        )
+            state, lines = answer[0], taken_for(np.zeros_like, (answer,))
+            look = f"the line of grad_{state}: the gradient that was given belongs into it"
+            words = f"the gradient of the new {state} is ignored"
+            yield Mistake(f"gradient of {state} ignored", words, look, lines)
+    else:
+        look = "where the backward loop starts: the last state's gradient is what it hands to the "
+        for which in _sets(last)[::-1]:
+            words = f"the gradient of {' and '.join(which)} is ignored"
+            lines = taken_for(np.zeros_like, which)
+            yield Mistake("gradient of the final state ignored", words, look + "last step", lines)
+        words = "the gradient of the output is ignored at every step"
+        look = "where grad_h of a step is put together: grad_output[t] belongs into it"
+        lines = taken_for(np.zeros_like, ("output",))
+        yield Mistake("gradient of the output ignored", words, look, lines)
+        words = "only the last step's gradient of the output is used"
+        look = "the backward loop: every step has a gradient of its own output, grad_output[t]"
+        lines = taken_for(_only_last, ("output",))
+        yield Mistake("only the last step's output", words, look, lines)
+    look = "where backward takes in the gradients of the answers: they must be used as given"
+    for which in _sets(answers)[::-1]:
+        words = f"the gradient of {' and '.join(which)} is taken for all ones"
+        yield Mistake("upstream of ones", words, look, taken_for(np.ones_like, which))
+
+
+def _only_last(grad: Array) -> Array:
+    return np.concatenate([np.zeros_like(grad[:-1]), grad[-1:]])
 
 
 # From step to step
@@ -119,24 +109,23 @@ CARRIED = {  # in the place of grad_h_next
     "grad_{}_n": "every step gets the last state's gradient in place of what the step after it "
     "hands back",
 }
+RETURNED = (None, np.zeros_like, np.asarray)  # in the place of grad_h_0, made of grad_h_n
 
 
 def _carry(table: Recurrence) -> Iterator[Mistake]:
-    returned = {"its own": None, "zero": "nothing", "last state's": "grad_{}_n"}
     for states, (instead, words), initial in itertools.product(
-        _sets(table.states), CARRIED.items(), returned.values()
+        _sets(table.states), CARRIED.items(), RETURNED
     ):
-        lines = {
-            f"grad_{s}": table.backward[f"grad_{s}"].with_(instead.format(s), f"grad_{s}_next")
-            for s in states
-        }
-        if initial is not None:
-            for s in states:
-                of = np.zeros_like if initial == "nothing" else np.asarray
-                lines[f"grad_{s}_0"] = Line(of, (f"grad_{s}_n",))
+        names = " and ".join(states)
+        lines = {}
+        for s in states:
+            right = table.backward[f"grad_{s}"]
+            lines[f"grad_{s}"] = right.with_(instead.format(s), f"grad_{s}_next")
+            if initial is not None:
+                lines[f"grad_{s}_0"] = Line(initial, (f"grad_{s}_n",))
         yield Mistake(
-            f"missing carry of {' and '.join(states)}",
-            f"the gradient of {' and '.join(states)} is not carried from step to step: {words}",
+            f"missing carry of {names}",
+            f"the gradient of {names} is not carried from step to step: {words}",
             f"the end of the loop over time: grad_{states[0]}_prev of step t is what step t−1 adds "
             f"to its own grad_{states[0]}",
             lines,
@@ -153,38 +142,30 @@ WORDS = {
 
 def _previous_states(table: Recurrence) -> Iterator[Mistake]:
     """Another state in the lines that read the one before the step."""
-    readers = {
-        state: [name for name, line in table.backward.items() if f"{state}_prev" in line.reads]
-        for state in table.states
-    }
-
-    def reading(instead: str, states: tuple[str, ...]) -> dict[str, Line]:
-        return {
-            name: table.backward[name].with_(instead.format(state), f"{state}_prev")
-            for state in states
-            for name in readers[state]
-        }
-
+    readers = [(state, name) for state in table.states for name, line in table.backward.items()
+               if f"{state}_prev" in line.reads]  # fmt: skip
     for states in _sets(table.states):
-        where = " and ".join(WORDS.get(name, name) for s in states for name in readers[s])
-        right = " and ".join(f"{s}_(t−1)" for s in states)
-        for instead, time in (("{}", "t"), ("{}_prev_before", "(t−2)")):
-            used = " and ".join(f"{s}_{time}" for s in states)
-            yield Mistake(
-                f"{' and '.join(states)} shifted by one step",
-                f"{used} is used where {right} belongs, in {where}",
-                f"the index of {' and '.join(states)} in {where}",
-                reading(instead, states),
-            )
-        for returned in (
-            {},
-            {f"grad_{s}_0": Line(np.zeros_like, (f"grad_{s}_n",)) for s in states},
-        ):
+        mine = [(state, name) for state, name in readers if state in states]
+        where = " and ".join(WORDS.get(name, name) for _, name in mine)
+
+        def joined(form: str, states: tuple[str, ...] = states) -> str:
+            return " and ".join(form.format(state) for state in states)
+
+        def reading(instead: str, mine: list[tuple[str, str]] = mine) -> dict[str, Line]:
+            return {name: table.backward[name].with_(instead.format(state), f"{state}_prev")
+                    for state, name in mine}  # fmt: skip
+
+        for instead, used in (("{}", "{}_t"), ("{}_prev_before", "{}_(t−2)")):
+            words = f"{joined(used)} is used where {joined('{}_(t−1)')} belongs, in {where}"
+            look = f"the index of {joined('{}')} in {where}"
+            yield Mistake(f"{joined('{}')} shifted by one step", words, look, reading(instead))
+        zero = {f"grad_{s}_0": Line(np.zeros_like, (f"grad_{s}_n",)) for s in states}
+        for returned in ({}, zero):
             yield Mistake(
                 "initial state ignored",
-                f"{' and '.join(f'{s}_0' for s in states)} is taken for zero in {where}",
+                f"{joined('{}_0')} is taken for zero in {where}",
                 "the first step of the loop: the state before it is the one that was given",
-                reading("{}_prev_or_zero", states) | returned,
+                reading("{}_prev_or_zero") | returned,
             )
 
 
@@ -193,61 +174,45 @@ def _previous_states(table: Recurrence) -> Iterator[Mistake]:
 
 def _derivatives(table: Recurrence) -> Iterator[Mistake]:
     """What stands in the place of an activation's derivative, in one gate or in several alike."""
-    symbols = [kind.symbol for kind in table.activations.values()]
-    several = [
-        tuple(gate for gate, own in zip(table.gates, symbols, strict=True) if own == symbol)
-        for symbol in dict.fromkeys(symbols)
-    ]
-    sets: list[tuple[str, ...]] = [(gate,) for gate in table.gates]
-    sets += [gates for gates in (*several, table.gates) if len(gates) > 1 and gates not in sets]
-    for gates in sets:
-        kinds = [table.activations[gate] for gate in gates]
-        lines = [f"grad_z_{gate}" for gate in gates]
+    kinds = table.activations
+    several = [tuple(gate for gate in kinds if kinds[gate].symbol == symbol)
+               for symbol in dict.fromkeys(kind.symbol for kind in kinds.values())]  # fmt: skip
+    sets = [(gate,) for gate in kinds] + [g for g in (*several, table.gates) if len(g) > 1]
+    for gates in dict.fromkeys(sets):
         what = f"gate {gates[0]}" if len(gates) == 1 else f"the gates {', '.join(gates)}"
-        what = what if len(table.gates) > 1 else gates[0]
-        yield from _derivative(table, what, kinds, lines)
-        yield Mistake(
-            f"local derivative of {what}",
-            f"local derivative of {what}: the derivative is taken at the step before",
-            f"the line that takes the gradient of {what} through its activation",
-            {name: table.backward[name].with_(
-                f"{gate}_{'prev' if gate in table.states else 'before'}", gate)
-             for name, gate in zip(lines, gates, strict=True)},
-            alone=True,
-        )  # fmt: skip
+        what = what if len(kinds) > 1 else gates[0]
+        lines = {f"grad_z_{gate}": kinds[gate] for gate in gates}
+        yield from _derivative(table, what, lines)
+        before = "{}_prev" if gates == table.states else "{}_before"
+        shifted = {f"grad_z_{gate}": table.backward[f"grad_z_{gate}"].with_(
+            before.format(gate), gate) for gate in gates}  # fmt: skip
+        yield _local(what, "the derivative is taken at the step before", shifted, alone=True)
     for inner, (kind, grad) in table.inner.items():
-        yield from _derivative(table, WORDS[inner], [kind], [grad])
+        yield from _derivative(table, WORDS[inner], {grad: kind})
 
 
-def _derivative(
-    table: Recurrence, what: str, kinds: list[Activation], lines: list[str]
-) -> Iterator[Mistake]:
-    for words in kinds[0].wrong:
-        if all(words in kind.wrong for kind in kinds):
-            yield Mistake(
-                f"local derivative of {what}",
-                f"local derivative of {what}: {words}",
-                f"the line that takes the gradient of {what} through its activation",
-                {name: Line(through(kind.wrong[words]), table.backward[name].reads)
-                 for name, kind in zip(lines, kinds, strict=True)},
-                alone="ReLU" in words,
-            )  # fmt: skip
+def _derivative(table: Recurrence, what: str, kinds: dict[str, Activation]) -> Iterator[Mistake]:
+    for words in next(iter(kinds.values())).wrong:
+        if all(words in kind.wrong for kind in kinds.values()):
+            lines = {name: Line(through(kind.wrong[words]), table.backward[name].reads)
+                     for name, kind in kinds.items()}  # fmt: skip
+            yield _local(what, words, lines, alone="ReLU" in words)
+
+
+def _local(what: str, words: str, lines: dict[str, Line], alone: bool = False) -> Mistake:
+    look = f"the line that takes the gradient of {what} through its activation"
+    name = f"local derivative of {what}"
+    return Mistake(name, f"{name}: {words}", look, lines, alone)
 
 
 def _weights(table: Recurrence) -> Iterator[Mistake]:
-    yield Mistake(
-        "W_hh transposed",
-        "the recurrent weights are transposed where the gradient of h is handed back",
-        "the product of grad_z and W_hh",
-        wrong(grad_h_prev=lambda grad_z, W_h: (grad_z @ W_h.mT).sum(axis=0)),
-    )
+    words = "the recurrent weights are transposed where the gradient of h is handed back"
+    lines = wrong(grad_h_prev=lambda grad_z, W_h: (grad_z @ W_h.mT).sum(axis=0))
+    yield Mistake("W_hh transposed", words, "the product of grad_z and W_hh", lines)
 
 
 def _gates(table: Recurrence) -> Iterator[Mistake]:
-    gates = table.gates
-    if len(gates) == 1:
-        return
-    right = table.backward["grad_z"]
+    gates, right = table.gates, table.backward["grad_z"]
     for order in list(itertools.permutations(range(len(gates))))[1:]:
         yield Mistake(
             "gates in another order",
@@ -257,7 +222,7 @@ def _gates(table: Recurrence) -> Iterator[Mistake]:
             {"grad_z": Line(right.compute, tuple(right.reads[k] for k in order))},
             alone=sum(k != place for place, k in enumerate(order)) > 2,
         )
-    for k, gate in enumerate(gates):
+    for k, gate in enumerate(gates if len(gates) > 1 else ()):
         for factor, word in ((-1.0, "the wrong sign"), (2.0, "twice"), (0.5, "half"), (0.0, "0")):
             yield Mistake(
                 f"factor {factor:g} on gate {gate}",
@@ -268,12 +233,15 @@ def _gates(table: Recurrence) -> Iterator[Mistake]:
             )
         others = [other for other in range(len(gates)) if other != k]
         for places in (("h",), ("x",), ("h", "x")):
-            lines = {"h": "grad_h_prev", "x": "grad_x"}
+            names = {"h": "grad_h_prev", "x": "grad_x"}
+            words = (
+                f"the gradient of {' and '.join(places)} lacks what comes back through gate {gate}"
+            )
             yield Mistake(
                 f"gate {gate} left out of grad_{' and grad_'.join(places)}",
-                f"the gradient of {' and '.join(places)} lacks what comes back through gate {gate}",
+                words,
                 f"the sum over the gates that makes the gradient of {' and '.join(places)}",
-                {lines[place]: _of_gates(others, table.backward[lines[place]]) for place in places},
+                {names[at]: _of_gates(others, table.backward[names[at]]) for at in places},
             )
 
 

@@ -89,17 +89,13 @@ def name_factor(
     if not words:
         return cause
     tested = ""
-    if words != ["−1"]:
-        again = factor_elsewhere(tensor, mistakes, code, elsewhere)
-        if again is not None:
-            factor, other = again
-            kept = [word for word in words if word in readings(factor, sizes(other, axes))]
-            if kept:
-                tested = f"; on inputs of other sizes it is {factor:.6g}"
-                words = kept
-            else:
-                return replace(cause, cause=f"{cause.cause}; on inputs of other sizes it is "
-                               f"{factor:.6g}")  # fmt: skip
+    again = None if words == ["−1"] else factor_elsewhere(tensor, mistakes, code, elsewhere)
+    if again is not None:
+        factor, other = again
+        tested = f"; on inputs of other sizes it is {factor:.6g}"
+        words = [word for word in words if word in readings(factor, sizes(other, axes))]
+        if not words:
+            return replace(cause, cause=f"{cause.cause}{tested}")
     meaning = MEANING.get(words[0], "a mean where a sum belongs, or the other way"
                           if "size" in words[0] or "number" in words[0] or "N·T" in words[0]
                           else "")  # fmt: skip
@@ -113,68 +109,64 @@ def factor_elsewhere(
     """The factor of a tensor's gradient on inputs of other sizes, and these inputs."""
     fresh = elsewhere()
     if fresh is not None:
-        simulation, claimed = fresh
+        simulation, claims = fresh
         true, inputs = simulation.prediction(*mistakes).grads[tensor], simulation.inputs
-        mine = claimed[tensor]
     else:
-        try:
-            other = CodeUnderTest(code.original, fewer(code.inputs), 1)
-            truth, _ = judges.verdict(other)
-            claims = other.claims().grads
-        except (NotCheckable, ModuleRaised):
+        inputs = fewer(code.inputs)
+        judged = _judged(code, inputs)
+        if judged is None or tensor not in judged[0]:
             return None
-        if tensor not in truth.shapes or tensor in truth.directions:
-            return None
-        true, mine, inputs = truth.gradient(tensor), claims[tensor], other.inputs
+        true, claims = judged[0][tensor], judged[1]
+    mine = claims[tensor]
     if mine is None or np.shape(mine) != true.shape or not np.any(true):
         return None
-    factor = float((mine * true).sum() / (true * true).sum())
     leaves = dict(zip(code.input_names, nests.float_arrays(inputs), strict=False))
-    return factor, leaves
+    return float((mine * true).sum() / (true * true).sum()), leaves
 
 
 def fewer(inputs: Any) -> Any:
     """The inputs with one entry less along the first axis, where they share it and it is longer."""
-    first = next((value for value in inputs if isinstance(value, np.ndarray)), None)
-    if first is None:
-        return inputs
-    keep = tuple(slice(0, n - 1) if n > 2 else slice(None) for n in first.shape[:1])
-    return tuple(value[keep] if isinstance(value, np.ndarray) and value.shape[:1] == first.shape[:1]
-                 else value for value in inputs)  # fmt: skip
+    first = next((np.shape(value)[:1] for value in inputs if isinstance(value, np.ndarray)), ())
+    last = first[0] - 1 if first and first[0] > 2 else None
+    return tuple(value[:last] if first and np.shape(value)[:1] == first else value
+                 for value in inputs)  # fmt: skip
 
 
 def by_length(code: CodeUnderTest) -> list[Finding]:
     """A finding if one step is right and two are wrong, along some axis of the first input."""
-    x = code.inputs[0]
+    x, output = code.inputs[0], code.answer_leaves[0]
     if not isinstance(x, np.ndarray) or code.is_cell:
         return []
-    for axis in range(min(2, x.ndim - 1)):
-        output = code.answer_leaves[0]
-        if output.ndim <= axis or not 1 < x.shape[axis] == output.shape[axis]:
+    for axis in range(min(2, x.ndim - 1, output.ndim)):
+        if not 1 < x.shape[axis] == output.shape[axis]:
             continue
-        errors = [_error(code, x.take(range(T), axis)) for T in (1, 2)]
-        if None not in errors and errors[0] <= 1e-9 < errors[1]:  # type: ignore[operator]
-            return [
-                Finding(
-                    "missing carry",
-                    f"something is not carried back from step to step (axis {axis} of the input)",
-                    f"largest relative error {errors[0]:.0e} for one step, {errors[1]:.2g} for two",
-                    "what one step of the backward loop hands to the step before it: the gradients "
-                    "of all states",
-                )
-            ]
+        judged = [_judged(code, (x.take(range(T), axis), *code.inputs[1:])) for T in (1, 2)]
+        one, two = (np.inf if pair is None else worst(pair[1], pair[0]) for pair in judged)
+        if one <= 1e-9 < two < np.inf:
+            return [Finding(
+                "missing carry",
+                f"something is not carried back from step to step (axis {axis} of the input)",
+                f"largest relative error {one:.0e} for one step, {two:.2g} for two",
+                "what one step of the backward loop hands to the step before it: the gradients of "
+                "all states",
+            )]  # fmt: skip
     return []
 
 
-def _error(code: CodeUnderTest, x: Any) -> float | None:
-    """The largest relative error for another first input; None if it cannot be checked."""
+def worst(claimed: dict[str, Any], true: dict[str, Any]) -> float:
+    """The largest relative error; infinite where something is missing or has another shape."""
+    wrong = [n for n in true if claimed[n] is None or claimed[n].shape != true[n].shape]
+    return np.inf if wrong else max((error(claimed[n], true[n]) for n in true), default=0.0)
+
+
+def _judged(
+    code: CodeUnderTest, inputs: tuple[Any, ...]
+) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """The true and the claimed gradients for other inputs; None if they cannot be checked."""
     try:
-        other = CodeUnderTest(code.original, (x, *code.inputs[1:]), 1)
+        other = CodeUnderTest(code.original, inputs, 1)
         truth, _ = judges.verdict(other)
-        claims = other.claims().grads
+        claims = other.claims()
     except (NotCheckable, ModuleRaised):
         return None
-    true = {name: truth.gradient(name) for name in other.values if name not in truth.directions}
-    if any(claims[name] is None or claims[name].shape != true[name].shape for name in true):
-        return None
-    return max((error(claims[name], true[name]) for name in true), default=0.0)
+    return {n: truth.gradient(n) for n in other.values if n not in truth.directions}, claims

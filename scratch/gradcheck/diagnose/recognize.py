@@ -82,24 +82,16 @@ STANDARD = {
 
 def to_standard(array: Array, axes: str, standard: str) -> Array:
     """Axes in the order of `standard`; "1" is an axis of length 1, missing ones are added."""
-    kept = array.reshape([n for n, axis in zip(array.shape, axes, strict=True) if axis != "1"])
     letters = axes.replace("1", "")
-    order = [letters.index(axis) for axis in standard if axis in letters]
-    turned = kept.transpose(order)
-    shape = iter(turned.shape)
-    return turned.reshape([next(shape) if axis in letters else 1 for axis in standard])
+    kept = array.squeeze(tuple(k for k, axis in enumerate(axes) if axis == "1"))
+    turned = np.einsum(f"{letters}->{''.join(a for a in standard if a in letters)}", kept)
+    return np.expand_dims(turned, tuple(k for k, a in enumerate(standard) if a not in letters))
 
 
 def from_standard(array: Array, axes: str, standard: str) -> Array:
-    """The other way."""
-    letters = axes.replace("1", "")
-    kept = array.reshape(
-        [n for n, axis in zip(array.shape, standard, strict=True) if axis in letters]
-    )
-    present = [axis for axis in standard if axis in letters]
-    turned = kept.transpose([present.index(axis) for axis in letters])
-    shape = iter(turned.shape)
-    return turned.reshape([1 if axis == "1" else next(shape) for axis in axes])
+    """The other way; an axis that is missing in `axes` has length 1."""
+    turned = np.einsum(f"{standard}->{axes.replace('1', '')}", array)
+    return np.expand_dims(turned, tuple(k for k, axis in enumerate(axes) if axis == "1"))
 
 
 def recognize(code: CodeUnderTest) -> Recognized | None:
@@ -112,7 +104,7 @@ def recognize(code: CodeUnderTest) -> Recognized | None:
     for x_axes in _axes_of_x(leaves[0].ndim, code.is_cell):
         x = to_standard(leaves[0], x_axes, "tnd")
         for H in sorted({n for leaf in code.answer_leaves for n in leaf.shape}):
-            for roles in _state_roles(len(leaves) - 1):
+            for roles in itertools.permutations(("h_0", "c_0")[: len(leaves) - 1]):
                 states = _states(leaves[1:], roles, x.shape[1], H)
                 if states is None:
                     continue
@@ -131,23 +123,15 @@ def _axes_of_x(ndim: int, cell: bool) -> list[str]:
     return ["d"] if ndim == 1 else []
 
 
-def _state_roles(count: int) -> list[tuple[str, ...]]:
-    if count == 2:
-        return [("h_0", "c_0"), ("c_0", "h_0")]
-    return [("h_0",)] if count else [()]
-
-
 def _states(
     leaves: list[Array], roles: tuple[str, ...], N: int, H: int
 ) -> dict[str, tuple[str, Array]] | None:
     """role → (axes, (N, H) array), if the shapes allow it."""
-    found = {}
-    for role, leaf in zip(roles, leaves, strict=True):
-        axes = next(_state_axes(leaf.shape, N, H), None)
-        if axes is None:
-            return None
-        found[role] = (axes, to_standard(leaf, axes, "nh"))
-    return found
+    axes = [next(_state_axes(leaf.shape, N, H), None) for leaf in leaves]
+    if None in axes:
+        return None
+    given = zip(roles, leaves, axes, strict=True)
+    return {role: (a, to_standard(leaf, a, "nh")) for role, leaf, a in given if a is not None}
 
 
 def _state_axes(shape: tuple[int, ...], N: int, H: int) -> Iterator[str]:
@@ -184,10 +168,11 @@ def _match(
 def _role(leaf: Array, table: Recurrence, steps: list[Values], taken: set[str]) -> dict[str, str]:
     """Which quantity an answer is → its axes; empty if it is none that is not taken."""
     T, (N, H) = len(steps), steps[0]["h"].shape
-    last = {f"{s}_n": steps[-1][s] for s in table.states}
-    every = {role: np.stack([values[s] for values in steps])
-             for role, s in (("output", "h"), ("cs", "c")) if s in table.states}  # fmt: skip
-    candidates = last if leaf.ndim < 3 and T == 1 else {**every, **last}
+    candidates = {f"{s}_n": steps[-1][s] for s in table.states}
+    if leaf.ndim == 3 or T > 1:
+        candidates = {"output": np.stack([values["h"] for values in steps]), **candidates}
+        if "c" in table.states:
+            candidates["cs"] = np.stack([values["c"] for values in steps])
     for role, value in candidates.items():
         if role in taken:
             continue
@@ -216,44 +201,33 @@ def find_gates(
 ) -> tuple[dict[str, Array], tuple[str, ...]]:
     """For each parameter with gates, the gate of every entry, and the gates' names."""
     if known is not None:
-        if len(known.gates) == 1:
-            return {}, ()
-        gates = {name: known.layout.gate_places(name) for name in code.parameters}
-        return gates, known.gates
+        several = len(known.gates) > 1
+        places = {name: known.layout.gate_places(name) for name in code.parameters}
+        return (places, known.gates) if several else ({}, ())
     gates = {}
     for name, parameter in code.parameters.items():
-        *_, last = name.split(".")
-        if last.startswith(("weight_ih", "weight_hh", "bias_ih", "bias_hh")):
-            rows = parameter.shape[0]
-            if rows % 4 == 0 and _is_lstm(code):
-                gate = np.arange(rows) // (rows // 4)
-                gates[name] = np.broadcast_to(
-                    gate.reshape(-1, *[1] * (parameter.data.ndim - 1)), parameter.shape
-                )
+        rows = parameter.shape[0] if parameter.shape else 0
+        named = name.split(".")[-1].startswith(("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+        if named and rows % 4 == 0 and _is_lstm(code):
+            of_rows = np.arange(rows).reshape(-1, *[1] * (parameter.data.ndim - 1)) // (rows // 4)
+            gates[name] = np.broadcast_to(of_rows, parameter.shape)
     return gates, ("i", "f", "g", "o")
 
 
 def _is_lstm(code: CodeUnderTest) -> bool:
     """Whether weight_hh has four rows for each unit."""
-    ratios = {
-        p.shape[0] // p.shape[1]
-        for name, p in code.parameters.items()
-        if name.split(".")[-1].startswith("weight_hh")
-    }
+    shapes = [p.shape for name, p in code.parameters.items() if "weight_hh" in name]
     projected = any("weight_hr" in name for name in code.parameters)
-    return ratios == {4} or projected
+    return projected or {shape[0] // shape[1] for shape in shapes} == {4}
 
 
 def other_inputs(code: CodeUnderTest, known: Recognized, T: int | None = None) -> tuple[Any, ...]:
     """Random inputs of the same form: of T steps, or of one step and two samples more."""
     rng = np.random.default_rng(2)
-    leaves = dict(zip(code.input_names, nests.float_arrays(code.inputs), strict=False))
-    arrays = []
-    roles = {name: role for role, name in known.names.items()}
-    for name, leaf in leaves.items():
-        axes = known.axes[roles[name]]
-        more = {"t": 1, "n": 2} if T is None else {"t": T - leaves[known.names["x"]].shape[
-            known.axes["x"].index("t")] if "t" in known.axes["x"] else 0}  # fmt: skip
-        shape = [n + more.get(axis, 0) for n, axis in zip(leaf.shape, axes, strict=True)]
-        arrays.append(rng.standard_normal(shape))
-    return tuple(nests.with_arrays(code.inputs, iter(arrays)))
+    axes = [known.axes[role] for role in known.names]  # in the order of the inputs, x first
+    arrays = nests.float_arrays(code.inputs)
+    steps = dict(zip(axes[0], arrays[0].shape, strict=True)).get("t", 0)
+    more = {"t": 1, "n": 2} if T is None else {"t": T - steps}
+    shapes = [[n + more.get(axis, 0) for n, axis in zip(array.shape, letters, strict=True)]
+              for array, letters in zip(arrays, axes, strict=True)]  # fmt: skip
+    return tuple(nests.with_arrays(code.inputs, map(rng.standard_normal, shapes)))
