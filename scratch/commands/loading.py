@@ -13,7 +13,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -41,11 +41,13 @@ LIMIT = 60.0  # seconds for importing a file, making an instance, or trying it o
 RULE = ("__call__", "forward", "backward", "parameters")
 
 
-class Sizes:
-    """The sizes of the inputs that a module is tried on: D, H, T, N."""
+class Sizes(NamedTuple):
+    """The sizes of the inputs that a module is tried on."""
 
-    def __init__(self, input_size: int, hidden_size: int, seq_len: int, batch: int) -> None:
-        self.D, self.H, self.T, self.N = input_size, hidden_size, seq_len, batch
+    D: int
+    H: int
+    T: int
+    N: int
 
 
 def load(target: str) -> type[Any]:

@@ -6,6 +6,7 @@ gradient is known for any upstream gradient.
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
 from collections.abc import Callable
@@ -93,22 +94,24 @@ class ComplexStep(Steps):
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", ComplexWarning)
             try:
-                real, found = nests.vector(self.code.answers), self.function(self.values)
-                if not np.issubdtype(found.dtype, np.complexfloating):
-                    return "the answers to complex inputs are real: the imaginary part is dropped"
-                if found.shape != real.shape or not np.isfinite(found).all():
-                    return "the answers to complex inputs are not finite"
-                if np.abs(found - real).max(initial=0) > 1e-9 * np.abs(real).max(initial=1e-300):
-                    return "the forward pass answers complex inputs differently"
-                for name, value in self.values.items():
-                    direction = self.code.rng.standard_normal(value.shape)
-                    ours = self.derivative(name, direction)
-                    if not central.agrees(name, direction, ours):
-                        return f"its derivative by {name} is not that of central differences"
+                return self._refusal(central)
             except ModuleRaised as error:
                 if isinstance(error.raised, ComplexWarning):
                     return "an array of real dtype inside drops the imaginary part"
                 return f"complex inputs end in {error}"
+
+    def _refusal(self, central: CentralDifferences) -> str:
+        real, found = nests.vector(self.code.answers), self.function(self.values)
+        if not np.issubdtype(found.dtype, np.complexfloating):
+            return "the answers to complex inputs are real: the imaginary part is dropped"
+        if found.shape != real.shape or not np.isfinite(found).all():
+            return "the answers to complex inputs are not finite"
+        if np.abs(found - real).max(initial=0) > 1e-9 * np.abs(real).max(initial=1e-300):
+            return "the forward pass answers complex inputs differently"
+        for name, value in self.values.items():
+            direction = self.code.rng.standard_normal(value.shape)
+            if not central.agrees(name, direction, self.derivative(name, direction)):
+                return f"its derivative by {name} is not that of central differences"
         return ""
 
 
@@ -215,12 +218,11 @@ def choose(code: CodeUnderTest, judge: str | None, twin: Twin | None) -> tuple[A
     if judge in (None, "complex"):
         try:
             complex_step = ComplexStep(code, np.complex128)
+            refusal = complex_step.refusal(central)
         except ModuleRaised as error:
             refusal = f"no complex copy: {error}"
-        else:
-            refusal = complex_step.refusal(central)
-            if not refusal:
-                return complex_step, ""
+        if not refusal:
+            return complex_step, ""
         if judge == "complex":
             raise NotCheckable(f"judge: the complex step does not work here: {refusal}")
         reason = f"no complex step: {refusal}"
@@ -257,27 +259,36 @@ def verdict(
     }
     total = sum(len(directions.get(name, array.reshape(-1))) for name, array in values.items())
     reduced = total * code.upstream.size > MOST_NUMBERS
-    jacobian: dict[str, Array] = {}
     if isinstance(chosen, TwinJudge):
         jacobian = chosen.jacobian(code.upstream if reduced else None)
     else:
-        done = 0
+        jacobian, done = {}, itertools.count(1)
+
+        def row(name: str, direction: Array | int) -> Array:
+            derivative: Array = chosen.derivative(name, direction)
+            if progress is not None:
+                progress(next(done), total)
+            return np.array([derivative @ code.upstream]) if reduced else derivative
+
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             for name, array in values.items():
-                rows = directions.get(name, range(array.size))
+                ways = directions.get(name, range(array.size))
                 width = 1 if reduced else code.upstream.size
-                jacobian[name] = np.empty((len(rows), width))
-                for k, row in enumerate(rows):
-                    derivative = chosen.derivative(name, row)
-                    jacobian[name][k] = derivative @ code.upstream if reduced else derivative
-                    done += 1
-                    if progress is not None:
-                        progress(done, total)
+                rows = [row(name, way) for way in ways]
+                jacobian[name] = np.array(rows).reshape(len(rows), width)
+    shapes = {name: array.shape for name, array in values.items()}
     truth = Truth(
-        chosen.name, why, chosen.tolerance, 0.0, jacobian, directions,
-        {name: array.shape for name, array in values.items()}, code.upstream, reduced,
-    )  # fmt: skip
+        chosen.name,
+        why,
+        chosen.tolerance,
+        0.0,
+        jacobian,
+        directions,
+        shapes,
+        code.upstream,
+        reduced,
+    )
     largest = max((np.abs(truth.gradient(name)).max(initial=0) for name in values), default=0.0)
     # Sums of numbers of size 1 (the upstream gradient's) that cancel leave a few of their last
     # digits; the difference of two answers of central differences leaves what its steps leave.

@@ -216,61 +216,45 @@ def _gates(name: str, claimed: Array, wanted: Array, context: Context) -> Cause 
     if name not in context.gates or np.ptp(context.gates[name]) == 0:
         return None
     gates, names = context.gates[name], context.gate_names
-    scale = float(np.abs(wanted).max())
-    inner = Context(context.tolerance, context.floor + context.tolerance * scale, {}, ())
-    sources: list[int] = []
-    words: list[str] = []
-    rebuilt = np.empty_like(wanted)
-    for k in range(len(names)):
+    floor = context.floor + context.tolerance * float(np.abs(wanted).max())
+    inner = Context(context.tolerance, floor, {}, ())
+    sources, words, rebuilt = [], [], np.empty_like(wanted)
+    for k, gate in enumerate(names):
         mine, right = claimed[gates == k], wanted[gates == k]
-        match = next((j for j in [k, *range(len(names))]
-                      if fits(mine, wanted[gates == j], inner)), None)  # fmt: skip
-        if match is not None:
-            sources.append(match)
-            rebuilt[gates == k] = wanted[gates == match]
-            continue
         c = float((mine * right).sum() / max(float((right * right).sum()), 1e-300))
-        if right.size > 1 and fits(mine, c * right, inner):
-            sources.append(k)
-            rebuilt[gates == k] = c * right
-            words.append(f"factor {c:.4g} on gate {names[k]}" if c else f"gate {names[k]} is zero")
-            continue
-        option = _turned_block(mine, right, inner)
-        if option is None:
+        side = round(np.sqrt(right.size))
+        options = [(j, "", wanted[gates == j]) for j in (k, *range(len(names)))]
+        if right.size > 1:
+            words_of_factor = f"factor {c:.4g} on gate {gate}" if c else f"gate {gate} is zero"
+            options.append((k, words_of_factor, c * right))
+        if side * side == right.size:
+            turned = right.reshape(side, side).T.reshape(-1)
+            options.append((k, f"gate {gate} is transposed", turned))
+        found = next((option for option in options if fits(mine, option[2], inner)), None)
+        if found is None:
             return None
-        sources.append(k)
-        rebuilt[gates == k] = option
-        words.append(f"gate {names[k]} is transposed")
+        sources.append(found[0])
+        words += [found[1]] if found[1] else []
+        rebuilt[gates == k] = found[2]
     off = error(claimed, rebuilt)
     if sorted(sources) == list(range(len(names))) and sources != sorted(sources):
         order = ", ".join(names[j] for j in sources)
-        first = Cause(
+        return None if words else Cause(
             "gates in another order",
             f"the rows of the gradient of {{}} are in the order {order} where the parameter has "
             f"{', '.join(names)}",
             "where the gates' gradients are put side by side",
             off,
-        )
-        return first if not words else None
-    words += [
-        f"gate {names[j]}'s gradient used for gate {names[k]}"
-        for k, j in enumerate(sources)
-        if j != k
-    ]
+        )  # fmt: skip
+    words += [f"gate {names[j]}'s gradient used for gate {names[k]}"
+              for k, j in enumerate(sources) if j != k]  # fmt: skip
+    said = "; ".join(words)
     return Cause(
-        "; ".join(words),
-        f"in the gradient of {{}}: {'; '.join(words)}; the other gates are right",
+        said,
+        f"in the gradient of {{}}: {said}; the other gates are right",
         "the lines that put together this gradient, gate by gate",
         off,
     )
-
-
-def _turned_block(mine: Array, right: Array, context: Context) -> Array | None:
-    size = round(np.sqrt(right.size))
-    if size * size != right.size:
-        return None
-    turned = right.reshape(size, size).T.reshape(-1)
-    return turned if fits(mine, turned, context) else None
 
 
 def _clipped(claimed: Array, wanted: Array, context: Context) -> Cause | None:

@@ -121,23 +121,15 @@ class Diagnosis:
         """The explanation that explains most with least, and others that do as well."""
         first = self.read(self.true)
         wrong = [n for n, c in first.causes.items() if c is None or c.name != RIGHT]
-        explanations = [first]
-        explanations += [
-            self.read(prediction)
-            for prediction in self.predictions()
-            if self.reproduces(prediction, wrong)
-        ]
-        best = min(explanations, key=lambda r: r.cost)
+        explanations = [first, *(self.read(prediction) for prediction in self.predictions()
+                                 if self.reproduces(prediction, wrong))]  # fmt: skip
+        best = min(explanations, key=lambda e: e.cost)
         if pairs and best.unexplained and self.simulation is not None:
             explanations += self._pairs(best.unexplained, progress)
-            best = min(explanations, key=lambda r: r.cost)
-        named = {m.name for m in best.prediction.mistakes}
-        rivals = [
-            r
-            for r in explanations
-            if r.cost == best.cost and r.prediction.mistakes and best.prediction.mistakes
-            and {m.name for m in r.prediction.mistakes} != named
-        ]  # fmt: skip
+            best = min(explanations, key=lambda e: e.cost)
+        named = {mistake.name for mistake in best.prediction.mistakes}
+        rivals = [e for e in explanations if e.cost == best.cost and e.prediction.mistakes and named
+                  and {mistake.name for mistake in e.prediction.mistakes} != named]  # fmt: skip
         return best, rivals
 
     def _pairs(self, hardest: list[str], progress: Progress | None) -> Iterator[Explanation]:
@@ -200,29 +192,23 @@ class Diagnosis:
 
     def _of_mistake(self, mistake: Any, best: Explanation, rivals: list[Explanation]) -> Finding:
         right = [n for n, c in best.causes.items() if c is not None and c.name == RIGHT]
-        predicted = max(
-            (error(self.claimed[n], best.prediction.grads[n]) for n in right), default=0.0
-        )
-        off = {
-            n: error(self.claimed[n], self.true.grads[n])
-            for n in right
-            if not self._claims_truth(n)
-        }
+        grads, true = best.prediction.grads, self.true.grads
+        reached = max((error(self.claimed[n], grads[n]) for n in right), default=0.0)
+        off = {n: error(self.claimed[n], true[n]) for n in right if not self._claims_truth(n)}
         evidence = (
             f"a backward pass with this mistake gives what was claimed for {len(right)} of "
-            f"{len(best.causes)} gradients, to {predicted:.0e}"
+            f"{len(best.causes)} gradients, to {reached:.0e}"
         )
         if off:
-            evidence += (
-                f"; the right one is off by up to {max(off.values()):.2g} ({len(off)} of them)"
-            )
+            largest = max(off.values())
+            evidence += f"; the right one is off by up to {largest:.2g} ({len(off)} of them)"
         if len(best.prediction.mistakes) > 1:
             evidence += "; together with the other mistake named here"
         if "carry" in mistake.name:
             evidence += self._by_length()
-        others = {" and ".join(m.name for m in r.prediction.mistakes) for r in rivals}
+        others = sorted({" and ".join(m.name for m in r.prediction.mistakes) for r in rivals})
         return Finding(
-            mistake.name, mistake.cause, evidence, mistake.look, tuple(off), tuple(sorted(others))
+            mistake.name, mistake.cause, evidence, mistake.look, tuple(off), tuple(others)
         )
 
     def _claims_truth(self, name: str) -> bool:
@@ -292,11 +278,8 @@ class Diagnosis:
             wrong = [g for k, g in enumerate(context.gate_names)
                      if off[context.gates[name] == k].any()]  # fmt: skip
             return f", in gate {', '.join(wrong)}" if len(wrong) < len(context.gate_names) else ""
-        if self.known is not None and name == self.known.names["x"]:
-            axes = self.known.axes["x"]
-            if "t" in axes:
-                axis = axes.index("t")
-                others = tuple(k for k in range(off.ndim) if k != axis)
-                steps = np.flatnonzero(off.any(axis=others))
-                return f", at step {', '.join(map(str, steps))}"
+        if self.known is not None and name == self.known.names["x"] and "t" in self.known.axes["x"]:
+            axis = self.known.axes["x"].index("t")
+            steps = np.flatnonzero(np.moveaxis(off, axis, 0).reshape(off.shape[axis], -1).any(1))
+            return f", at step {', '.join(map(str, steps))}"
         return ""

@@ -297,11 +297,9 @@ class Backward:
     ) -> None:
         self.table, self.forward = table, steps
         T, state = len(steps), np.zeros_like(steps[0]["h"])
+        every = np.broadcast_to(state, (T, *state.shape))
         given = {f"grad_{s}_n": state for s in table.states}
-        given |= dict.fromkeys(
-            ("grad_output", "grad_cs"), np.broadcast_to(state, (T, *state.shape))
-        )
-        given |= upstream
+        given |= {"grad_output": every, "grad_cs": every, **upstream}
         given |= {name: wrong[name](given) for name in given if name in wrong}
         lines = {name: wrong.get(name, line) for name, line in table.backward.items()}
         self.of_parameters = {n: lines.pop(n) for n in ("grad_W_x", "grad_W_h", "grad_b")}
@@ -322,17 +320,21 @@ class Backward:
                         for name in self.states if f"grad_{name}" in wrong}  # fmt: skip
 
     def x(self) -> Array:
-        """(T, N, D)"""
-        zero = np.zeros_like(self.forward[0]["x"])
-        return np.stack([self.steps[t]["grad_x"] if t in self.steps else zero
-                         for t in range(len(self.forward))])  # fmt: skip
+        """(T, N, D); zero where the loop did not come by."""
+        found = np.zeros((len(self.forward), *self.forward[0]["x"].shape))
+        for t, values in self.steps.items():
+            found[t] = values["grad_x"]
+        return found
 
     def weights(self) -> Array:
         """[W_x | W_h | b] for each step, (T, G, H, D+H+1)."""
-        first = self.forward[0]
-        shape = np.concatenate([first["W_x"], first["W_h"], first["b"].mT], axis=2).shape
-        found = np.zeros((len(self.forward), *shape))
+        found = np.zeros((len(self.forward), *side_by_side(self.forward[0], "").shape))
         for t, values in self.steps.items():
-            W_x, W_h, b = (line(values) for line in self.of_parameters.values())
-            found[t] = np.concatenate([W_x, W_h, b.mT], axis=2)
+            for name, line in self.of_parameters.items():
+                values[name] = line(values)
+            found[t] = side_by_side(values, "grad_")
         return found
+
+
+def side_by_side(values: Values, of: str) -> Array:
+    return np.concatenate([values[f"{of}W_x"], values[f"{of}W_h"], values[f"{of}b"].mT], axis=2)
