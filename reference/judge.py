@@ -18,7 +18,7 @@ from scratch.machinery.packing import PackedSequence
 def judge(module: torch.nn.Module) -> Judge:
     """The judge for `check_gradients`: a module with the same parameters by name.
 
-    Raises TypeError for what is no torch.nn.Module. The check raises ValueError for a module with
+    Raises TypeError if it is not a torch.nn.Module. The check raises ValueError for a module with
     other parameters or other answers than the module under test.
     """
     if not isinstance(module, torch.nn.Module):
@@ -52,7 +52,7 @@ class _Pass:
             theirs.data = torch.from_numpy(array.data.copy())
         self.tensors: list[Any] = []
         self.inputs = tuple(self._tensor(value) for value in code.inputs)
-        self.answers = self._leaves(self.twin(*self.inputs))
+        self.answers = nests.flatten(self.twin(*self.inputs))
         answers = np.concatenate([a.detach().numpy().reshape(-1) for a in self.answers])
         ours = nests.vector(code.answers)
         if answers.shape != ours.shape:
@@ -91,13 +91,6 @@ class _Pass:
         if not isinstance(value, np.ndarray):
             return value
         tensor = torch.from_numpy(value.copy())
-        if np.issubdtype(value.dtype, np.inexact):
+        if nests.is_inexact(value):
             self.tensors.append(tensor.requires_grad_())
         return tensor
-
-    def _leaves(self, value: Any) -> list[Any]:
-        if isinstance(value, torch.nn.utils.rnn.PackedSequence):
-            return [value.data]
-        if isinstance(value, tuple | list):
-            return [leaf for part in value for leaf in self._leaves(part)]
-        return [value]

@@ -9,9 +9,8 @@ first wrong one.
 from __future__ import annotations
 
 import inspect
-import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -19,14 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from ...machinery import nests
 from ...machinery.module import Array
 from ..code_under_test import CodeUnderTest
 from ..purity import arrays_of
 from .predictions import Simulation
-from .recognize import Recognized, initial, to_standard, weights_of
-from .recurrences import Recurrence, Values, forward
-from .weight_layouts import layouts
+from .recognize import Recognized, ways
+from .recurrences import Recurrence, Values
 
 SAME = 1e-9  # relative to the quantity's largest number
 MOST_ENTRIES = 100_000  # of an array that is kept
@@ -180,24 +177,7 @@ def _follow(name: str, sources: dict[str, set[str]]) -> set[str]:
     return found.union(*(_follow(other, sources) for other in found))
 
 
-def best_guess(code: CodeUnderTest, tables: list[Recurrence]) -> Comparison | None:
+def best_guess(code: CodeUnderTest, tables: Sequence[Recurrence]) -> Comparison | None:
     """The forward comparison for the way to read the parameters that gets furthest."""
-    leaves = nests.float_arrays(code.inputs)
-    best: Comparison | None = None
-    for axes, table in itertools.product(("nd",) if code.is_cell else ("tnd", "ntd"), tables):
-        if leaves[0].ndim != len(axes):
-            continue
-        x = to_standard(leaves[0], axes, "tnd")
-        H = leaves[1].shape[-1] if len(leaves) > 1 else code.answer_leaves[-1].shape[-1]
-        states = [leaf.reshape(-1, H) for leaf in leaves[1:]]
-        if any(state.shape != (x.shape[1], H) for state in states):
-            continue
-        given = dict(zip((f"{s}_0" for s in table.states), states, strict=False))
-        start = initial(table, given, x, H)
-        values = {name: p.data for name, p in code.parameters.items()}
-        for layout in layouts(values, len(table.gates), H, x.shape[2]):
-            steps = forward(table, weights_of(layout.gather(values), x), x, start)
-            found = compare_forward(code, table, steps)
-            if best is None or len(found.places) > len(best.places):
-                best = found
-    return best
+    found = (compare_forward(code, way.table, steps) for way, steps in ways(code, tables))
+    return max(found, key=lambda comparison: len(comparison.places), default=None)

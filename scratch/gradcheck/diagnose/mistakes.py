@@ -7,8 +7,9 @@ state comes from is part of a missing carry, as it depends on where in the code 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -53,9 +54,6 @@ def mistakes_of(table: Recurrence, answers: tuple[str, ...]) -> list[Mistake]:
 
 
 def _upstream(answers: tuple[str, ...]) -> Iterator[Mistake]:
-    def taken_for(function: Callable[..., Any], which: tuple[str, ...]) -> dict[str, Line]:
-        return {f"grad_{answer}": Line(function, (f"grad_{answer}",)) for answer in which}
-
     last = tuple(answer for answer in answers if answer.endswith("_n"))
     if answers == last:  # a cell
         for answer in last:
@@ -77,14 +75,44 @@ def _upstream(answers: tuple[str, ...]) -> Iterator[Mistake]:
         look = "the backward loop: every step has a gradient of its own output, grad_output[t]"
         lines = taken_for(_only_last, ("output",))
         yield Mistake("only the last step's output", words, look, lines)
-    look = "where backward takes in the gradients of the answers: they must be used as given"
+    yield from taken_for_ones(answers)
+
+
+def taken_for(function: Callable[..., Any], answers: Iterable[str]) -> dict[str, Line]:
+    return {f"grad_{answer}": Line(function, (f"grad_{answer}",)) for answer in answers}
+
+
+AS_GIVEN = "where backward takes in the gradients of the answers: they must be used as given"
+
+
+def taken_for_ones(answers: tuple[str, ...]) -> Iterator[Mistake]:
     for which in _sets(answers)[::-1]:
         words = f"the gradient of {' and '.join(which)} is taken for all ones"
-        yield Mistake("upstream of ones", words, look, taken_for(np.ones_like, which))
+        yield Mistake("upstream of ones", words, AS_GIVEN, taken_for(np.ones_like, which))
 
 
-def _only_last(grad: Array) -> Array:
-    return np.concatenate([np.zeros_like(grad[:-1]), grad[-1:]])
+def of_unknown(answers: dict[str, Array]) -> Iterator[Mistake]:
+    """Those of a module whose recurrence is not known: upstream gradients not used as given."""
+    names = tuple(answers)
+    last = tuple(name for name in names if name.endswith("_n"))
+    for which in [*((n,) for n in names if len(names) > 1), *([last] if last else [])]:
+        name = "the final state" if set(which) <= set(last) else which[0]
+        words = f"the gradient of {' and '.join(which)} is ignored"
+        lines = taken_for(np.zeros_like, which)
+        yield Mistake(f"gradient of {name} ignored", words, AS_GIVEN, lines)
+    yield from taken_for_ones(names)
+    first = names[0]
+    for axis, size in enumerate(answers[first].shape[:-1]):
+        if size > 1:
+            words = f"only the last entry along axis {axis} of the gradient of {first} is used"
+            lines = taken_for(partial(_only_last, axis=axis), (first,))
+            yield Mistake(f"only the last step's {first}", words, AS_GIVEN, lines)
+
+
+def _only_last(grad: Array, axis: int = 0) -> Array:
+    kept: Array = np.zeros_like(grad)
+    kept.swapaxes(0, axis)[-1] = grad.swapaxes(0, axis)[-1]
+    return kept
 
 
 # From step to step

@@ -17,7 +17,7 @@ from ...machinery import nests
 from ...machinery.module import Array
 from ..code_under_test import CodeUnderTest
 from ..judges import Truth
-from .mistakes import Mistake, mistakes_of
+from .mistakes import Mistake, mistakes_of, of_unknown
 from .recognize import Recognized
 from .recurrences import Backward, forward, with_neighbours
 
@@ -110,52 +110,12 @@ class Simulation:
 
 
 def from_jacobian(code: CodeUnderTest, truth: Truth) -> Iterator[Prediction]:
-    """The predictions in which the upstream gradient is not used as it was given."""
+    """The predictions of upstream gradients that are not used as they were given."""
     names = [name for name in code.values if name not in truth.directions]
-    if truth.reduced:
-        return
-    sizes = [leaf.size for leaf in code.answer_leaves]
-    starts = np.cumsum([0, *sizes])
-    for mistake, upstream in _changed_upstream(code, truth.upstream, starts):
+    answers = dict(zip(code.answer_names, code.answer_leaves, strict=True))
+    parts = nests.split(truth.upstream, code.answer_leaves)
+    given = {f"grad_{name}": part for name, part in zip(answers, parts, strict=True)}
+    for mistake in () if truth.reduced else of_unknown(answers):
+        changed = given | {name: line(given) for name, line in mistake.lines.items()}
+        upstream = nests.vector(list(changed.values()))
         yield Prediction((mistake,), Gradients(names, partial(truth.gradient, upstream=upstream)))
-
-
-def _changed_upstream(
-    code: CodeUnderTest, upstream: Array, starts: Array
-) -> Iterator[tuple[Mistake, Array]]:
-    look = "where backward takes in the gradients of the answers: they must be used as given"
-    if len(code.answer_leaves) > 1:
-        last = [k for k, name in enumerate(code.answer_names) if name.endswith("_n")]
-        for which in [[k] for k in range(len(code.answer_names))] + ([last] if last else []):
-            changed = upstream.copy()
-            for k in which:
-                changed[starts[k] : starts[k + 1]] = 0
-            name = "gradient of the final state ignored"
-            if not set(which) <= set(last):
-                name = f"gradient of {code.answer_names[which[0]]} ignored"
-            ignored = " and ".join(code.answer_names[k] for k in which)
-            yield Mistake(name, f"the gradient of {ignored} is ignored", look), changed
-    every = list(range(len(code.answer_names)))
-    for which in [every, *([k] for k in every if len(every) > 1)]:
-        changed = upstream.copy()
-        for k in which:
-            changed[starts[k] : starts[k + 1]] = 1
-        ones = " and ".join(code.answer_names[k] for k in which)
-        cause = f"the gradient of {ones} is taken for all ones"
-        yield Mistake("upstream of ones", cause, look), changed
-    first = code.answer_leaves[0]
-    for axis in range(first.ndim - 1):
-        if first.shape[axis] > 1:
-            kept = np.zeros(first.shape)
-            kept.swapaxes(0, axis)[-1] = 1
-            changed = upstream.copy()
-            changed[: first.size] *= kept.reshape(-1)
-            name = code.answer_names[0]
-            yield (
-                Mistake(
-                    f"only the last step's {name}",
-                    f"only the last entry along axis {axis} of the gradient of {name} is used",
-                    look,
-                ),
-                changed,
-            )

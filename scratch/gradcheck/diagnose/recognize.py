@@ -9,8 +9,8 @@ answers to rounding. From then on it is known what the backward pass should have
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from operator import eq
 from typing import Any
 
@@ -95,23 +95,44 @@ def from_standard(array: Array, axes: str, standard: str) -> Array:
 
 
 def recognize(code: CodeUnderTest) -> Recognized | None:
-    """The equations of the module, or None if they are none of those known here."""
-    leaves = nests.float_arrays(code.inputs)
-    if not 1 <= len(leaves) <= 3 or not code.parameters or len(code.parameters) > 16:
-        return None
-    if any(nests.is_packed(v) for v in (*code.inputs, code.answers)):
-        return None
-    for x_axes in _axes_of_x(leaves[0].ndim, code.is_cell):
-        x = to_standard(leaves[0], x_axes, "tnd")
-        for H in sorted({n for leaf in code.answer_leaves for n in leaf.shape}):
-            for roles in itertools.permutations(("h_0", "c_0")[: len(leaves) - 1]):
-                states = _states(leaves[1:], roles, x.shape[1], H)
-                if states is None:
-                    continue
-                found = _match(code, x, x_axes, H, states)
-                if found is not None:
-                    return found
+    """The recurrence of the module, or None if it is none of those known here."""
+    for way, steps in ways(code, RECURRENCES):
+        axes: dict[str, str] = {}
+        for leaf in code.answer_leaves:
+            axes |= _role(leaf, way.table, steps, set(axes))
+        if len(axes) == len(code.answer_leaves):
+            return replace(way, axes=axes | way.axes, answers=tuple(axes))
     return None
+
+
+def ways(
+    code: CodeUnderTest, tables: Sequence[Recurrence]
+) -> Iterator[tuple[Recognized, list[Values]]]:
+    """Every way to read inputs and parameters that their shapes allow, and what that computes."""
+    leaves = nests.float_arrays(code.inputs)
+    packed = any(nests.is_packed(value) for value in (*code.inputs, code.answers))
+    if packed or not 1 <= len(leaves) <= 3 or not 1 <= len(code.parameters) <= 16:
+        return
+    values = {name: p.data for name, p in code.parameters.items()}
+    sizes = sorted({n for leaf in code.answer_leaves for n in leaf.shape})
+    orders = list(itertools.permutations(("h_0", "c_0")[: len(leaves) - 1]))
+    for x_axes, H, roles in itertools.product(
+        _axes_of_x(leaves[0].ndim, code.is_cell), sizes, orders
+    ):
+        x = to_standard(leaves[0], x_axes, "tnd")
+        found = [next(_state_axes(leaf.shape, x.shape[1], H), "") for leaf in leaves[1:]]
+        if not all(found):
+            continue
+        axes = {"x": x_axes, **dict(zip(roles, found, strict=True))}
+        names = dict(zip(axes, code.input_names, strict=True))
+        given = {role: to_standard(leaf, axes[role], "nh")
+                 for role, leaf in zip(roles, leaves[1:], strict=True)}  # fmt: skip
+        for table in tables:
+            if set(roles) <= {f"{s}_0" for s in table.states}:
+                start = initial(table, given, x, H)
+                for layout in layouts(values, len(table.gates), H, x.shape[2]):
+                    steps = forward(table, weights_of(layout.gather(values), x), x, start)
+                    yield Recognized(table, layout, axes, names, ()), steps
 
 
 def _axes_of_x(ndim: int, cell: bool) -> list[str]:
@@ -123,46 +144,12 @@ def _axes_of_x(ndim: int, cell: bool) -> list[str]:
     return ["d"] if ndim == 1 else []
 
 
-def _states(
-    leaves: list[Array], roles: tuple[str, ...], N: int, H: int
-) -> dict[str, tuple[str, Array]] | None:
-    """role → (axes, (N, H) array), if the shapes allow it."""
-    axes = [next(_state_axes(leaf.shape, N, H), None) for leaf in leaves]
-    if None in axes:
-        return None
-    given = zip(roles, leaves, axes, strict=True)
-    return {role: (a, to_standard(leaf, a, "nh")) for role, leaf, a in given if a is not None}
-
-
 def _state_axes(shape: tuple[int, ...], N: int, H: int) -> Iterator[str]:
     sizes = {"n": N, "h": H, "1": 1}
     for axes in ("nh", "1nh", "h", "1h", "hn", "h1", "hn1", "n1h"):
         same = len(axes) == len(shape) and all(map(eq, map(sizes.get, axes), shape))
         if same and ("n" in axes or N == 1):
             yield axes
-
-
-def _match(
-    code: CodeUnderTest, x: Array, x_axes: str, H: int, states: dict[str, tuple[str, Array]]
-) -> Recognized | None:
-    """The layout whose answers are the module's, if there is one."""
-    values = {name: p.data for name, p in code.parameters.items()}
-    given = {role: array for role, (_, array) in states.items()}
-    for table in RECURRENCES:
-        if not set(given) <= {f"{s}_0" for s in table.states}:
-            continue
-        start = initial(table, given, x, H)
-        for layout in layouts(values, len(table.gates), H, x.shape[2]):
-            steps = forward(table, weights_of(layout.gather(values), x), x, start)
-            axes: dict[str, str] = {}
-            for leaf in code.answer_leaves:
-                axes |= _role(leaf, table, steps, set(axes))
-            if len(axes) == len(code.answer_leaves):
-                roles = tuple(axes)
-                axes |= {"x": x_axes} | {role: axes for role, (axes, _) in states.items()}
-                names = dict(zip(("x", *states), code.input_names, strict=True))
-                return Recognized(table, layout, axes, names, roles)
-    return None
 
 
 def _role(leaf: Array, table: Recurrence, steps: list[Values], taken: set[str]) -> dict[str, str]:
