@@ -151,8 +151,10 @@ class Recurrence:
         return {name: line for name, line in lines if name.startswith("grad_")}
 
     def look(self, name: str) -> str:
-        """Where a derivative is to be found."""
+        """Where a derivative is to be found: the first line that anyone writes it in."""
         text = next(equation.text for equation in self.equations if name in equation.lines)
+        while name not in self.quantities[1]:
+            name = next(other for other, line in self.backward.items() if name in line.reads)
         return f"the line of {name}: {text}"
 
     @cached_property
