@@ -17,20 +17,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..cells import LSTMCell, RNNCell
 from ..gradcheck import signature
 from ..gradcheck.code_under_test import NotCheckable
 from ..machinery import nests
-from ..machinery.module import Array, Module
-from ..recurrent import LSTM, RNN
+from ..machinery.module import Array
 from .options import UsageError
 
-KINDS: dict[str, type[Module]] = {
-    "RNNCell": RNNCell,
-    "LSTMCell": LSTMCell,
-    "RNN": RNN,
-    "LSTM": LSTM,
-}
 ANSWERS = {
     "RNNCell": "h (N, H)",
     "LSTMCell": "h and c, (N, H) each,",

@@ -23,6 +23,7 @@ from scratch.gradcheck.code_under_test import CodeUnderTest
 from scratch.gradcheck.diagnose import first_wrong
 from scratch.gradcheck.diagnose.predictions import Simulation
 from scratch.gradcheck.diagnose.recognize import recognize
+from scratch.gradcheck.diagnose.recurrences import LSTM as LSTM_TABLE
 from scratch.gradcheck.diagnose.recurrences import forward
 from tests.parity import assert_parity
 from tests.scratch.gradcheck import students
@@ -58,6 +59,42 @@ def test_the_equations_without_a_mistake_are_those_of_the_cells(D, H, T, N, bias
     claims = subject.claims()
     for name, claimed in claims.items():
         assert_parity(name, prediction.grads[name], claimed)
+
+
+@pytest.mark.parametrize("cls", [JointLSTM, StudentRNN, StudentLSTMCell])
+def test_every_mistake_can_be_made_and_changes_a_gradient(cls):
+    subject = subject_of(cls)
+    simulation = Simulation(subject, recognize(subject))
+    right = simulation.prediction().grads
+    mistakes = simulation.mistakes()
+    assert {"missing carry of h", "W_hh transposed"} <= {mistake.name for mistake in mistakes}
+    T = len(simulation.steps)
+    for mistake in mistakes:
+        grads = simulation.prediction(mistake).grads
+        changed = [name for name in grads.names if not np.allclose(grads[name], right[name])]
+        # One step has none before it, and hands its gradients to none.
+        assert changed or T == 1, mistake
+
+
+@pytest.mark.parametrize("cls", [JointLSTM, StudentRNN])
+def test_the_parts_of_the_samples_add_up(cls):
+    subject = subject_of(cls)
+    prediction = Simulation(subject, recognize(subject)).prediction()
+    for name in subject.parameters:
+        samples, steps = prediction.samples[name], prediction.steps[name]
+        assert len(samples) == 3
+        assert_parity(name, samples.sum(axis=0), prediction.grads[name])
+        assert_parity(name, steps.sum(axis=0), prediction.grads[name])
+
+
+def test_what_follows_from_what_is_in_the_table():
+    forward, backward = LSTM_TABLE.quantities
+    assert forward == ["i", "f", "g", "o", "c", "h"]
+    assert backward[0] == "grad_h"
+    assert LSTM_TABLE.sources("grad_c", backward) == {"grad_h"}
+    assert LSTM_TABLE.sources("grad_z_f", backward) == {"grad_f"}
+    assert LSTM_TABLE.sources("h", forward) == {"o", "c"}
+    assert LSTM_TABLE.look("grad_tanh_c") == "the line of grad_c: h = o ⊙ tanh(c)"
 
 
 @pytest.mark.parametrize(
