@@ -40,8 +40,9 @@ def map_leaves(function: Callable[[Any], Any], nest: Any) -> Any:
 
 def is_inexact(leaf: Any) -> bool:
     """Whether this is an array, or a number, of floats or complex numbers."""
-    known = isinstance(leaf, np.ndarray | np.generic | float | complex)
-    return known and np.issubdtype(np.asarray(leaf).dtype, np.inexact)
+    if isinstance(leaf, np.ndarray | np.generic):
+        return leaf.dtype.kind in "fc"
+    return isinstance(leaf, float | complex)
 
 
 def float_arrays(nest: Any) -> list[Array]:

@@ -136,18 +136,16 @@ class Diagnosis:
         """Two mistakes at once that together give a gradient that neither explains alone."""
         assert self.simulation is not None
         wrong = {name for name in self.claimed if not self._claims_truth(name)}
-        mistakes = [
-            mistake
-            for mistake in self.simulation.mistakes()
-            if not mistake.alone and self._changed(self.simulation.prediction(mistake)) <= wrong
-        ]
-        pairs = list(itertools.combinations(mistakes, 2))
-        for k, (one, two) in enumerate(pairs):
+        likely = [mistake for mistake in self.simulation.mistakes() if not mistake.alone]
+        changed = [(m, self._changed(self.simulation.prediction(m))) for m in likely]
+        pairs = list(itertools.combinations([pair for pair in changed if pair[1] <= wrong], 2))
+        for k, ((one, by_one), (two, by_two)) in enumerate(pairs):
             if progress is not None:
                 progress(k, len(pairs), "pairs of mistakes")
-            if one.fits_with(two):
+            reached = [name for name in hardest if name in by_one | by_two]
+            if reached and one.fits_with(two):
                 prediction = self.simulation.prediction(one, two)
-                if self.reproduces(prediction, hardest):
+                if self.reproduces(prediction, reached):
                     yield self.read(prediction)
 
     def _changed(self, prediction: Prediction) -> set[str]:

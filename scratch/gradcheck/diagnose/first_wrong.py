@@ -139,8 +139,9 @@ def compare_backward(code: CodeUnderTest, known: Recognized) -> Comparison:
     code.clear()
     with recorder.recording():
         code.backward(record, code.upstream)
-    steps = Simulation(code, known).backward().steps  # the last one first
-    return _compare(recorder, known.table, known.table.quantities[1], steps)
+    right = Simulation(code, known).backward()
+    right.x()  # with grad_x of every step
+    return _compare(recorder, known.table, known.table.quantities[1], right.steps)
 
 
 def compare_forward(code: CodeUnderTest, table: Recurrence, steps: list[Values]) -> Comparison:

@@ -190,7 +190,7 @@ def gates(activations: dict[str, Activation]) -> tuple[Equation, ...]:
         grad_b=lambda grad_z: grad_z.sum(axis=1, keepdims=True),  # (G, 1, H)
     )
     parts = {f"z_{gate}": Line(itemgetter(k), ("z",)) for k, gate in enumerate(activations)}
-    side_by_side = Line(lambda *grads: np.stack(grads), tuple(f"grad_{z}" for z in parts))
+    side_by_side = Line(lambda *grads: np.array(grads), tuple(f"grad_{z}" for z in parts))
     names = ", ".join(parts)
     return (
         product,
@@ -304,7 +304,8 @@ class Backward:
         given |= {"grad_output": every, "grad_cs": every, **upstream}
         given |= {name: wrong[name](given) for name in given if name in wrong}
         lines = {name: wrong.get(name, line) for name, line in table.backward.items()}
-        self.of_parameters = {n: lines.pop(n) for n in ("grad_W_x", "grad_W_h", "grad_b")}
+        # No other line reads these; they are computed when they are asked for.
+        self.rest = {n: lines.pop(n) for n in ("grad_x", "grad_W_x", "grad_W_h", "grad_b")}
         loop = wrong["steps"].compute if "steps" in wrong else every_step
         handed = {f"grad_{s}_next": given[f"grad_{s}_n"] for s in table.states}
         self.steps: dict[int, Values] = {}
@@ -325,16 +326,15 @@ class Backward:
         """(T, N, D); zero where the loop did not come by."""
         found = np.zeros((len(self.forward), *self.forward[0]["x"].shape))
         for t, values in self.steps.items():
-            found[t] = values["grad_x"]
+            found[t] = values["grad_x"] = self.rest["grad_x"](values)
         return found
 
     def weights(self) -> Array:
         """[W_x | W_h | b] for each step, (T, G, H, D+H+1)."""
         found = np.zeros((len(self.forward), *side_by_side(self.forward[0], "").shape))
         for t, values in self.steps.items():
-            for name, line in self.of_parameters.items():
-                values[name] = line(values)
-            found[t] = side_by_side(values, "grad_")
+            grads = {name: line(values) for name, line in self.rest.items() if name != "grad_x"}
+            found[t] = side_by_side(grads, "grad_")
         return found
 
 
