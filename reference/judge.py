@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from scratch.gradcheck import structure
+from scratch.gradcheck.code_under_test import CodeUnderTest
 from scratch.gradcheck.report import error
-from scratch.gradcheck.subject import Subject
+from scratch.machinery import nests
 from scratch.machinery.module import Array
 from scratch.machinery.packing import PackedSequence
 
@@ -18,7 +18,7 @@ from scratch.machinery.packing import PackedSequence
 def judge(module: torch.nn.Module) -> Judge:
     """The judge for `check_gradients`: a module with the same parameters by name.
 
-    Raises TypeError for what is no torch.nn.Module. The check raises ValueError for a module with
+    Raises TypeError if it is not a torch.nn.Module. The check raises ValueError for a module with
     other parameters or other answers than the module under test.
     """
     if not isinstance(module, torch.nn.Module):
@@ -32,18 +32,18 @@ class Judge:
     def __init__(self, module: torch.nn.Module) -> None:
         self.module = module
 
-    def jacobian(self, subject: Subject, upstream: Array | None) -> dict[str, Array]:
+    def jacobian(self, code: CodeUnderTest, upstream: Array | None) -> dict[str, Array]:
         """(entries, answers), or (entries, 1) for the gradient of Σ upstream · answers."""
-        return _Pass(subject, self.module).jacobian(upstream)
+        return _Pass(code, self.module).jacobian(upstream)
 
 
 class _Pass:
-    """The answers of a float64 copy of a torch module to a subject's inputs."""
+    """The answers of a float64 copy of a torch module to a code's inputs."""
 
-    def __init__(self, subject: Subject, module: torch.nn.Module) -> None:
+    def __init__(self, code: CodeUnderTest, module: torch.nn.Module) -> None:
         self.twin = copy.deepcopy(module).double()
         named = dict(self.twin.named_parameters())
-        for name, array in subject.parameters.items():
+        for name, array in code.parameters.items():
             theirs = named.get(name)
             if theirs is None or tuple(theirs.shape) != array.shape:
                 raise ValueError(f"twin: expected a parameter {name} of shape {array.shape}")
@@ -51,17 +51,17 @@ class _Pass:
                 raise ValueError(f"twin: expected the same weights; {name} differs")
             theirs.data = torch.from_numpy(array.data.copy())
         self.tensors: list[Any] = []
-        self.inputs = tuple(self._tensor(value) for value in subject.inputs)
-        self.answers = self._leaves(self.twin(*self.inputs))
+        self.inputs = tuple(self._tensor(value) for value in code.inputs)
+        self.answers = nests.flatten(self.twin(*self.inputs))
         answers = np.concatenate([a.detach().numpy().reshape(-1) for a in self.answers])
-        ours = structure.flat(subject.answers)
+        ours = nests.vector(code.answers)
         if answers.shape != ours.shape:
             raise ValueError("twin: expected answers of the same shapes")
         difference = error(ours, answers)
         if difference > 1e-9:
             raise ValueError(f"twin: expected the same answers, they differ by {difference:.1e}")
-        checked = dict(zip(subject.checked_inputs, self.tensors, strict=False))
-        self.variables = checked | {name: named[name] for name in subject.parameters}
+        checked = dict(zip(code.checked_inputs, self.tensors, strict=False))
+        self.variables = checked | {name: named[name] for name in code.parameters}
 
     def jacobian(self, upstream: Array | None) -> dict[str, Array]:
         rows = np.eye(sum(a.numel() for a in self.answers)) if upstream is None else upstream[None]
@@ -91,13 +91,6 @@ class _Pass:
         if not isinstance(value, np.ndarray):
             return value
         tensor = torch.from_numpy(value.copy())
-        if np.issubdtype(value.dtype, np.inexact):
+        if nests.is_inexact(value):
             self.tensors.append(tensor.requires_grad_())
         return tensor
-
-    def _leaves(self, value: Any) -> list[Any]:
-        if isinstance(value, torch.nn.utils.rnn.PackedSequence):
-            return [value.data]
-        if isinstance(value, tuple | list):
-            return [leaf for part in value for leaf in self._leaves(part)]
-        return [value]

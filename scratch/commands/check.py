@@ -7,11 +7,10 @@ import json
 import math
 from typing import Any
 
-from ..gradcheck.check import check_gradients
-from ..gradcheck.diagnose import anatomy, trace
-from ..gradcheck.subject import Subject
-from .loading import KINDS, LIMIT, Sizes, inputs_for, load, make, own_code
 from .options import at_least
+
+LIKE = ("RNNCell", "LSTMCell", "RNN", "LSTM")
+CHECK_LIMIT = 600.0  # seconds for the check itself, and for the comparison
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -22,7 +21,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "Exit status: 0 right, 1 wrong, 2 could not be checked.",
     )
     parser.add_argument("target", metavar="FILE.py:NAME", help="a class derived from Module")
-    parser.add_argument("--like", choices=KINDS, help="compare the values inside with ours")
+    parser.add_argument("--like", choices=LIKE, help="compare the values inside with ours")
     parser.add_argument("--input-size", type=at_least(1), default=4, help="(default 4)")
     parser.add_argument("--hidden-size", type=at_least(1), default=5, help="(default 5)")
     parser.add_argument("--seq-len", type=at_least(1), default=4, help="time steps (default 4)")
@@ -33,14 +32,25 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """The exit status: 0 right, 1 wrong. What could not be checked is a `UsageError`."""
+    # Imported here: the other commands do not need the checker.
+    from ..gradcheck.check import check_gradients
+    from .loading import Sizes, inputs_for, load, make, own_code
+
     path = args.target.rpartition(":")[0]
     sizes = Sizes(args.input_size, args.hidden_size, args.seq_len, args.batch)
     cls = load(args.target)
     module = make(cls, path, sizes)
     inputs = own_code(path, "a pass", inputs_for, module, path, sizes, args.like)
-    report = own_code(path, "the check", check_gradients, module, *inputs, limit=10 * LIMIT)
+    report = own_code(path, "the check", check_gradients, module, *inputs, limit=CHECK_LIMIT)
     lines = own_code(
-        path, "the comparison", compare_with, module, inputs, args.like, report.ok, limit=10 * LIMIT
+        path,
+        "the comparison",
+        compare_with,
+        module,
+        inputs,
+        args.like,
+        report.ok,
+        limit=CHECK_LIMIT,
     )
     if args.json:
         found = {**report.to_dict(), "like": lines and {"kind": args.like, **lines}}
@@ -62,16 +72,21 @@ def compare_with(
     """
     if like is None:
         return {}
-    subject = Subject(module, inputs, 0)
-    known = anatomy.find(subject)
-    kind = "LSTM" if like.startswith("LSTM") else "RNN"
-    if known is None or (known.kind == "LSTM") != (kind == "LSTM"):
-        closest = trace.best_guess(subject, kind)
+    from ..gradcheck.code_under_test import CodeUnderTest
+    from ..gradcheck.diagnose import first_wrong
+    from ..gradcheck.diagnose.recognize import recognize
+    from ..gradcheck.diagnose.recurrences import RECURRENCES
+
+    code = CodeUnderTest(module, inputs, 0)
+    known = recognize(code)
+    tables = [table for table in RECURRENCES if (table.name == "LSTM") == like.startswith("LSTM")]
+    if known is None or known.table not in tables:
+        closest = first_wrong.best_guess(code, tables)
         text = f"it does not compute what {like} computes with these parameters"
         if closest is not None and closest.first_wrong is not None:
             text += f"; read in the way that comes closest, {closest}"
         return {"ok": False, "forward": text}
-    backward = trace.compare_backward(subject, known)
+    backward = first_wrong.compare_backward(code, known)
     if right and backward.first_wrong is not None:
         text = f"every gradient is right; no variable was seen to hold {backward.first_wrong}"
         return {"ok": True, "forward": "every answer agrees", "backward": text}

@@ -13,23 +13,16 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..cells import LSTMCell, RNNCell
-from ..gradcheck import structure
-from ..gradcheck.subject import NotCheckable
-from ..machinery.module import Array, Module
-from ..recurrent import LSTM, RNN
+from ..gradcheck import signature
+from ..gradcheck.code_under_test import NotCheckable
+from ..machinery import nests
+from ..machinery.module import Array
 from .options import UsageError
 
-KINDS: dict[str, type[Module]] = {
-    "RNNCell": RNNCell,
-    "LSTMCell": LSTMCell,
-    "RNN": RNN,
-    "LSTM": LSTM,
-}
 ANSWERS = {
     "RNNCell": "h (N, H)",
     "LSTMCell": "h and c, (N, H) each,",
@@ -40,11 +33,13 @@ LIMIT = 60.0  # seconds for importing a file, making an instance, or trying it o
 RULE = ("__call__", "forward", "backward", "parameters")
 
 
-class Sizes:
-    """The sizes of the inputs that a module is tried on: D, H, T, N."""
+class Sizes(NamedTuple):
+    """The sizes of the inputs that a module is tried on."""
 
-    def __init__(self, input_size: int, hidden_size: int, seq_len: int, batch: int) -> None:
-        self.D, self.H, self.T, self.N = input_size, hidden_size, seq_len, batch
+    D: int
+    H: int
+    T: int
+    N: int
 
 
 def load(target: str) -> type[Any]:
@@ -190,11 +185,11 @@ def inputs_for(module: Any, path: str, sizes: Sizes, like: str | None) -> tuple[
             with np.errstate(all="ignore"):
                 answers = module(*inputs)
                 record = module.forward(*inputs)
-                grads = structure.leaves(answers)
+                grads = nests.float_arrays(answers)
                 if not fits(kind, answers, sizes):
                     continue
-                splits = structure.splits_answers(module, answers)
-                upstream = structure.replace(answers, iter([np.ones_like(g) for g in grads]))
+                splits = signature.splits_answers(module, answers)
+                upstream = nests.with_arrays(answers, iter([np.ones_like(g) for g in grads]))
                 module.backward(record, *(upstream if splits else (upstream,)))
             return inputs
         except Exception as error:
@@ -225,7 +220,7 @@ def candidates(
     """Inputs for every kind of module, the likely ones first."""
     rng = np.random.default_rng(0)
     D, H, T, N = sizes.D, sizes.H, sizes.T, sizes.N
-    wanted = len(structure.positional(module.forward))
+    wanted = len(signature.positional(module.forward))
     dtype = next((p.dtype for p in module.parameters()), np.dtype(np.float64))
 
     def draw(*shape: int) -> Array:
@@ -253,7 +248,7 @@ def candidates(
 
 def fits(kind: str, answers: Any, sizes: Sizes) -> bool:
     """Whether the answers are those of such a module: a guess is not taken for a fit."""
-    leaves = structure.leaves(answers)
+    leaves = nests.float_arrays(answers)
     shapes = [leaf.shape for leaf in leaves]
     if kind.endswith("Cell"):
         return shapes == [(sizes.N, sizes.H)] * (2 if kind == "LSTMCell" else 1)

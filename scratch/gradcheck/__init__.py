@@ -2,17 +2,14 @@
 
 The files in reading order:
 
-check.py       check_gradients: the way from a module to a report
-report.py      the report: a row for each gradient, a finding for each cause
-structure.py   answers, inputs and gradients as lists of arrays, and back
-subject.py     the module under test in float64: what it answers, what its backward pass claims
-judges.py      the true gradients: complex step, a torch module, central differences
-behaviour.py   what a pass may not change, add or remember
-linearity.py   a gradient is linear in the upstream gradient
-diagnose/      from wrong gradients to causes
-parts.py       the modules inside a module, each checked on its own
-loading.py     a class out of a person's file, and inputs that fit it
-command.py     python -m scratch check FILE.py:NAME
+check.py             check_gradients: the way from a module to a report
+report.py            the report: a row for each gradient, a finding for each cause
+signature.py         what goes in and comes out: which is a state, and what each is called
+code_under_test.py   a module in float64: its forward pass as a function, what backward claims
+judges.py            the true gradients: complex step, a torch module, central differences
+purity.py            what a pass may not change, add or remember
+linearity.py         a gradient is linear in the upstream gradient
+diagnose/            from wrong gradients to causes
 """
 
 from .check import check_gradients

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 
 from ..machinery.module import Array, Module
-from . import behaviour, judges, linearity
+from . import judges, linearity, purity
+from .code_under_test import Claims, CodeUnderTest, ModuleRaised, NotCheckable
 from .diagnose import Context, Diagnosis
-from .parts import of_parts
 from .report import Finding, GradientReport, Row, row_of
-from .subject import Claims, ModuleRaised, Subject
 
 MOST_AGAIN = 16  # × entries: up to here a tensor that differs is judged again, entry by entry
 
@@ -62,44 +61,45 @@ def check(
     seed: int,
 ) -> GradientReport:
     """`check_gradients`, but what the module raises is a `ModuleRaised`."""
-    subject = Subject(module, inputs, seed)
+    code = CodeUnderTest(module, inputs, seed)
     name = type(module).__name__
-    if not subject.repeatable:
-        return GradientReport(name, "none", 0.0, (), (behaviour.random_forward(subject),))
-    claims = subject.claims()
-    found = behaviour.findings(subject, claims)
-    if any(finding.name == "clipping" for finding in found):
-        claimed = linearity.claims_when_small(subject)
-    else:
-        claimed = claims.grads
+    if not code.repeatable:
+        return GradientReport(name, "none", 0.0, (), (purity.random_forward(code),))
+    claims = code.claims()
+    found = purity.findings(code, claims)
+    clipped = any(finding.name == "clipping" for finding in found)
+    claimed = linearity.claims_when_small(code) if clipped else claims
     with Progress(name) as progress:
-        truth, central = judges.verdict(subject, judge, twin, entries, progress)
-        rows, kinks = judge_rows(subject, claims, truth, central)
+        truth, central = judges.verdict(code, judge, twin, entries, progress)
+        rows, kinks = judge_rows(code, claims, truth, central)
         largest = max((truth.size(row.name) for row in rows if not row.ok), default=0)
         if entries < largest <= MOST_AGAIN * entries:
-            truth, central = judges.verdict(subject, judge, twin, largest, progress)
-            rows, kinks = judge_rows(subject, claims, truth, central)
+            truth, central = judges.verdict(code, judge, twin, largest, progress)
+            rows, kinks = judge_rows(code, claims, truth, central)
         if not all(row.ok for row in rows):
-            diagnosis = Diagnosis(subject, truth, claimed, kinks)
+            diagnosis = Diagnosis(code, truth, claimed, kinks)
             rows = with_gates(rows, claims, truth, diagnosis.context)
             # What changes what it is given has no fixed numbers that a pair could reproduce.
             changes = any("changes" in finding.name for finding in found)
             found += diagnosis.findings(pairs=not changes, progress=progress)
+            found += [
+                _in_directions(r, truth) for r in rows if not r.ok and r.name in truth.directions
+            ]
     if found:
         again = partial(check, twin=None, judge=None, entries=entries, seed=seed)
-        found = of_parts(subject, again, found)
+        found = of_parts(code, again, found)
     found = without_doubles(found)
-    notes = list(_notes(subject, truth, rows))
+    notes = list(_notes(code, truth, rows))
     return GradientReport(name, truth.judge, truth.tolerance, rows, tuple(found), tuple(notes))
 
 
 def judge_rows(
-    subject: Subject, claims: Claims, truth: judges.Truth, central: judges.CentralDifferences
+    code: CodeUnderTest, claims: Claims, truth: judges.Truth, central: judges.CentralDifferences
 ) -> tuple[tuple[Row, ...], dict[str, Array]]:
     """The table, and for each tensor that differs which entries are at a kink."""
     rows, kinks = [], {}
-    for name in subject.values:
-        claimed = claims.grads[name]
+    for name in code.values:
+        claimed = claims[name]
         row = judge_row(name, claimed, truth)
         if not row.ok and row.where is not None:
             kinks[name] = find_kinks(name, claimed, truth, central)
@@ -144,31 +144,32 @@ def find_kinks(
 def with_gates(
     rows: tuple[Row, ...], claims: Claims, truth: judges.Truth, context: Context
 ) -> tuple[Row, ...]:
-    """The rows, those of wrong parameters with a row for each gate."""
-    gates, names = context.gates, context.gate_names
-    return tuple(
-        replace(row, gates=gate_rows(row, claims.grads[row.name], truth, gates[row.name], names))
-        if not row.ok and row.where is not None and row.name in gates and np.ptp(gates[row.name])
-        else row
-        for row in rows
-    )
+    """The rows, those of wrong parameters with a row for each gate's part."""
+
+    def parts_of(row: Row) -> tuple[Row, ...]:
+        gates = context.gates.get(row.name)
+        if row.ok or row.where is None or gates is None or not np.ptp(gates):
+            return ()
+        true, claimed = truth.gradient(row.name), claims[row.name]
+        floor = truth.floor + truth.tolerance * float(np.abs(true).max())
+
+        def part(k: int, gate: str) -> Row:
+            mine = np.where(gates == k, claimed, 0), np.where(gates == k, true, 0)
+            return row_of(f"gate {gate}", *mine, truth.tolerance, floor)
+
+        return tuple(part(k, gate) for k, gate in enumerate(context.gate_names))
+
+    return tuple(replace(row, gates=parts_of(row)) for row in rows)
 
 
-def gate_rows(
-    row: Row, claimed: Array, truth: judges.Truth, gates: Array, names: tuple[str, ...]
-) -> tuple[Row, ...]:
-    """One row for each gate's part of a parameter."""
-    true = truth.gradient(row.name)
-    floor = truth.floor + truth.tolerance * float(np.abs(true).max())
-    return tuple(
-        row_of(
-            f"gate {gate}",
-            np.where(gates == k, claimed, 0),
-            np.where(gates == k, true, 0),
-            truth.tolerance,
-            floor,
-        )
-        for k, gate in enumerate(names)
+def _in_directions(row: Row, truth: judges.Truth) -> Finding:
+    return Finding(
+        "wrong in random directions",
+        f"the gradient of {row.name} is wrong; no cause was tested",
+        f"its products with {len(truth.directions[row.name])} random directions are not the "
+        f"derivatives in these directions",
+        f"its entries: check_gradients(..., entries={truth.size(row.name)}) judges each",
+        (row.name,),
     )
 
 
@@ -186,25 +187,69 @@ def without_doubles(found: list[Finding]) -> list[Finding]:
     return causes + sorted(others, key=lambda finding: rank.get(finding.name, 0))
 
 
-def _notes(subject: Subject, truth: judges.Truth, rows: tuple[Row, ...]) -> Iterator[str]:
+def _notes(code: CodeUnderTest, truth: judges.Truth, rows: tuple[Row, ...]) -> Iterator[str]:
     if truth.why:
         yield f"{truth.judge} is the judge, as there is {truth.why}"
-    if subject.random:
+    if code.random:
         yield "the forward pass is random; its generators were set back before every pass"
-    if any(p.dtype != np.float64 for p in subject.original.parameters()):
+    if any(p.dtype != np.float64 for p in code.original.parameters()):
         yield "checked in float64, in a copy of the module"
     kinks = sum(row.kinks for row in rows)
     if kinks:
         yield f"{kinks} entries are at a kink, where there is no derivative, and were not judged"
-    arrays = subject.plain_arrays()
+    arrays = code.plain_arrays()
     if arrays:
         words = "is an array and no Parameter: its gradient is"
         if len(arrays) > 1:
             words = "are arrays and no Parameters: their gradients are"
         yield f"{', '.join(arrays)} {words} not checked"
-    unchecked = [n for n in subject.input_names if n not in subject.checked_inputs]
+    unchecked = [n for n in code.input_names if n not in code.checked_inputs]
     if unchecked:
         yield f"no gradient is expected of {', '.join(unchecked)}"
+
+
+def parts(code: CodeUnderTest) -> dict[str, tuple[Module, tuple[Any, ...]]]:
+    """The modules directly below, by name, and what their `forward` got in one forward pass."""
+    found: dict[str, tuple[Module, tuple[Any, ...]]] = {}
+    children = {k: v for k, v in vars(code.module).items() if isinstance(v, Module)}
+
+    def recorded(name: str, child: Module) -> Callable[..., Any]:
+        forward = child.forward
+
+        def record(*inputs: Any, **named: Any) -> Any:
+            if not named:
+                found.setdefault(name, (child, inputs))
+            return forward(*inputs, **named)
+
+        return record
+
+    for name, child in children.items():
+        vars(child)["forward"] = recorded(name, child)
+    try:
+        code.forward()
+    finally:
+        for child in children.values():
+            del vars(child)["forward"]
+    return found
+
+
+def of_parts(
+    code: CodeUnderTest, check: Callable[..., GradientReport], found: list[Finding]
+) -> list[Finding]:
+    """`found`, with what is wrong in the parts where the whole could not be explained."""
+    inner: list[Finding] = []
+    for name, (child, inputs) in parts(code).items():
+        given = inputs[: next((k for k, v in enumerate(inputs) if v is None), len(inputs))]
+        try:
+            report = check(child, *given)
+        except (NotCheckable, ModuleRaised):
+            continue
+        inner += [replace(f, cause=f"in {name}, checked on its own: {f.cause}",
+                          tensors=tuple(f"{name}.{t}" for t in f.tensors))
+                  for f in report.findings]  # fmt: skip
+    named = {finding.name for finding in inner}
+    vague = {"unknown", "missing carry"} if inner else set()
+    return inner + [finding for finding in found if finding.name not in vague | named]
 
 
 class Progress:

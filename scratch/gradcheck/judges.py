@@ -6,20 +6,21 @@ gradient is known for any upstream gradient.
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.exceptions import ComplexWarning
+from numpy.typing import DTypeLike
 
+from ..machinery import nests
 from ..machinery.module import Array
-from . import structure
-from .subject import ModuleRaised, NotCheckable, Subject, astype
+from .code_under_test import CodeUnderTest, ModuleRaised, NotCheckable
 
 H = 1e-20  # of the complex step: nothing is subtracted, so it can be as small as numbers get
 STEPS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)  # of the central differences
@@ -60,29 +61,32 @@ class Truth:
 # Judges
 
 
-class ComplexStep:
+class Steps:
+    """The answers where one of the checked arrays is moved."""
+
+    def __init__(self, code: CodeUnderTest, dtype: DTypeLike) -> None:
+        self.code, self.function = code, code.function(dtype)
+        self.values = {name: array.astype(dtype) for name, array in code.values.items()}
+
+    def answers(self, name: str, direction: Array | int, by: complex) -> Array:
+        """All of them, with `by` times a direction, or in one entry, added to an array."""
+        moved = self.values[name].copy()
+        if isinstance(direction, int):
+            moved.flat[direction] += by
+        else:
+            moved += by * direction
+        return self.function({**self.values, name: moved})
+
+
+class ComplexStep(Steps):
     """Im f(x + ih) / h: exact to rounding (Squire and Trapp 1998)."""
 
     name = "complex step"
     tolerance = 1e-10
 
-    def __init__(self, subject: Subject) -> None:
-        self.subject = subject
-        self.module = astype(subject.module, np.complex128)
-        leaves = structure.leaves(subject.inputs)
-        checked = len(subject.checked_inputs)
-        self.inputs = structure.replace(
-            subject.inputs,
-            iter([a.astype(np.complex128) if k < checked else a for k, a in enumerate(leaves)]),
-        )
-        self.variables = subject.variables(self.module, self.inputs)
-
     def derivative(self, name: str, direction: Array | int) -> Array:
         """Of all answers, in a direction or, for an int, by one entry."""
-        variable = self.variables[name]
-        with moved(variable, direction, 1j * H):
-            answers = structure.flat(self.subject.call(self.inputs, self.module))
-        return np.asarray(answers.imag / H)
+        return np.asarray(self.answers(name, direction, 1j * H).imag / H)
 
     def refusal(self, central: CentralDifferences) -> str:
         """Why it cannot judge this module; empty if it can."""
@@ -90,38 +94,35 @@ class ComplexStep:
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", ComplexWarning)
             try:
-                answers = self.subject.call(self.inputs, self.module)
-                real = structure.flat(self.subject.answers)
-                found = structure.flat(answers)
-                if not np.issubdtype(found.dtype, np.complexfloating):
-                    return "the answers to complex inputs are real: the imaginary part is dropped"
-                if found.shape != real.shape or not np.isfinite(found).all():
-                    return "the answers to complex inputs are not finite"
-                if np.abs(found - real).max(initial=0) > 1e-9 * np.abs(real).max(initial=1e-300):
-                    return "the forward pass answers complex inputs differently"
-                for name, variable in self.variables.items():
-                    direction = self.subject.rng.standard_normal(variable.shape)
-                    ours = self.derivative(name, direction)
-                    if not central.agrees(name, direction, ours):
-                        return f"its derivative by {name} is not that of central differences"
+                return self._refusal(central)
             except ModuleRaised as error:
                 if isinstance(error.raised, ComplexWarning):
                     return "an array of real dtype inside drops the imaginary part"
                 return f"complex inputs end in {error}"
+
+    def _refusal(self, central: CentralDifferences) -> str:
+        real, found = nests.vector(self.code.answers), self.function(self.values)
+        if not np.issubdtype(found.dtype, np.complexfloating):
+            return "the answers to complex inputs are real: the imaginary part is dropped"
+        if found.shape != real.shape or not np.isfinite(found).all():
+            return "the answers to complex inputs are not finite"
+        if np.abs(found - real).max(initial=0) > 1e-9 * np.abs(real).max(initial=1e-300):
+            return "the forward pass answers complex inputs differently"
+        for name, value in self.values.items():
+            direction = self.code.rng.standard_normal(value.shape)
+            if not central.agrees(name, direction, self.derivative(name, direction)):
+                return f"its derivative by {name} is not that of central differences"
         return ""
 
 
-class CentralDifferences:
+class CentralDifferences(Steps):
     """(f(x+h) − f(x−h)) / 2h in float64, at several h; the two that agree best are taken."""
 
     name = "central differences"
     tolerance = 1e-6
 
-    def __init__(self, subject: Subject) -> None:
-        self.subject = subject
-        self.module = astype(subject.module, np.float64)
-        self.inputs = structure.convert(subject.inputs, np.float64)
-        self.variables = subject.variables(self.module, self.inputs)
+    def __init__(self, code: CodeUnderTest) -> None:
+        super().__init__(code, np.float64)
         self.gaps: list[float] = []  # the disagreement of the two steps that were taken
 
     def derivative(self, name: str, direction: Array | int) -> Array:
@@ -135,10 +136,6 @@ class CentralDifferences:
         ahead, behind = self.answers(name, direction, h), self.answers(name, direction, -h)
         return (ahead - behind) / (2 * h)
 
-    def answers(self, name: str, direction: Array | int, h: float) -> Array:
-        with moved(self.variables[name], direction, h):
-            return structure.flat(self.subject.call(self.inputs, self.module))
-
     @property
     def error(self) -> float:
         """What three of four entries stay below; the others may be close to a kink."""
@@ -150,10 +147,10 @@ class CentralDifferences:
 
         In float64 they move in proportion to the step, but for a kink that lies in between.
         """
-        here = structure.flat(self.subject.answers)
-        for name, variable in self.variables.items():
+        here = nests.vector(self.code.answers)
+        for name, value in self.values.items():
             for _ in range(2):
-                direction = self.subject.rng.standard_normal(variable.shape)
+                direction = self.code.rng.standard_normal(value.shape)
                 expected = 1e-10 * self.difference(name, direction, 1e-5)
                 gap = np.abs(self.answers(name, direction, 1e-10) - here - expected)
                 # And at a stationary point, where nothing else moves them, in h² = 1e-20.
@@ -181,7 +178,7 @@ class CentralDifferences:
 
     def gap(self, name: str, direction: Array | int, h: float) -> tuple[Array, float]:
         """|derivative to the right − to the left| of each answer, and what rounding explains."""
-        here = structure.flat(self.subject.answers)
+        here = nests.vector(self.code.answers)
         right = (self.answers(name, direction, h) - here) / h
         left = (here - self.answers(name, direction, -h)) / h
         scale = max(np.abs(right).max(initial=0), np.abs(left).max(initial=0))
@@ -192,7 +189,7 @@ class CentralDifferences:
 class Twin(Protocol):
     """A module of the same weights in a library that differentiates: `reference.judge(module)`."""
 
-    def jacobian(self, subject: Subject, upstream: Array | None) -> dict[str, Array]:
+    def jacobian(self, code: CodeUnderTest, upstream: Array | None) -> dict[str, Array]:
         """(entries, answers), or (entries, 1) for the gradient of Σ upstream · answers."""
 
 
@@ -202,50 +199,30 @@ class TwinJudge:
     name = "torch"
     tolerance = 1e-10
 
-    def __init__(self, subject: Subject, twin: Twin) -> None:
+    def __init__(self, code: CodeUnderTest, twin: Twin) -> None:
         if not callable(getattr(twin, "jacobian", None)):
             raise TypeError(
                 f"twin: expected reference.judge(module) of a torch module, got "
                 f"{type(twin).__name__}"
             )
-        self.jacobian = partial(twin.jacobian, subject)
-
-
-@contextmanager
-def moved(variable: Array, direction: Array | int, by: complex) -> Iterator[None]:
-    """`variable` moved by `by` times a direction, or in one entry; in place, and back."""
-    if isinstance(direction, int):
-        before = variable.flat[direction]
-        variable.flat[direction] = before + by
-        try:
-            yield
-        finally:
-            variable.flat[direction] = before
-    else:
-        saved = variable.copy()
-        variable += by * direction
-        try:
-            yield
-        finally:
-            variable[...] = saved
+        self.jacobian = partial(twin.jacobian, code)
 
 
 # The verdict
 
 
-def choose(subject: Subject, judge: str | None, twin: Twin | None) -> tuple[Any, str]:
+def choose(code: CodeUnderTest, judge: str | None, twin: Twin | None) -> tuple[Any, str]:
     """The strongest judge that works, or the one asked for, and why not a stronger one."""
-    central = CentralDifferences(subject)
+    central = CentralDifferences(code)
     reason = ""
     if judge in (None, "complex"):
         try:
-            complex_step = ComplexStep(subject)
+            complex_step = ComplexStep(code, np.complex128)
+            refusal = complex_step.refusal(central)
         except ModuleRaised as error:
             refusal = f"no complex copy: {error}"
-        else:
-            refusal = complex_step.refusal(central)
-            if not refusal:
-                return complex_step, ""
+        if not refusal:
+            return complex_step, ""
         if judge == "complex":
             raise NotCheckable(f"judge: the complex step does not work here: {refusal}")
         reason = f"no complex step: {refusal}"
@@ -258,12 +235,12 @@ def choose(subject: Subject, judge: str | None, twin: Twin | None) -> tuple[Any,
     if judge == "torch" and twin is None:
         raise ValueError("judge: 'torch' needs reference.judge(module) of a torch module as `twin`")
     if judge in (None, "torch") and twin is not None:
-        return TwinJudge(subject, twin), reason
+        return TwinJudge(code, twin), reason
     return central, reason
 
 
 def verdict(
-    subject: Subject,
+    code: CodeUnderTest,
     judge: str | None = None,
     twin: Twin | None = None,
     entries: int = 4096,
@@ -273,42 +250,51 @@ def verdict(
 
     A tensor of more than `entries` numbers is judged in 10 random directions.
     """
-    chosen, why = choose(subject, judge, twin)
-    values = subject.values
+    chosen, why = choose(code, judge, twin)
+    values = code.values
     directions = {
-        name: subject.rng.standard_normal((10, *array.shape))
+        name: code.rng.standard_normal((10, *array.shape))
         for name, array in values.items()
         if array.size > entries and chosen.name != "torch"
     }
     total = sum(len(directions.get(name, array.reshape(-1))) for name, array in values.items())
-    reduced = total * subject.upstream.size > MOST_NUMBERS
-    jacobian: dict[str, Array] = {}
+    reduced = total * code.upstream.size > MOST_NUMBERS
     if isinstance(chosen, TwinJudge):
-        jacobian = chosen.jacobian(subject.upstream if reduced else None)
+        jacobian = chosen.jacobian(code.upstream if reduced else None)
     else:
-        done = 0
+        jacobian, done = {}, itertools.count(1)
+
+        def row(name: str, direction: Array | int) -> Array:
+            derivative: Array = chosen.derivative(name, direction)
+            if progress is not None:
+                progress(next(done), total)
+            return np.array([derivative @ code.upstream]) if reduced else derivative
+
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             for name, array in values.items():
-                rows = directions.get(name, range(array.size))
-                width = 1 if reduced else subject.upstream.size
-                jacobian[name] = np.empty((len(rows), width))
-                for k, row in enumerate(rows):
-                    derivative = chosen.derivative(name, row)
-                    jacobian[name][k] = derivative @ subject.upstream if reduced else derivative
-                    done += 1
-                    if progress is not None:
-                        progress(done, total)
+                ways = directions.get(name, range(array.size))
+                width = 1 if reduced else code.upstream.size
+                rows = [row(name, way) for way in ways]
+                jacobian[name] = np.array(rows).reshape(len(rows), width)
+    shapes = {name: array.shape for name, array in values.items()}
     truth = Truth(
-        chosen.name, why, chosen.tolerance, 0.0, jacobian, directions,
-        {name: array.shape for name, array in values.items()}, subject.upstream, reduced,
-    )  # fmt: skip
+        chosen.name,
+        why,
+        chosen.tolerance,
+        0.0,
+        jacobian,
+        directions,
+        shapes,
+        code.upstream,
+        reduced,
+    )
     largest = max((np.abs(truth.gradient(name)).max(initial=0) for name in values), default=0.0)
     # Sums of numbers of size 1 (the upstream gradient's) that cancel leave a few of their last
     # digits; the difference of two answers of central differences leaves what its steps leave.
-    noise = np.abs(structure.flat(subject.answers)).max(initial=0)
+    noise = np.abs(nests.vector(code.answers)).max(initial=0)
     truth.floor = 1e-13 * max(largest, 1.0)
-    central = CentralDifferences(subject)
+    central = CentralDifferences(code)
     if isinstance(chosen, CentralDifferences):
         truth.floor = 1e-8 * largest + 1e-10 * noise + 30 * chosen.error
         # Where all gradients are zero, what is left is rounding, far below 1e-12.

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from .code_under_test import Claims, CodeUnderTest
 from .report import Finding, error
-from .subject import Claims, Subject
 
 SAME = 1e-10  # relative; the same arithmetic, or the same times a power of two
 SMALL, LARGE = 2.0**-20, 2.0**20  # powers of two scale a float without rounding
@@ -20,12 +20,12 @@ def agree(one: Any, two: Any) -> bool:
     return error(two, one) <= SAME or np.array_equal(one, two, equal_nan=True)
 
 
-def linear(subject: Subject, claims: Claims) -> list[Finding]:
-    zero = subject.claims(0 * subject.upstream).grads
+def linear(code: CodeUnderTest, claims: Claims) -> list[Finding]:
+    zero = code.claims(0 * code.upstream)
     constant = [name for name, grad in zero.items() if grad is not None and np.any(grad)]
     if constant:
         size = max(float(np.abs(zero[name]).max()) for name in constant)
-        same = [name for name in constant if agree(claims.grads[name], zero[name])]
+        same = [name for name in constant if agree(claims[name], zero[name])]
         ignored = len(same) == len(constant)
         return [
             Finding(
@@ -39,8 +39,8 @@ def linear(subject: Subject, claims: Claims) -> list[Finding]:
                 tuple(constant),
             )
         ]
-    small = subject.claims(SMALL * subject.upstream).grads
-    large = subject.claims(LARGE * subject.upstream).grads
+    small = code.claims(SMALL * code.upstream)
+    large = code.claims(LARGE * code.upstream)
     bent = [
         name
         for name, grad in small.items()
@@ -52,7 +52,7 @@ def linear(subject: Subject, claims: Claims) -> list[Finding]:
         return []
     growth = max(np.abs(large[n]).max() / max(np.abs(small[n]).max(), 1e-300) for n in bent)
     # What is clipped is linear as long as it is small; what is squared is not.
-    smaller = subject.claims(SMALL * SMALL * subject.upstream).grads
+    smaller = code.claims(SMALL * SMALL * code.upstream)
     clipped = all(agree(small[n] / SMALL, smaller[n] / SMALL / SMALL) for n in bent)
     words = _limit(large, bent) if clipped else "something inside backward is squared, or the like"
     return [
@@ -84,7 +84,7 @@ def _limit(large: dict[str, Any], names: list[str]) -> str:
     return "something inside backward is clipped or scaled"
 
 
-def claims_when_small(subject: Subject) -> dict[str, Any]:
+def claims_when_small(code: CodeUnderTest) -> dict[str, Any]:
     """What is claimed where nothing is clipped, brought back to size."""
-    grads = subject.claims(SMALL * subject.upstream).grads
+    grads = code.claims(SMALL * code.upstream)
     return {name: None if grad is None else grad / SMALL for name, grad in grads.items()}

@@ -132,18 +132,12 @@ def _cells(row: Row, indent: str = "") -> tuple[str, ...]:
     judged = row.problem or row.judged
     if row.kinks:
         judged += f", {row.kinks} at a kink"
-    if row.where is None or row.difference is None or row.relative is None:
-        numbers = ("", "", "", "", "")
-        if row.difference is not None and row.relative is not None:
-            numbers = (f"{row.difference:.1e}", f"{row.relative:.1e}", "", "", "")
-    else:
-        numbers = (
-            f"{row.difference:.1e}",
-            f"{row.relative:.1e}",
-            str(list(row.where)),
-            f"{row.claimed:.6g}",
-            f"{row.true:.6g}",
-        )
+    numbers = [f"{n:.1e}" for n in (row.difference, row.relative) if n is not None]
+    if row.where is not None and numbers:
+        numbers += [str(list(row.where)), f"{row.claimed:.6g}", f"{row.true:.6g}"]
+    numbers += [""] * (5 - len(numbers))
+    if row.kinks and row.where is None:
+        numbers = [""] * 5
     return (mark, indent + row.name, shape, *numbers, "" if indent else judged)
 
 

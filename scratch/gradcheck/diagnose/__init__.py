@@ -1,18 +1,16 @@
-"""From wrong gradients to causes: `Diagnosis(subject, truth, claimed, kinks).findings()`.
+"""From wrong gradients to causes: `Diagnosis(code, truth, claimed, kinks).findings()`.
 
 The files in reading order:
 
-diagnosis.py   the fewest mistakes that reproduce every number that was claimed
-causes.py      how one claimed gradient can come from one predicted gradient
-sizes.py       what a factor is: 2, one half, or a size such as the batch
-lengths.py     right for one time step and wrong from two on
-worlds.py      what the gradients would be under a mistake
-equations.py   an RNN and an LSTM with a place for every mistake
-mistakes.py    the mistakes of a backward pass through time, in words and as settings
-anatomy.py     which equations a module computes, found by its answers
-layouts.py     every way in which parameters can hold the weights
-forms.py       the gates of a module's parameters, and other inputs of the same form
-trace.py       the first quantity inside the two passes that is wrong
+recurrences.py      an RNN and an LSTM as tables, a line for each value and each derivative
+mistakes.py         the mistakes of a backward pass through time: wrong lines of these tables
+weight_layouts.py   every way in which parameters can hold the weights
+recognize.py        which of the recurrences a module computes, found by its answers
+predictions.py      what the gradients would be if a mistake had been made
+causes.py           how one claimed gradient can come from one predicted gradient
+other_sizes.py      what a factor means, and a missing carry, found on inputs of other sizes
+diagnosis.py        the fewest mistakes that reproduce every number that was claimed
+first_wrong.py      the first quantity inside the two passes that is wrong
 """
 
 from .causes import Context

@@ -7,6 +7,7 @@ if the numbers agree.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from ...machinery.module import Array
 from ..report import error
-from .worlds import World
+from .predictions import Prediction
 
 
 @dataclass(frozen=True)
@@ -50,46 +51,48 @@ def fits(claimed: Array, predicted: Array, context: Context) -> bool:
     return bool(gap <= context.tolerance * scale + context.floor)
 
 
-def explain(
-    name: str,
-    claimed: Any,
-    world: World,
-    context: Context,
-) -> Cause | None:
-    """The simplest way from the world's gradient to `claimed`; None if there is none."""
-    wanted = world.grads[name]
+def explain(name: str, claimed: Any, prediction: Prediction, context: Context) -> Cause | None:
+    """The simplest way from the predicted gradient to `claimed`; None if there is none."""
+    wanted = prediction.grads[name]
     if claimed is None:
-        return Cause(
-            "gradient missing",
-            "nothing came for the gradient of {}: it is None",
-            "the end of backward: every input's gradient is returned, every parameter's added to "
-            ".grad",
-            0.0,
-        )
+        return Cause("gradient missing", "nothing came for the gradient of {}: it is None",
+                     "the end of backward: every input's gradient is returned, every parameter's "
+                     "added to .grad", 0.0)  # fmt: skip
     if claimed.shape != wanted.shape:
         return _shape(claimed, wanted, context)
     if not np.isfinite(claimed).all():
-        return Cause(
-            "not finite",
-            "the gradient of {} has infinite or NaN entries",
-            "a division by zero, a logarithm or root of a number that is not positive, an exp "
-            "that overflows, or memory that was never filled (np.empty)",
-            0.0,
-        )
+        return Cause("not finite", "the gradient of {} has infinite or NaN entries",
+                     "a division by zero, a logarithm or root of a number that is not positive, an "
+                     "exp that overflows, or memory that was never filled (np.empty)",
+                     0.0)  # fmt: skip
     if fits(claimed, wanted, context):
         return Cause(RIGHT, "", "", error(claimed, wanted))
-    tried = (
-        _zero(claimed),
-        _single(claimed, wanted),
-        _factor(claimed, wanted, context),
-        _turned(claimed, wanted, context),
-        _steps(name, claimed, world, context),
-        _samples(name, claimed, world, context),
-        _another(name, claimed, world, context),
-        _gates(name, claimed, wanted, context),
-        _clipped(claimed, wanted, context),
-    )
-    return next((cause for cause in tried if cause is not None), None)
+    if not np.any(claimed):
+        return Cause("gradient zero", "the gradient of {} is zero throughout", "whether backward "
+                     "computes it at all, and returns or adds what it computed", 0.0)  # fmt: skip
+    return (
+        _single(claimed, wanted)
+        or _factor(claimed, wanted, context)
+        or _first(claimed, _turned(wanted), "the line that stores or returns it", context)
+        or _first(claimed, _steps(name, prediction), "the loop over time: a parameter that is used "
+                  "at every step gets the sum (+=)", context)
+        or _first(claimed, _samples(name, prediction), "the sum over the batch", context)
+        or _first(claimed, _another(name, prediction, context), "the line that stores it", context)
+        or _gates(name, claimed, wanted, context)
+        or _clipped(claimed, wanted, context)
+    )  # fmt: skip
+
+
+# What a gradient may be instead: a name, the words, and the array that it then is
+Options = Iterator[tuple[str, str, Array]]
+
+
+def _first(claimed: Array, options: Options, look: str, context: Context) -> Cause | None:
+    """The first of the options that is what was claimed."""
+    for name, words, array in options:
+        if array.shape == claimed.shape and fits(claimed, array, context):
+            return Cause(name, words, look, error(claimed, array))
+    return None
 
 
 def _shape(claimed: Array, wanted: Array, context: Context) -> Cause | None:
@@ -129,17 +132,6 @@ def _shape(claimed: Array, wanted: Array, context: Context) -> Cause | None:
     return None
 
 
-def _zero(claimed: Array) -> Cause | None:
-    if np.any(claimed):
-        return None
-    return Cause(
-        "gradient zero",
-        "the gradient of {} is zero throughout",
-        "whether backward computes it at all, and returns or adds what it computed",
-        0.0,
-    )
-
-
 def _single(claimed: Array, wanted: Array) -> Cause | None:
     rounded = claimed.astype(np.float32).astype(claimed.dtype)
     off = error(claimed, wanted)
@@ -159,96 +151,64 @@ def _factor(claimed: Array, wanted: Array, context: Context) -> Cause | None:
     if wanted.size < 2 or c == 0 or nothing or not fits(claimed / c, wanted, context):
         return None
     number = f"{c:.6g}" if abs(c - 1) > 1e-5 else f"1 {'−' if c < 1 else '+'} {abs(c - 1):.2g}"
-    return Cause(
-        f"factor {number}",
-        f"the gradient of {{}} is {number} times what it should be",
-        "the factors in its line, and whether it is summed and scaled once",
-        error(claimed / c, wanted),
-        c,
-    )
+    words = f"the gradient of {{}} is {number} times what it should be"
+    look = "the factors in its line, and whether it is summed and scaled once"
+    return Cause(f"factor {number}", words, look, error(claimed / c, wanted), c)
 
 
-def _turned(claimed: Array, wanted: Array, context: Context) -> Cause | None:
+def _turned(wanted: Array) -> Options:
     """Transposed, reshaped, reversed or shifted along an axis."""
-    options: list[tuple[str, str, Array]] = []
-    if wanted.ndim == 2 and wanted.shape[0] == wanted.shape[1]:
-        options.append(("transposed", "transposed", wanted.T))
+    is_ = "the gradient of {} is"
+    yield "transposed", f"{is_} transposed", wanted.T if wanted.ndim == 2 else np.empty(0)
     for axes in itertools.permutations(range(wanted.ndim)):
-        turned = wanted.transpose(axes)
-        options.append(("reshaped", "reshaped where it should be transposed",
-                        turned.reshape(wanted.shape)))  # fmt: skip
+        turned = wanted.transpose(axes).reshape(wanted.shape)
+        yield "reshaped", f"{is_} reshaped where it should be transposed", turned
     for axis, size in enumerate(wanted.shape):
         if size > 1:
-            options.append(("reversed", f"reversed along axis {axis}", np.flip(wanted, axis)))
+            yield "reversed", f"{is_} reversed along axis {axis}", np.flip(wanted, axis)
             for by in (1, -1):
-                shifted = np.roll(wanted, by, axis)
-                options.append(("shifted", f"shifted by {by} along axis {axis}", shifted))
-                emptied = shifted.copy()
+                emptied = np.roll(wanted, by, axis)
+                yield "shifted", f"{is_} shifted by {by} along axis {axis}", emptied.copy()
                 emptied.swapaxes(0, axis)[0 if by == 1 else -1] = 0
-                options.append(("shifted", f"shifted by {by} along axis {axis}", emptied))
-    for name, words, option in options:
-        if fits(claimed, option, context):
-            return Cause(name, f"the gradient of {{}} is {words}",
-                         "the line that stores or returns it", error(claimed, option))  # fmt: skip
-    return None
+                yield "shifted", f"{is_} shifted by {by} along axis {axis}", emptied
 
 
-def _steps(name: str, claimed: Array, world: World, context: Context) -> Cause | None:
+def _steps(name: str, prediction: Prediction) -> Options:
     """Steps that are missing from the sum over time."""
-    if world.steps is None or name not in world.steps.names or len(world.steps[name]) < 2:
-        return None
-    steps = world.steps[name]
-    total = steps.sum(axis=0)
-    options = (
-        ("assigned instead of added", "only step 0's part, the last one computed: each step "
-         "overwrites the sum of the steps before it", steps[0]),
-        ("only the last step", "only the last step's part", steps[-1]),
-        ("step 0 missing", "the sum over all steps but step 0", total - steps[0]),
-        ("last step missing", "the sum over all steps but the last one", total - steps[-1]),
-    )  # fmt: skip
-    for kind, words, option in options:
-        if fits(claimed, option, context):
-            return Cause(
-                kind,
-                f"the gradient of {{}} holds {words}",
-                "the loop over time: a parameter that is used at every step gets the sum (+=)",
-                error(claimed, option),
-            )
-    return None
+    if prediction.steps is None or name not in prediction.steps.names:
+        return
+    steps = prediction.steps[name]
+    if len(steps) > 1:
+        holds, total = "the gradient of {} holds", steps.sum(axis=0)
+        yield ("assigned instead of added", f"{holds} only step 0's part, the last one computed: "
+               "each step overwrites the sum of the steps before it", steps[0])  # fmt: skip
+        yield "only the last step", f"{holds} only the last step's part", steps[-1]
+        yield "step 0 missing", f"{holds} the sum over all steps but step 0", total - steps[0]
+        words = f"{holds} the sum over all steps but the last one"
+        yield "last step missing", words, total - steps[-1]
 
 
-def _samples(name: str, claimed: Array, world: World, context: Context) -> Cause | None:
+def _samples(name: str, prediction: Prediction) -> Options:
     """One sample's part in place of the sum over the batch."""
-    if world.samples is None or name not in world.samples.names:
-        return None
-    samples = world.samples[name]
-    for k, sample in enumerate(samples):
-        if len(samples) > 1 and fits(claimed, sample, context):
-            return Cause(
-                "not summed over the batch",
-                f"the gradient of {{}} holds only sample {k}'s part",
-                "the sum over the batch",
-                error(claimed, sample),
-            )
-    return None
+    if prediction.samples is not None and name in prediction.samples.names:
+        samples = prediction.samples[name]
+        for k, sample in enumerate(samples if len(samples) > 1 else ()):
+            words = f"the gradient of {{}} holds only sample {k}'s part"
+            yield "not summed over the batch", words, sample
 
 
-def _another(name: str, claimed: Array, world: World, context: Context) -> Cause | None:
+def _another(name: str, prediction: Prediction, context: Context) -> Options:
     """The gradient of another tensor."""
-    for other in world.grads.names:
-        array = world.grads[other]
-        if other != name and array.shape == claimed.shape and fits(claimed, array, context):
-            gates = [context.gates[n].flat[0] for n in (name, other) if n in context.gates]
-            one_gate = all(np.ptp(context.gates[n]) == 0 for n in (name, other)
-                           if n in context.gates)  # fmt: skip
-            if len(gates) == 2 and one_gate and gates[0] != gates[1]:
-                mine, theirs = (context.gate_names[int(g)] for g in gates)
-                what = f"gate {theirs}'s gradient used for gate {mine}"
-            else:
-                what = f"gradient of {other}"
-            return Cause(what, f"{{}} got the gradient of {other} ({what})",
-                         "the line that stores it", error(claimed, array))  # fmt: skip
-    return None
+    for other in prediction.grads.names:
+        if other != name:
+            gates = [context.gates[n] for n in (name, other) if n in context.gates]
+            what = f"gradient of {other}"
+            if len(gates) == 2 and not any(map(np.ptp, gates)):
+                mine, theirs = (context.gate_names[int(gate.flat[0])] for gate in gates)
+                if mine != theirs:
+                    what = f"gate {theirs}'s gradient used for gate {mine}"
+            words = f"{{}} got the gradient of {other} ({what})"
+            yield what, words, prediction.grads[other]
 
 
 def _gates(name: str, claimed: Array, wanted: Array, context: Context) -> Cause | None:
@@ -256,61 +216,45 @@ def _gates(name: str, claimed: Array, wanted: Array, context: Context) -> Cause 
     if name not in context.gates or np.ptp(context.gates[name]) == 0:
         return None
     gates, names = context.gates[name], context.gate_names
-    scale = float(np.abs(wanted).max())
-    inner = Context(context.tolerance, context.floor + context.tolerance * scale, {}, ())
-    sources: list[int] = []
-    words: list[str] = []
-    rebuilt = np.empty_like(wanted)
-    for k in range(len(names)):
+    floor = context.floor + context.tolerance * float(np.abs(wanted).max())
+    inner = Context(context.tolerance, floor, {}, ())
+    sources, words, rebuilt = [], [], np.empty_like(wanted)
+    for k, gate in enumerate(names):
         mine, right = claimed[gates == k], wanted[gates == k]
-        match = next((j for j in [k, *range(len(names))]
-                      if fits(mine, wanted[gates == j], inner)), None)  # fmt: skip
-        if match is not None:
-            sources.append(match)
-            rebuilt[gates == k] = wanted[gates == match]
-            continue
         c = float((mine * right).sum() / max(float((right * right).sum()), 1e-300))
-        if right.size > 1 and fits(mine, c * right, inner):
-            sources.append(k)
-            rebuilt[gates == k] = c * right
-            words.append(f"factor {c:.4g} on gate {names[k]}" if c else f"gate {names[k]} is zero")
-            continue
-        option = _turned_block(mine, right, inner)
-        if option is None:
+        side = round(np.sqrt(right.size))
+        options = [(j, "", wanted[gates == j]) for j in (k, *range(len(names)))]
+        if right.size > 1:
+            words_of_factor = f"factor {c:.4g} on gate {gate}" if c else f"gate {gate} is zero"
+            options.append((k, words_of_factor, c * right))
+        if side * side == right.size:
+            turned = right.reshape(side, side).T.reshape(-1)
+            options.append((k, f"gate {gate} is transposed", turned))
+        found = next((option for option in options if fits(mine, option[2], inner)), None)
+        if found is None:
             return None
-        sources.append(k)
-        rebuilt[gates == k] = option
-        words.append(f"gate {names[k]} is transposed")
+        sources.append(found[0])
+        words += [found[1]] if found[1] else []
+        rebuilt[gates == k] = found[2]
     off = error(claimed, rebuilt)
     if sorted(sources) == list(range(len(names))) and sources != sorted(sources):
         order = ", ".join(names[j] for j in sources)
-        first = Cause(
+        return None if words else Cause(
             "gates in another order",
             f"the rows of the gradient of {{}} are in the order {order} where the parameter has "
             f"{', '.join(names)}",
             "where the gates' gradients are put side by side",
             off,
-        )
-        return first if not words else None
-    words += [
-        f"gate {names[j]}'s gradient used for gate {names[k]}"
-        for k, j in enumerate(sources)
-        if j != k
-    ]
+        )  # fmt: skip
+    words += [f"gate {names[j]}'s gradient used for gate {names[k]}"
+              for k, j in enumerate(sources) if j != k]  # fmt: skip
+    said = "; ".join(words)
     return Cause(
-        "; ".join(words),
-        f"in the gradient of {{}}: {'; '.join(words)}; the other gates are right",
+        said,
+        f"in the gradient of {{}}: {said}; the other gates are right",
         "the lines that put together this gradient, gate by gate",
         off,
     )
-
-
-def _turned_block(mine: Array, right: Array, context: Context) -> Array | None:
-    size = round(np.sqrt(right.size))
-    if size * size != right.size:
-        return None
-    turned = right.reshape(size, size).T.reshape(-1)
-    return turned if fits(mine, turned, context) else None
 
 
 def _clipped(claimed: Array, wanted: Array, context: Context) -> Cause | None:

@@ -1,8 +1,9 @@
 """From wrong gradients to causes: the fewest mistakes that reproduce every number that was claimed.
 
-A world says what the gradients are under a mistake; a cause, how a claimed gradient comes of it.
-The world that leaves the fewest gradients unexplained, with the fewest mistakes, is reported, and
-what it does not explain is said to fit nothing.
+A mistake is a wrong line: it predicts other gradients. A cause is how one claimed gradient comes of
+the predicted one: doubled, transposed. A finding is what the report says of either. The prediction
+that leaves the fewest gradients unexplained, with the fewest mistakes, is reported, and what it
+does not explain is said to fit nothing.
 """
 
 from __future__ import annotations
@@ -14,26 +15,24 @@ from typing import Any
 
 import numpy as np
 
+from ...machinery import nests
 from ...machinery.module import Array
-from .. import structure
+from ..code_under_test import CodeUnderTest, ModuleRaised
 from ..judges import Progress, Truth
 from ..report import Finding, error
-from ..subject import ModuleRaised, Subject
-from . import anatomy
 from .causes import RIGHT, Cause, Context, explain, fits
-from .forms import find_gates, other_inputs
-from .lengths import by_length
-from .sizes import name_factor, simple
-from .worlds import Grads, Simulation, World, from_jacobian
+from .other_sizes import by_length, name_factor, simple, worst
+from .predictions import Gradients, Prediction, Simulation, from_jacobian
+from .recognize import find_gates, other_inputs, recognize
 
 EXACT = 1e-9  # relative; both sides are float64 and differ in the order of sums alone
 
 
 @dataclass(frozen=True)
-class Reading:
-    """One world held against the claims."""
+class Explanation:
+    """One prediction held against the claims."""
 
-    world: World
+    prediction: Prediction
     causes: dict[str, Cause | None]
 
     @property
@@ -49,12 +48,14 @@ class Reading:
         extra = 0.1 * any(name == "step 0 missing" for name, _ in own)
         factors = {c.factor for c in self.causes.values() if c is not None and c.factor is not None}
         extra += 0.5 * sum(not simple(factor) for factor in factors)
-        return len(self.unexplained), len(self.world.mistakes) + len(own) + extra
+        return len(self.unexplained), len(self.prediction.mistakes) + len(own) + extra
 
 
-def read(world: World, claimed: dict[str, Any], context: Context) -> Reading:
-    """The claims, each explained from what a world says."""
-    return Reading(world, {n: explain(n, claimed[n], world, context) for n in claimed})
+def read(prediction: Prediction, claimed: dict[str, Any], context: Context) -> Explanation:
+    """The claims, each explained from what a prediction says."""
+    return Explanation(
+        prediction, {n: explain(n, claimed[n], prediction, context) for n in claimed}
+    )
 
 
 class Diagnosis:
@@ -62,27 +63,26 @@ class Diagnosis:
 
     def __init__(
         self,
-        subject: Subject,
+        code: CodeUnderTest,
         truth: Truth,
         claimed: dict[str, Any],
         kinks: dict[str, Array],
     ) -> None:
-        self.subject, self.truth, self.kinks = subject, truth, kinks
-        names = [name for name in subject.values if name not in truth.directions]
-        self.true = World((), Grads(names, truth.gradient))
-        self.all_claimed = claimed
+        self.code, self.truth, self.kinks = code, truth, kinks
+        names = [name for name in code.values if name not in truth.directions]
+        self.true = Prediction((), Gradients(names, truth.gradient))
         self.claimed = {name: self._without_kinks(name, claimed[name]) for name in names}
-        self.anatomy, self.simulation = None, None
+        self.known, self.simulation = None, None
         tolerance = truth.tolerance
-        found = anatomy.find(subject)
-        if found is not None and set(names) == set(subject.values):
-            simulation = Simulation(subject, found)
-            world = simulation.world()
-            if all(error(world.grads[n], self.true.grads[n]) < 100 * tolerance + truth.floor
+        found = recognize(code)
+        if found is not None and set(names) == set(code.values):
+            simulation = Simulation(code, found)
+            prediction = simulation.prediction()
+            if all(error(prediction.grads[n], self.true.grads[n]) < 100 * tolerance + truth.floor
                    or kinks.get(n, np.zeros(1)).any() for n in names):  # fmt: skip
-                self.anatomy, self.simulation = found, simulation
-                self.true, tolerance = world, EXACT
-        gates, gate_names = find_gates(subject, self.anatomy)
+                self.known, self.simulation = found, simulation
+                self.true, tolerance = prediction, EXACT
+        gates, gate_names = find_gates(code, self.known)
         floor = 1e-12 * max([1.0, *(np.abs(self.true.grads[n]).max(initial=0) for n in names)])
         if self.simulation is None:
             floor = truth.floor
@@ -94,67 +94,63 @@ class Diagnosis:
             return claimed
         return np.where(self.kinks[name], self.truth.gradient(name), claimed)
 
-    # Worlds
+    # Predictions
 
-    def worlds(self) -> Iterator[World]:
+    def predictions(self) -> Iterator[Prediction]:
         if self.simulation is None:
-            yield from from_jacobian(self.subject, self.truth)
+            yield from from_jacobian(self.code, self.truth)
         else:
-            yield from map(self.simulation.world, self.simulation.mistakes())
+            yield from map(self.simulation.prediction, self.simulation.mistakes())
 
-    def read(self, world: World) -> Reading:
-        return read(world, self.claimed, self.context)
+    def read(self, prediction: Prediction) -> Explanation:
+        return read(prediction, self.claimed, self.context)
 
-    def reproduces(self, world: World, names: Iterable[str]) -> bool:
-        """Whether the world's mistakes alone give one of the wrong gradients as it was claimed."""
+    def reproduces(self, prediction: Prediction, names: Iterable[str]) -> bool:
+        """Whether its mistakes alone give one of the wrong gradients as it was claimed."""
         return any(
             self.claimed[name] is not None
-            and self.claimed[name].shape == world.grads[name].shape
+            and self.claimed[name].shape == prediction.grads[name].shape
             and np.any(self.claimed[name])
-            and fits(self.claimed[name], world.grads[name], self.context)
+            and fits(self.claimed[name], prediction.grads[name], self.context)
             for name in names
         )
 
-    def best(self, pairs: bool, progress: Progress | None = None) -> tuple[Reading, list[Reading]]:
-        """The reading that explains most with least, and others that do as well."""
+    def best(
+        self, pairs: bool, progress: Progress | None = None
+    ) -> tuple[Explanation, list[Explanation]]:
+        """The explanation that explains most with least, and others that do as well."""
         first = self.read(self.true)
         wrong = [n for n, c in first.causes.items() if c is None or c.name != RIGHT]
-        readings = [first]
-        readings += [self.read(world) for world in self.worlds() if self.reproduces(world, wrong)]
-        best = min(readings, key=lambda r: r.cost)
+        explanations = [first, *(self.read(prediction) for prediction in self.predictions()
+                                 if self.reproduces(prediction, wrong))]  # fmt: skip
+        best = min(explanations, key=lambda e: e.cost)
         if pairs and best.unexplained and self.simulation is not None:
-            readings += self._pairs(best.unexplained, progress)
-            best = min(readings, key=lambda r: r.cost)
-        named = {m.name for m in best.world.mistakes}
-        rivals = [
-            r
-            for r in readings
-            if r.cost == best.cost and r.world.mistakes and best.world.mistakes
-            and {m.name for m in r.world.mistakes} != named
-        ]  # fmt: skip
+            explanations += self._pairs(best.unexplained, progress)
+            best = min(explanations, key=lambda e: e.cost)
+        named = {mistake.name for mistake in best.prediction.mistakes}
+        rivals = [e for e in explanations if e.cost == best.cost and e.prediction.mistakes and named
+                  and {mistake.name for mistake in e.prediction.mistakes} != named]  # fmt: skip
         return best, rivals
 
-    def _pairs(self, hardest: list[str], progress: Progress | None) -> Iterator[Reading]:
+    def _pairs(self, hardest: list[str], progress: Progress | None) -> Iterator[Explanation]:
         """Two mistakes at once that together give a gradient that neither explains alone."""
         assert self.simulation is not None
         wrong = {name for name in self.claimed if not self._claims_truth(name)}
-        mistakes = [
-            mistake
-            for mistake in self.simulation.mistakes()
-            if not mistake.alone and self._changed(self.simulation.world(mistake)) <= wrong
-        ]
-        pairs = list(itertools.combinations(mistakes, 2))
-        for k, (one, two) in enumerate(pairs):
+        likely = [mistake for mistake in self.simulation.mistakes() if not mistake.alone]
+        changed = [(m, self._changed(self.simulation.prediction(m))) for m in likely]
+        pairs = list(itertools.combinations([pair for pair in changed if pair[1] <= wrong], 2))
+        for k, ((one, by_one), (two, by_two)) in enumerate(pairs):
             if progress is not None:
                 progress(k, len(pairs), "pairs of mistakes")
-            if one.fits_with(two):
-                world = self.simulation.world(one, two)
-                if self.reproduces(world, hardest):
-                    yield self.read(world)
+            reached = [name for name in hardest if name in by_one | by_two]
+            if reached and one.fits_with(two):
+                prediction = self.simulation.prediction(one, two)
+                if self.reproduces(prediction, reached):
+                    yield self.read(prediction)
 
-    def _changed(self, world: World) -> set[str]:
-        """The gradients that the world's mistakes change."""
-        grads, true = world.grads, self.true.grads
+    def _changed(self, prediction: Prediction) -> set[str]:
+        """The gradients that the prediction's mistakes change."""
+        grads, true = prediction.grads, self.true.grads
         return {name for name in self.claimed if not fits(grads[name], true[name], self.context)}
 
     # Words
@@ -163,77 +159,54 @@ class Diagnosis:
         """The causes; `pairs` of mistakes are tried where single ones leave something open."""
         best, rivals = self.best(pairs, progress)
         rivals = [r for r in rivals if self._survives(r)] if self._survives(best) else []
-        found = [self._of_mistake(m, best, rivals) for m in best.world.mistakes]
+        found = [self._of_mistake(m, best, rivals) for m in best.prediction.mistakes]
         found += self._of_causes(best)
         if best.unexplained:
-            found += by_length(self.subject) if self.anatomy is None else []
+            found += by_length(self.code) if self.known is None else []
             found.append(self._of_nothing(best))
-        return found + [self._of_directions(n) for n in self.truth.directions if self._off(n)]
+        return found
 
-    def _off(self, name: str) -> bool:
-        claimed, true = self.all_claimed[name], self.truth.gradient(name)
-        if claimed is None or claimed.shape != self.truth.shapes[name]:
-            return True
-        products = np.tensordot(self.truth.directions[name], claimed, claimed.ndim)
-        floor = self.truth.floor * np.sqrt(claimed.size)
-        allowed = self.truth.tolerance * np.abs(true).max() + floor
-        return bool(not (np.abs(products - true) <= allowed).all())
-
-    def _of_directions(self, name: str) -> Finding:
-        return Finding(
-            "wrong in random directions",
-            f"the gradient of {name} is wrong; no cause was tested",
-            f"its products with {len(self.truth.directions[name])} random directions are not the "
-            f"derivatives in these directions",
-            f"its entries: check_gradients(..., entries={self.truth.size(name)}) judges each",
-            (name,),
-        )
-
-    def _survives(self, reading: Reading) -> bool:
+    def _survives(self, explanation: Explanation) -> bool:
         """Whether the mistakes also give what is claimed on other numbers of other sizes."""
         fresh = self.fresh()
         if fresh is None:
             return True
         simulation, claimed = fresh
-        world = simulation.world(*reading.world.mistakes)
-        return not read(world, claimed, self.context).unexplained
+        prediction = simulation.prediction(*explanation.prediction.mistakes)
+        return not read(prediction, claimed, self.context).unexplained
 
     def fresh(self, T: int | None = None) -> tuple[Simulation, dict[str, Any]] | None:
         """The module on other inputs: of T steps, or of one step more and two samples more."""
-        if self.simulation is None or self.anatomy is None:
+        if self.simulation is None or self.known is None:
             return None
-        inputs = other_inputs(self.subject, self.anatomy, T)
+        inputs = other_inputs(self.code, self.known, T)
         try:
-            answers = self.subject.call(inputs)
-            upstream = np.random.default_rng(1).standard_normal(structure.flat(answers).size)
-            claimed = self.subject.claims(upstream, inputs, answers).grads
-            return Simulation(self.subject, self.anatomy, inputs, upstream), claimed
+            answers = self.code.call(inputs)
+            upstream = np.random.default_rng(1).standard_normal(nests.vector(answers).size)
+            claimed = self.code.claims(upstream, inputs, answers)
+            return Simulation(self.code, self.known, inputs, upstream), claimed
         except ModuleRaised:
             return None
 
-    def _of_mistake(self, mistake: Any, best: Reading, rivals: list[Reading]) -> Finding:
+    def _of_mistake(self, mistake: Any, best: Explanation, rivals: list[Explanation]) -> Finding:
         right = [n for n, c in best.causes.items() if c is not None and c.name == RIGHT]
-        predicted = max((error(self.claimed[n], best.world.grads[n]) for n in right), default=0.0)
-        off = {
-            n: error(self.claimed[n], self.true.grads[n])
-            for n in right
-            if not self._claims_truth(n)
-        }
+        grads, true = best.prediction.grads, self.true.grads
+        reached = max((error(self.claimed[n], grads[n]) for n in right), default=0.0)
+        off = {n: error(self.claimed[n], true[n]) for n in right if not self._claims_truth(n)}
         evidence = (
             f"a backward pass with this mistake gives what was claimed for {len(right)} of "
-            f"{len(best.causes)} gradients, to {predicted:.0e}"
+            f"{len(best.causes)} gradients, to {reached:.0e}"
         )
         if off:
-            evidence += (
-                f"; the right one is off by up to {max(off.values()):.2g} ({len(off)} of them)"
-            )
-        if len(best.world.mistakes) > 1:
+            largest = max(off.values())
+            evidence += f"; the right one is off by up to {largest:.2g} ({len(off)} of them)"
+        if len(best.prediction.mistakes) > 1:
             evidence += "; together with the other mistake named here"
         if "carry" in mistake.name:
             evidence += self._by_length()
-        others = {" and ".join(m.name for m in r.world.mistakes) for r in rivals}
+        others = sorted({" and ".join(m.name for m in r.prediction.mistakes) for r in rivals})
         return Finding(
-            mistake.name, mistake.cause, evidence, mistake.look, tuple(off), tuple(sorted(others))
+            mistake.name, mistake.cause, evidence, mistake.look, tuple(off), tuple(others)
         )
 
     def _claims_truth(self, name: str) -> bool:
@@ -243,72 +216,48 @@ class Diagnosis:
     def _by_length(self) -> str:
         """The largest error at T = 1 and T = 2."""
         errors = []
-        for T in (1, 2):
-            fresh = self.fresh(T)
+        for fresh in map(self.fresh, (1, 2)):
             if fresh is None:
                 return ""
             simulation, claimed = fresh
-            true = simulation.world().grads
-            names = [simulation.anatomy.names["x"], *self.subject.parameters]
-            errors.append(
-                max(
-                    np.inf
-                    if claimed[n] is None or claimed[n].shape != true[n].shape
-                    else error(claimed[n], true[n])
-                    for n in names
-                )
-            )
+            true, names = simulation.prediction().grads, self.code.parameters
+            errors.append(worst(claimed, {n: true[n] for n in (self.code.input_names[0], *names)}))
         return (
             f"; largest relative error of x and the parameters: {errors[0]:.0e} for T = 1, "
             f"{errors[1]:.2g} for T = 2"
         )
 
-    def _of_causes(self, best: Reading) -> list[Finding]:
+    def _of_causes(self, best: Explanation) -> list[Finding]:
         """One finding for each cause, with all the gradients that it explains."""
         groups: dict[tuple[str, str], list[str]] = {}
         for name, cause in best.causes.items():
             if cause is not None and cause.name != RIGHT:
                 groups.setdefault((cause.name, cause.cause), []).append(name)
+        once = ", once the mistake above is taken into account" if best.prediction.mistakes else ""
         found = []
         for names in sorted(groups.values(), key=len, reverse=True):
             causes = [c for n in names if (c := best.causes[n]) is not None]
-            cause = causes[0]
+            cause, off = causes[0], max(c.error for c in causes)
             if cause.factor is not None:
-                mistakes = best.world.mistakes
-                cause = name_factor(
-                    cause, names[0], mistakes, self.subject, self.anatomy, self.fresh
-                )
-            claimed = "what was claimed" if not best.world.mistakes else (
-                "what was claimed, once the mistake above is taken into account"
-            )  # fmt: skip
-            entries = sum(best.world.grads[n].size for n in names)
-            evidence = (
-                f"this gives {claimed} in all {entries} entries, to "
-                f"{max(c.error for c in causes):.0e}"
-            )
-            found.append(
-                Finding(
-                    cause.name,
-                    cause.cause.format(" and ".join(names)),
-                    evidence,
-                    cause.look,
-                    tuple(names),
-                )
-            )
+                mistakes = best.prediction.mistakes
+                cause = name_factor(cause, names[0], mistakes, self.code, self.known, self.fresh)
+            entries = sum(best.prediction.grads[n].size for n in names)
+            evidence = f"this gives what was claimed{once} in all {entries} entries, to {off:.0e}"
+            words = cause.cause.format(" and ".join(names))
+            found.append(Finding(cause.name, words, evidence, cause.look, tuple(names)))
         return found
 
-    def _of_nothing(self, best: Reading) -> Finding:
+    def _of_nothing(self, best: Explanation) -> Finding:
         names = best.unexplained
         facts = []
         for name in names:
             claimed, true = self.claimed[name], self.true.grads[name]
             if claimed is None or claimed.shape != true.shape:
                 facts.append(f"{name} has another shape")
-                continue
-            if np.abs(true).max(initial=0) <= self.context.floor:
+            elif np.abs(true).max(initial=0) <= self.context.floor:
                 facts.append(f"{name} should be zero and reaches {np.abs(claimed).max():.2g}")
-                continue
-            facts.append(f"{name} is off by {error(claimed, true):.2g}{self._where(name)}")
+            else:
+                facts.append(f"{name} is off by {error(claimed, true):.2g}{self._where(name)}")
         tested = "the mistakes of a recurrence alone and in pairs, " if self.simulation else ""
         return Finding(
             "unknown",
@@ -327,11 +276,8 @@ class Diagnosis:
             wrong = [g for k, g in enumerate(context.gate_names)
                      if off[context.gates[name] == k].any()]  # fmt: skip
             return f", in gate {', '.join(wrong)}" if len(wrong) < len(context.gate_names) else ""
-        if self.anatomy is not None and name == self.anatomy.names["x"]:
-            axes = self.anatomy.axes["x"]
-            if "t" in axes:
-                axis = axes.index("t")
-                others = tuple(k for k in range(off.ndim) if k != axis)
-                steps = np.flatnonzero(off.any(axis=others))
-                return f", at step {', '.join(map(str, steps))}"
+        if self.known is not None and name == self.known.names["x"] and "t" in self.known.axes["x"]:
+            axis = self.known.axes["x"].index("t")
+            steps = np.flatnonzero(np.moveaxis(off, axis, 0).reshape(off.shape[axis], -1).any(1))
+            return f", at step {', '.join(map(str, steps))}"
         return ""

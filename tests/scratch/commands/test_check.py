@@ -156,7 +156,7 @@ def test_what_ends_their_code_is_told_with_its_line(write, capsys, monkeypatch, 
 
 
 def test_a_check_that_does_not_end(write, capsys, monkeypatch):
-    monkeypatch.setattr(check, "LIMIT", 0.03)
+    monkeypatch.setattr(check, "CHECK_LIMIT", 0.3)
     source = RIGHT.replace(
         "        h, c = state\n",
         "        h, c = state\n        while np.iscomplexobj(h): pass\n", 1

@@ -1,4 +1,4 @@
-"""What the causes rest on: equations that are the cells', anatomy found, facts measured."""
+"""What the causes rest on: tables that are the cells', recurrences recognized, facts measured."""
 
 import inspect
 
@@ -19,9 +19,12 @@ from scratch import (
     check_gradients,
 )
 from scratch.gradcheck import check
-from scratch.gradcheck.diagnose import anatomy, trace
-from scratch.gradcheck.diagnose.worlds import Simulation
-from scratch.gradcheck.subject import Subject
+from scratch.gradcheck.code_under_test import CodeUnderTest
+from scratch.gradcheck.diagnose import first_wrong
+from scratch.gradcheck.diagnose.predictions import Simulation
+from scratch.gradcheck.diagnose.recognize import recognize
+from scratch.gradcheck.diagnose.recurrences import LSTM as LSTM_TABLE
+from scratch.gradcheck.diagnose.recurrences import forward
 from tests.parity import assert_parity
 from tests.scratch.gradcheck import students
 from tests.scratch.gradcheck.students import GatewiseLSTM, JointLSTM, StudentLSTMCell, StudentRNN
@@ -32,7 +35,7 @@ SIZE = st.integers(1, 4)
 
 def subject_of(cls, seed=0):
     module, inputs = make(cls, np.random.default_rng(seed))
-    return Subject(module, inputs, 0)
+    return CodeUnderTest(module, inputs, 0)
 
 
 @given(
@@ -49,13 +52,49 @@ def test_the_equations_without_a_mistake_are_those_of_the_cells(D, H, T, N, bias
     options = {"bias": bias, "dtype": np.float64, "rng": rng}
     layer = kind in (RNN, LSTM, "relu")
     module = RNN(D, H, nonlinearity="relu", **options) if kind == "relu" else kind(D, H, **options)
-    subject = Subject(module, (rng.standard_normal((T, N, D) if layer else (N, D)),), 0)
-    found = anatomy.find(subject)
+    subject = CodeUnderTest(module, (rng.standard_normal((T, N, D) if layer else (N, D)),), 0)
+    found = recognize(subject)
     assert found is not None
-    world = Simulation(subject, found).world()
-    claims = subject.claims().grads
+    prediction = Simulation(subject, found).prediction()
+    claims = subject.claims()
     for name, claimed in claims.items():
-        assert_parity(name, world.grads[name], claimed)
+        assert_parity(name, prediction.grads[name], claimed)
+
+
+@pytest.mark.parametrize("cls", [JointLSTM, StudentRNN, StudentLSTMCell])
+def test_every_mistake_can_be_made_and_changes_a_gradient(cls):
+    subject = subject_of(cls)
+    simulation = Simulation(subject, recognize(subject))
+    right = simulation.prediction().grads
+    mistakes = simulation.mistakes()
+    assert {"missing carry of h", "W_hh transposed"} <= {mistake.name for mistake in mistakes}
+    T = len(simulation.steps)
+    for mistake in mistakes:
+        grads = simulation.prediction(mistake).grads
+        changed = [name for name in grads.names if not np.allclose(grads[name], right[name])]
+        # One step has none before it, and hands its gradients to none.
+        assert changed or T == 1, mistake
+
+
+@pytest.mark.parametrize("cls", [JointLSTM, StudentRNN])
+def test_the_parts_of_the_samples_add_up(cls):
+    subject = subject_of(cls)
+    prediction = Simulation(subject, recognize(subject)).prediction()
+    for name in subject.parameters:
+        samples, steps = prediction.samples[name], prediction.steps[name]
+        assert len(samples) == 3
+        assert_parity(name, samples.sum(axis=0), prediction.grads[name])
+        assert_parity(name, steps.sum(axis=0), prediction.grads[name])
+
+
+def test_what_follows_from_what_is_in_the_table():
+    forward, backward = LSTM_TABLE.quantities
+    assert forward == ["i", "f", "g", "o", "c", "h"]
+    assert backward[0] == "grad_h"
+    assert LSTM_TABLE.sources("grad_c", backward) == {"grad_h"}
+    assert LSTM_TABLE.sources("grad_z_f", backward) == {"grad_f"}
+    assert LSTM_TABLE.sources("h", forward) == {"o", "c"}
+    assert LSTM_TABLE.look("grad_tanh_c") == "the line of grad_c: h = o ⊙ tanh(c)"
 
 
 @pytest.mark.parametrize(
@@ -68,7 +107,7 @@ def test_the_equations_without_a_mistake_are_those_of_the_cells(D, H, T, N, bias
     ],
 )
 def test_the_way_a_module_keeps_its_weights_is_found(cls, order, x_axes):
-    found = anatomy.find(subject_of(cls))
+    found = recognize(subject_of(cls))
     gates = [found.layout.gate_places(name) for name in found.layout.places]
     assert tuple(dict.fromkeys(int(g) for gate in gates for g in gate.flat)) == order
     assert found.axes["x"] == x_axes
@@ -76,7 +115,7 @@ def test_the_way_a_module_keeps_its_weights_is_found(cls, order, x_axes):
 
 def test_another_forward_pass_is_no_lstm():
     other = plant(JointLSTM, ("h = o * np.tanh(c)", "h = o * c"))
-    assert anatomy.find(subject_of(other)) is None
+    assert recognize(subject_of(other)) is None
 
 
 def test_what_fits_nothing_is_said_to_fit_nothing_and_where_it_is():
@@ -165,9 +204,10 @@ def test_two_readings_of_a_factor_are_told_apart():
 @pytest.mark.parametrize("cls", [JointLSTM, GatewiseLSTM, StudentRNN, StudentLSTMCell])
 def test_every_value_inside_right_code_agrees(cls):
     subject = subject_of(cls)
-    found = anatomy.find(subject)
-    assert trace.compare_backward(subject, found).first_wrong is None
-    assert trace.compare_forward(subject, found.given(subject)).first_wrong is None
+    found = recognize(subject)
+    assert first_wrong.compare_backward(subject, found).first_wrong is None
+    steps = forward(found.table, *found.given(subject))
+    assert first_wrong.compare_forward(subject, found.table, steps).first_wrong is None
 
 
 @pytest.mark.parametrize(
@@ -186,8 +226,8 @@ def test_the_first_wrong_value_is_named(line, instead, right, wrong, tmp_path):
     namespace = {"__name__": "mine"}
     exec(compile(source, str(path), "exec"), namespace)
     module, inputs = make(namespace["JointLSTM"], np.random.default_rng(0))
-    subject = Subject(module, inputs, 0)
-    found = trace.compare_backward(subject, anatomy.find(subject))
+    subject = CodeUnderTest(module, inputs, 0)
+    found = first_wrong.compare_backward(subject, recognize(subject))
     assert (found.last_right.quantity, found.first_wrong.quantity) == (right, wrong)
     assert found.first_wrong.step == 3, "the last step is the first that backward computes"
     lines = source.splitlines()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -19,13 +19,11 @@ from typing import Any
 import numpy as np
 
 from ...machinery.module import Array
-from .. import structure
-from ..behaviour import arrays_of
-from ..subject import Subject
-from . import equations
-from .anatomy import Anatomy, to_standard
-from .layouts import layouts
-from .worlds import Simulation
+from ..code_under_test import CodeUnderTest
+from ..purity import arrays_of
+from .predictions import Simulation
+from .recognize import Recognized, ways
+from .recurrences import Recurrence, Values
 
 SAME = 1e-9  # relative to the quantity's largest number
 MOST_ENTRIES = 100_000  # of an array that is kept
@@ -113,32 +111,6 @@ class Recorder:
         return Place(quantity, step)
 
 
-# A quantity and what is computed from it within a step.
-AFTER: dict[str, dict[str, tuple[str, ...]]] = {
-    "LSTM": {
-        "grad_h": ("grad_o", "grad_c"),
-        "grad_o": ("grad_z_o",),
-        "grad_c": ("grad_f", "grad_i", "grad_g", "grad_c_prev"),
-        "grad_f": ("grad_z_f",),
-        "grad_i": ("grad_z_i",),
-        "grad_g": ("grad_z_g",),
-        "grad_z_o": ("grad_h_prev", "grad_x"),
-        "grad_z_f": ("grad_h_prev", "grad_x"),
-        "grad_z_i": ("grad_h_prev", "grad_x"),
-        "grad_z_g": ("grad_h_prev", "grad_x"),
-        "grad_c_prev": (),
-        "grad_h_prev": (),
-        "grad_x": (),
-    },
-    "RNN": {"grad_h": ("grad_z_h",), "grad_z_h": ("grad_h_prev", "grad_x"), "grad_h_prev": (),
-            "grad_x": ()},
-}  # fmt: skip
-FORWARD: dict[str, dict[str, tuple[str, ...]]] = {
-    "LSTM": {"i": ("c",), "f": ("c",), "g": ("c",), "o": ("h",), "c": ("h",), "h": ()},
-    "RNN": {"h": ()},
-}
-
-
 @dataclass(frozen=True)
 class Comparison:
     """The quantities in the order in which they are computed, up to the first wrong one."""
@@ -160,80 +132,53 @@ class Comparison:
         )
 
 
-def compare_backward(subject: Subject, anatomy: Anatomy) -> Comparison:
+def compare_backward(code: CodeUnderTest, known: Recognized) -> Comparison:
     """The gradients inside the backward pass, from the last step to the first."""
-    run = Simulation(subject, anatomy)
-    named = equations.backward(run.run, run.upstream, {}, trace=True).named
-    recorder = Recorder(type(subject.original), "backward")
-    record = subject.forward()
-    subject.clear()
+    recorder = Recorder(type(code.original), "backward")
+    record = code.forward()
+    code.clear()
     with recorder.recording():
-        subject.backward(record, subject.upstream)
-    after = AFTER["LSTM" if anatomy.kind == "LSTM" else "RNN"]
-    steps = reversed(range(len(run.run.h)))
-    return _compare(recorder, named, after, list(steps))
+        code.backward(record, code.upstream)
+    right = Simulation(code, known).backward()
+    right.x()  # with grad_x of every step
+    return _compare(recorder, known.table, known.table.quantities[1], right.steps)
 
 
-def compare_forward(subject: Subject, given: equations.Given) -> Comparison:
+def compare_forward(code: CodeUnderTest, table: Recurrence, steps: list[Values]) -> Comparison:
     """The values inside the forward pass, from the first step to the last."""
-    run = equations.forward(given)
-    named = {"h": run.h, "c": run.c}
-    named |= {gate: run.gates[:, k] for k, gate in enumerate(equations.GATES[given.kind])}
-    recorder = Recorder(type(subject.original), "forward")
+    recorder = Recorder(type(code.original), "forward")
     with recorder.recording():
-        subject.forward()
-    after = FORWARD["LSTM" if given.kind == "LSTM" else "RNN"]
-    return _compare(recorder, named, after, list(range(len(run.h))))
+        code.forward()
+    return _compare(recorder, table, table.quantities[0], dict(enumerate(steps)))
 
 
 def _compare(
-    recorder: Recorder,
-    named: dict[str, Array],
-    after: dict[str, tuple[str, ...]],
-    steps: list[int],
+    recorder: Recorder, table: Recurrence, quantities: list[str], steps: dict[int, Values]
 ) -> Comparison:
+    sources = {name: table.sources(name, quantities) for name in quantities}
     places: list[Place] = []
     last_right: Place | None = None
-    for t in steps:
-        found = {name: recorder.find(name, t, named[name][t]) for name in after}
+    for t, values in steps.items():
+        found = {name: recorder.find(name, t, values[name]) for name in quantities}
         held = {name for name, place in found.items() if place.line is not None}
         for name, place in found.items():
             places.append(place)
             if name in held:
                 last_right = place
-            elif not _follows(name, after) & held and not (name == "grad_h" and held):
-                before = [found[p] for p in after if name in after[p] and p in held]
-                return Comparison(tuple(places), place, before[-1] if before else last_right)
+            elif not _follow(name, sources) & held and not (name == "grad_h" and held):
+                before = [place for source, place in found.items()
+                          if source in sources[name] & held]  # fmt: skip
+                return Comparison(tuple(places), found[name], before[-1] if before else last_right)
     return Comparison(tuple(places), None, last_right)
 
 
-def _follows(name: str, after: dict[str, tuple[str, ...]]) -> set[str]:
+def _follow(name: str, sources: dict[str, set[str]]) -> set[str]:
     """Everything that is computed from a quantity within its step."""
-    found = set(after[name])
-    for child in after[name]:
-        found |= _follows(child, after)
-    return found
+    found = {other for other, read in sources.items() if name in read}
+    return found.union(*(_follow(other, sources) for other in found))
 
 
-def best_guess(subject: Subject, kind: str) -> Comparison | None:
-    """The forward comparison for the way of reading the parameters that gets furthest."""
-    leaves = structure.leaves(subject.inputs)
-    best: Comparison | None = None
-    kinds = ("LSTM",) if kind == "LSTM" else ("tanh", "relu")
-    for axes in ("nd",) if subject.is_cell else ("tnd", "ntd"):
-        if leaves[0].ndim != len(axes):
-            continue
-        x = to_standard(leaves[0], axes, "tnd")
-        for equation in kinds:
-            H = leaves[1].shape[-1] if len(leaves) > 1 else subject.answer_leaves[-1].shape[-1]
-            states = [leaf.reshape(-1, H) for leaf in leaves[1:]]
-            states += [np.zeros((x.shape[1], H))] * (2 - len(states))
-            if any(state.shape != (x.shape[1], H) for state in states):
-                continue
-            values = {name: p.data for name, p in subject.parameters.items()}
-            for layout in layouts(values, len(equations.GATES[equation]), H, x.shape[2]):
-                W = layout.gather(values)
-                found = compare_forward(subject, equations.Given(equation, W, x, *states[:2]))
-                if best is None or len(found.places) > len(best.places):
-                    best = found
-    return best
+def best_guess(code: CodeUnderTest, tables: Sequence[Recurrence]) -> Comparison | None:
+    """The forward comparison for the way to read the parameters that gets furthest."""
+    found = (compare_forward(code, way.table, steps) for way, steps in ways(code, tables))
+    return max(found, key=lambda comparison: len(comparison.places), default=None)

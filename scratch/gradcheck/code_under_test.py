@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
+from ..machinery import nests
 from ..machinery.module import Array, Module, describe
-from . import structure
+from . import signature
 
 STATE_ARGUMENT = re.compile(r"state|hidden|prev|init|^[hca](x|_?0|_?t)?$", re.IGNORECASE)
 TARGET_ARGUMENT = re.compile(r"^(targets?|labels?|y|y_true|expected)$", re.IGNORECASE)
@@ -30,6 +31,10 @@ class ModuleRaised(Exception):
         self.raised = raised
 
 
+# From the checked arrays by name to all answers, one behind the other.
+Function = Callable[[dict[str, Array]], Array]
+
+
 @contextmanager
 def asked() -> Iterator[None]:
     """Around every call of the module under test."""
@@ -39,13 +44,8 @@ def asked() -> Iterator[None]:
         raise ModuleRaised(error) from error
 
 
-@dataclass(frozen=True)
-class Claims:
-    """What one backward pass returned and added, by name; None where nothing came."""
-
-    grads: dict[str, Any]
-    returned: Any  # as `backward` returned it
-    record: Any
+# What one backward pass returned and added, by name; None where nothing came.
+Claims = dict[str, Any]
 
 
 def astype(module: Module, dtype: Any) -> Module:
@@ -60,18 +60,18 @@ def astype(module: Module, dtype: Any) -> Module:
     return twin
 
 
-def generators(module: Any) -> list[np.random.Generator]:
-    """The random generators that the module and the modules below it hold."""
+def attributes(module: Any) -> list[tuple[str, Any]]:
+    """What the module and the modules below it hold, by the way to it."""
     modules = module.named_modules() if hasattr(module, "named_modules") else [("", module)]
-    return [
-        value
-        for _, part in modules
-        for value in vars(part).values()
-        if isinstance(value, np.random.Generator)
-    ]
+    return [(f"{prefix}.{name}".lstrip("."), value)
+            for prefix, part in modules for name, value in vars(part).items()]  # fmt: skip
 
 
-class Subject:
+def generators(module: Any) -> list[np.random.Generator]:
+    return [value for _, value in attributes(module) if isinstance(value, np.random.Generator)]
+
+
+class CodeUnderTest:
     """A module and inputs in float64, a random upstream gradient, and what the module does.
 
     If the caller gives no state and the module takes one, a random one is given: at zero, a
@@ -90,32 +90,72 @@ class Subject:
         # input would make Σ grad_y xᵀ symmetric, and a transposed one look right.
         self.rng = np.random.default_rng([seed, 0x67726164])
         self.module = astype(module, np.float64)
+        self.parameters = dict(self._named_parameters(self.module))
         self.guarded = True  # whether passes run on copies, as they change what they are given
         self._random_states = [g.bit_generator.state for g in generators(self.module)]
         self.random = False
         self.zero_start = False  # whether backward needs .grad to be an array of zeros
-        self.inputs: tuple[Any, ...] = structure.convert(tuple(inputs), np.float64)
-        if not structure.leaves(self.inputs):
+        self.inputs: tuple[Any, ...] = nests.as_dtype(tuple(inputs), np.float64)
+        if not nests.float_arrays(self.inputs):
             raise NotCheckable("inputs: expected at least one floating point array")
 
         self.answers = self._first_answers()
         self.inputs = self._with_state()
         self.answers = self.call()
-        self.splits = structure.splits_answers(module, self.answers)
-        self.is_cell = structure.is_cell(module, self.inputs, self.answers)
-        self.answer_leaves = structure.leaves(self.answers)
-        self.answer_names = structure.answer_names(self.answers, self.is_cell)
+        self.splits = signature.splits_answers(module, self.answers)
+        self.is_cell = signature.is_cell(module, self.inputs, self.answers)
+        self.answer_leaves = nests.float_arrays(self.answers)
+        self.answer_names = signature.answer_names(self.answers, self.is_cell)
         self._check_answers()
-        self.upstream: Array = self.rng.standard_normal(structure.flat(self.answers).size)
-        self.input_names = structure.input_names(module, self.inputs, self.is_cell)
-        self.parameters = dict(self._named_parameters(self.module))
-        count = len(structure.leaves(self.inputs[0])) if self._only_first() else None
+        self.upstream: Array = self.rng.standard_normal(nests.vector(self.answers).size)
+        self.input_names = signature.input_names(module, self.inputs, self.is_cell)
+        count = len(nests.float_arrays(self.inputs[0])) if self._only_first() else None
         self.checked_inputs = self.input_names[:count]
         self.guarded = self._changes_something()
 
     # What the module is asked
 
-    def rewind(self, module: Module) -> None:
+    def function(self, dtype: DTypeLike) -> Function:
+        """The forward pass, in a copy of the module, as a function of the arrays in `values`."""
+        module = astype(self.module, dtype)
+        slots = self._named_parameters(module)
+        others = nests.float_arrays(self.inputs)[len(self.checked_inputs) :]
+
+        def answers(values: dict[str, Array]) -> Array:
+            arrays, rest = values, others
+            if self.guarded:
+                arrays = {name: array.copy() for name, array in values.items()}
+                rest = [array.copy() for array in others]
+            for name, parameter in slots:
+                parameter.data = arrays[name]
+            given = (*(arrays[name] for name in self.checked_inputs), *rest)
+            self._rewind(module)
+            with asked():
+                return nests.vector(module(*nests.with_arrays(self.inputs, given)))
+
+        return answers
+
+    def call(self, inputs: Any = None) -> Any:
+        """The answers; to other inputs, if some are given."""
+        inputs = self.inputs if inputs is None else inputs
+        self._rewind(self.module)
+        with self.kept(inputs) if self.guarded else asked():
+            answers = self.module(*inputs)
+            return copy.deepcopy(answers) if self.guarded else answers
+
+    def forward(self, inputs: Any = None) -> Any:
+        """The record."""
+        inputs = self.inputs if inputs is None else inputs
+        self._rewind(self.module)
+        with self.kept() if self.guarded else asked():
+            return self.module.forward(*(copy.deepcopy(inputs) if self.guarded else inputs))
+
+    def backward(self, record: Any, upstream: Array, answers: Any = None) -> Any:
+        """What backward returns; parameters get their `.grad`."""
+        with self.kept() if self.guarded else asked():
+            return self.module.backward(record, *self.grad_answers(upstream, answers))
+
+    def _rewind(self, module: Module) -> None:
         """Set the module's random generators back, so that every pass draws the same numbers."""
         if self.random:
             for generator, state in zip(generators(module), self._random_states, strict=True):
@@ -123,60 +163,38 @@ class Subject:
             if self._draws_globally:
                 np.random.set_state(self._global_state)  # noqa: NPY002 -- what others' code may use
 
-    def call(self, inputs: Any = None, module: Any = None) -> Any:
-        module = self.module if module is None else module
+    def watched(self, inputs: Any = None) -> list[Array]:
+        """The arrays that no pass may change: inputs, then parameters."""
         inputs = self.inputs if inputs is None else inputs
-        self.rewind(module)
-        if not self.guarded:
-            with asked():
-                return module(*inputs)
-        with self._kept(module, inputs), asked():
-            return copy.deepcopy(module(*inputs))
-
-    def forward(self, inputs: Any = None) -> Any:
-        self.rewind(self.module)
-        inputs = self.inputs if inputs is None else inputs
-        if not self.guarded:
-            with asked():
-                return self.module.forward(*inputs)
-        with self._kept(self.module, ()), asked():
-            return self.module.forward(*copy.deepcopy(inputs))
-
-    def backward(self, record: Any, upstream: Array, answers: Any = None) -> Any:
-        grads = self.grad_answers(upstream, answers)
-        if not self.guarded:
-            with asked():
-                return self.module.backward(record, *grads)
-        with self._kept(self.module, ()), asked():
-            return self.module.backward(record, *grads)
+        return [*nests.float_arrays(inputs), *(p.data for p in self.parameters.values())]
 
     @contextmanager
-    def _kept(self, module: Any, inputs: Any) -> Iterator[None]:
+    def kept(self, inputs: Any = None) -> Iterator[None]:
         """Puts back what a pass changes in its inputs and parameters."""
-        arrays = [*structure.leaves(inputs), *(p.data for _, p in self._named_parameters(module))]
+        arrays = self.watched(inputs)
         saved = [array.copy() for array in arrays]
         try:
-            yield
+            with asked():
+                yield
         finally:
-            for array, kept in zip(arrays, saved, strict=True):
+            for array, before in zip(arrays, saved, strict=True):
                 if array.flags.writeable:
-                    array[...] = kept
+                    array[...] = before
 
     def _changes_something(self) -> bool:
         """Whether a pass changes its inputs or the parameters."""
-        watched = [*structure.leaves(self.inputs), *(p.data for p in self.parameters.values())]
-        before = [array.tobytes() for array in watched]
-        with self._kept(self.module, self.inputs):
+        before = [array.tobytes() for array in self.watched()]
+        with self.kept():
             self.guarded = False
             self.call()
             self.claims()
-            return before != [array.tobytes() for array in watched]
+            return before != [array.tobytes() for array in self.watched()]
 
     def grad_answers(self, upstream: Array, answers: Any = None) -> tuple[Any, ...]:
         """`upstream` in the structure that backward takes it in."""
         answers = self.answers if answers is None else answers
-        parts = structure.split(upstream, structure.leaves(answers))
-        grads = structure.replace(answers, iter([part.copy() for part in parts]))
+        parts = nests.split(upstream, nests.float_arrays(answers))
+        grads = nests.with_arrays(answers, iter([part.copy() for part in parts]))
         return tuple(grads) if self.splits else (grads,)
 
     def claims(
@@ -192,45 +210,39 @@ class Subject:
         except ModuleRaised as error:
             if self.zero_start or not isinstance(error.raised, TypeError | AttributeError):
                 raise
-            self.zero_start = True
             try:
+                self.zero_start = True
                 return self.claims(upstream, inputs, answers)
             except ModuleRaised:
                 self.zero_start = False
-            raise
-        return self.collect(returned, record, inputs)
+                raise error from None
+        return self.collect(returned, inputs)
 
     def clear(self) -> None:
         for parameter in self.parameters.values():
             parameter.grad = np.zeros_like(parameter.data) if self.zero_start else None
 
-    def collect(self, returned: Any, record: Any = None, inputs: Any = None) -> Claims:
-        inputs = self.inputs if inputs is None else inputs
-        found = structure.align(inputs, returned)
+    def collect(self, returned: Any, inputs: Any = None) -> Claims:
+        """The gradients by name: those that backward returned, and those in .grad."""
+        found = signature.align(self.inputs if inputs is None else inputs, returned)
         grads = dict(zip(self.checked_inputs, found, strict=False))
         for name, parameter in self.parameters.items():
-            grad = parameter.grad
-            grads[name] = None if grad is None else np.array(grad)
-        return Claims(grads, returned, record)
+            grads[name] = None if parameter.grad is None else np.array(parameter.grad)
+        return grads
 
     # What is known of it
 
     @property
     def values(self) -> dict[str, Array]:
         """The arrays whose gradients are checked, by name."""
-        found = dict(zip(self.checked_inputs, structure.leaves(self.inputs), strict=False))
+        found = dict(zip(self.checked_inputs, nests.float_arrays(self.inputs), strict=False))
         return found | {name: p.data for name, p in self.parameters.items()}
-
-    def variables(self, module: Any, inputs: Any) -> dict[str, Array]:
-        """The same arrays in a copy of the module and of the inputs; to be changed in place."""
-        found = dict(zip(self.checked_inputs, structure.leaves(inputs), strict=False))
-        return found | {name: p.data for name, p in self._named_parameters(module)}
 
     def nearby_inputs(self) -> Any:
         """Other numbers, near those of the inputs; what gets no gradient stays as it is."""
-        leaves, only = structure.leaves(self.inputs), len(self.checked_inputs)
+        leaves, only = nests.float_arrays(self.inputs), len(self.checked_inputs)
         others = [leaf + 0.1 * self.rng.standard_normal(leaf.shape) for leaf in leaves]
-        return structure.replace(self.inputs, iter([*others[:only], *leaves[only:]]))
+        return nests.with_arrays(self.inputs, iter([*others[:only], *leaves[only:]]))
 
     def plain_arrays(self) -> list[str]:
         """The attributes of a person's own module that are arrays of floats, and stay as they are.
@@ -239,20 +251,14 @@ class Subject:
         """
         if type(self.original).__module__.startswith(__package__.partition(".")[0] + "."):
             return []
-        before = {name: array.copy() for name, array in self._arrays().items()}
+        before = copy.deepcopy(dict(attributes(self.module)))
         self.forward(self.nearby_inputs())
-        after = self._arrays()
-        return [n for n in before if n in after and np.array_equal(before[n], after[n])]
-
-    def _arrays(self) -> dict[str, Array]:
-        module = self.module
-        modules = module.named_modules() if hasattr(module, "named_modules") else [("", module)]
-        return {
-            f"{prefix}.{name}" if prefix else name: value
-            for prefix, part in modules
-            for name, value in vars(part).items()
-            if isinstance(value, np.ndarray) and np.issubdtype(value.dtype, np.inexact)
-        }
+        return [
+            name
+            for name, array in attributes(self.module)
+            if isinstance(array, np.ndarray) and nests.is_inexact(array)
+            and np.array_equal(before.get(name, ()), array)
+        ]  # fmt: skip
 
     @staticmethod
     def _named_parameters(module: Any) -> list[tuple[str, Any]]:
@@ -277,32 +283,32 @@ class Subject:
         return same(self.call(), self.call())
 
     def _with_state(self) -> tuple[Any, ...]:
-        missing = structure.positional(self.module.forward)[len(self.inputs) :]
+        missing = signature.positional(self.module.forward)[len(self.inputs) :]
         if not missing or not STATE_ARGUMENT.search(missing[0]):
             return self.inputs
         # A cell answers with the state itself, a layer with an output and the state.
         candidates = [self.answers]
-        if structure.splits_answers(self.module, self.answers) and len(self.answers) == 2:
-            pair = structure.is_cell(self.module, self.inputs, self.answers)
+        if signature.splits_answers(self.module, self.answers) and len(self.answers) == 2:
+            pair = signature.is_cell(self.module, self.inputs, self.answers)
             candidates = [self.answers, self.answers[1]] if pair else [self.answers[1]]
         for state in candidates:
-            arrays = structure.leaves(state)
+            arrays = nests.float_arrays(state)
             values = [0.5 * self.rng.standard_normal(array.shape) for array in arrays]
-            for more in ((structure.replace(state, iter(values)),), tuple(values)):
+            for more in ((nests.with_arrays(state, iter(values)),), tuple(values)):
                 if len(more) <= len(missing) and self._accepts((*self.inputs, *more)):
                     return (*self.inputs, *more)
         return self.inputs
 
     def _accepts(self, inputs: tuple[Any, ...]) -> bool:
         try:
-            answers = structure.leaves(self.call(inputs))
+            answers = nests.float_arrays(self.call(inputs))
         except ModuleRaised:
             return False
-        return [a.shape for a in answers] == [a.shape for a in structure.leaves(self.answers)]
+        return [a.shape for a in answers] == [a.shape for a in nests.float_arrays(self.answers)]
 
     def _only_first(self) -> bool:
         """Whether this is a loss, which returns the gradient of the prediction alone."""
-        arguments = structure.positional(self.module.forward)
+        arguments = signature.positional(self.module.forward)
         scalar = all(leaf.ndim == 0 for leaf in self.answer_leaves)
         return scalar or (len(arguments) > 1 and bool(TARGET_ARGUMENT.match(arguments[1])))
 
@@ -323,7 +329,9 @@ class Subject:
 
 
 def same(a: Any, b: Any) -> bool:
-    return [x.tobytes() for x in structure.leaves(a)] == [x.tobytes() for x in structure.leaves(b)]
+    return [x.tobytes() for x in nests.float_arrays(a)] == [
+        x.tobytes() for x in nests.float_arrays(b)
+    ]
 
 
 def _same_state(a: Any, b: Any) -> bool:
