@@ -10,8 +10,9 @@ from .machinery import interrupt  # isort: skip
 if interrupt.command():
     interrupt.end_at_once()
 
+from typing import TYPE_CHECKING, Any
+
 from .cells import LSTMCell, RNNCell
-from .gradcheck import GradientReport, check_gradients
 from .linear import Linear
 from .losses import CrossEntropyLoss, MSELoss
 from .machinery.module import Module, Parameter
@@ -19,6 +20,9 @@ from .machinery.packing import PackedSequence, pack_padded_sequence, pad_packed_
 from .models import SimpleLSTM, SimpleRNN
 from .optim import Adam, clip_grad_norm_
 from .recurrent import LSTM, RNN
+
+if TYPE_CHECKING:
+    from .gradcheck import GradientReport, check_gradients
 
 __all__ = [  # noqa: RUF022 -- in reading order
     "RNNCell",
@@ -40,3 +44,12 @@ __all__ = [  # noqa: RUF022 -- in reading order
     "check_gradients",
     "GradientReport",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The checker is loaded when it is asked for: it takes as long as all the rest."""
+    if name in ("check_gradients", "GradientReport"):
+        from . import gradcheck
+
+        return getattr(gradcheck, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

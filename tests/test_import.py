@@ -6,6 +6,7 @@ import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import scratch
@@ -89,3 +90,75 @@ def test_every_public_name_is_there():
     namespace = {}
     exec("from scratch import *", namespace)
     assert set(scratch.__all__) <= set(namespace)
+
+
+# The house
+
+
+def room(name):
+    """A file at the root of scratch is a room of its own, a folder is one."""
+    return ".".join(name.split(".")[:2])
+
+
+def test_the_house_has_at_most_six_floors():
+    """A room stands above all that it imports. The two faces, __init__ and __main__, are outside."""
+    rooms = {room(name) for name in FILES} - {"scratch", "scratch.__main__"}
+    below = {
+        above: {room(other) for name in FILES if room(name) == above for other in IMPORTS[name]}
+        for above in rooms
+    }
+
+    def floor(name):
+        return 1 + max([floor(other) for other in below[name] & rooms - {name}], default=0)
+
+    assert max(map(floor, rooms)) <= 6
+    assert floor("scratch.machinery") == 1
+    assert floor("scratch.cells") == 2
+
+
+def test_the_rooms_stand_in_their_order():
+    """machinery, the lesson, tasks, commands; gradcheck and study are used by commands alone."""
+    order = ["machinery", "lesson", "tasks", "commands"]
+    place = {f"scratch.{name}": k for k, name in enumerate(order)}
+    beside = {"scratch.gradcheck", "scratch.study"}
+    for name, found in IMPORTS.items():
+        if room(name) in ("scratch", "scratch.__main__"):
+            continue
+        here = place.get(room(name), 2 if room(name) in beside else 1)
+        for other in found & FILES.keys() - {"scratch"}:
+            there = place.get(room(other), 2 if room(other) in beside else 1)
+            assert there <= here, f"{name} imports {other}"
+            if room(other) in beside:
+                assert room(name) in (room(other), "scratch.commands"), f"{name} imports {other}"
+
+
+def test_the_lesson_is_at_most_ten_files():
+    lesson = [p.stem for p in (ROOT / "scratch").glob("*.py") if not p.stem.startswith("__")]
+    assert len(lesson) <= 10
+
+
+def test_import_scratch_does_not_load_the_checker():
+    code = "import sys, scratch; assert not any('gradcheck' in name for name in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_a_pass_of_an_lstm_is_short_to_follow():
+    """Forward and backward, one layer, padded: the functions and files that a value passes."""
+    lstm = scratch.LSTM(3, 4, rng=0)
+    x = np.random.default_rng(0).standard_normal((5, 2, 3)).astype(np.float32)
+    passed = set()
+
+    def note(frame, event, _argument):
+        code = frame.f_code
+        inside = Path(code.co_filename).is_relative_to(ROOT / "scratch")
+        if event == "call" and inside and not code.co_name.startswith("<"):  # no comprehensions
+            passed.add((code.co_filename, code.co_qualname))
+
+    sys.setprofile(note)
+    try:
+        record = lstm.forward(x)
+        lstm.backward(record, record.output)
+    finally:
+        sys.setprofile(None)
+    assert len(passed) <= 25, sorted(passed)
+    assert len({file for file, _name in passed}) <= 6, sorted(passed)

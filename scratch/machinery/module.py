@@ -36,7 +36,7 @@ class Parameter:
     """
 
     def __init__(self, data: Array) -> None:
-        data = np.asarray(data)
+        data = np.asarray(data)  # of a matrix or a masked array, too, the plain array
         if not np.issubdtype(data.dtype, np.inexact):
             raise RuntimeError(
                 f"Parameter: expected floating point or complex numbers, got {describe(data)}"
@@ -268,6 +268,11 @@ def check_array(name: str, value: object, dtype: DTypeLike | None = None) -> Arr
     """
     if not isinstance(value, np.ndarray):
         raise TypeError(f"{name}: expected a NumPy array, got {describe(value)}")
+    if isinstance(value, np.matrix | np.ma.MaskedArray):  # for which * means something else
+        raise TypeError(
+            f"{name}: expected a plain NumPy array, got a {type(value).__name__}; "
+            f"np.asarray(...) makes one of a matrix, .filled(...) of a masked array"
+        )
     if dtype is not None and value.dtype != dtype:
         raise ValueError(
             f"{name}: expected dtype {np.dtype(dtype)}, got {value.dtype}. Nothing is promoted: "
