@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import math
-import types
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from .machinery.adam_state import (
-    MOMENTS,
+from .machinery.adam_state import MOMENTS, AdamState, states_by_dtype
+from .machinery.module import Array, Parameter, widened, without_warnings
+from .machinery.optim_checks import (
     OPTIONS,
-    Slot,
-    check_names,
-    check_shapes,
-    check_steps,
-    lay_out,
-    moments,
-    neighbours,
+    as_float,
+    check_changeable,
+    check_clipped,
+    check_options,
+    check_params,
+    check_state_dict,
 )
-from .machinery.module import Array, Parameter, describe, without_warnings
 
 
 class Adam:
@@ -33,8 +30,8 @@ class Adam:
     `amsgrad`: divide by the largest v so far (Reddi et al. 2018). `maximize`: go up, not down.
     They are attributes; a schedule assigns to `lr` between steps.
 
-    Raises TypeError when `params` is no iterable of parameters, ValueError when it is empty or an
-    option is out of its range; warns when a parameter comes twice, and takes it once. Like
+    Raises TypeError if `params` is not an iterable of parameters, ValueError if it is empty or an
+    option out of its range; warns if a parameter comes twice, and takes it once. Like
     https://docs.pytorch.org/docs/2.13/generated/torch.optim.Adam.html, without parameter groups.
     """
 
@@ -50,8 +47,9 @@ class Adam:
         maximize: bool = False,
         decoupled_weight_decay: bool = False,
     ) -> None:
-        _check_options(lr, betas, eps, weight_decay)
-        self._slots = lay_out(_check_params(params))
+        check_options(lr, betas, eps, weight_decay)
+        self._parameters = check_params(params)
+        self._states = states_by_dtype(self._parameters)
         self.lr, self.betas, self.eps = lr, betas, eps
         self.weight_decay, self.decoupled_weight_decay = weight_decay, decoupled_weight_decay
         self.amsgrad, self.maximize = amsgrad, maximize
@@ -59,62 +57,59 @@ class Adam:
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Change every parameter that has a gradient; one whose gradient is `None` is skipped.
 
-        `closure`, if given, is called first, and what it returns is returned. Raises TypeError
-        when a gradient is no array, RuntimeError when it has not the shape and dtype of its
-        parameter, or a parameter is read-only; then nothing was changed.
+        `closure`, if given, is called first, and what it returns is returned. Raises TypeError if a
+        gradient is not an array, RuntimeError if it has not the shape and dtype of its parameter,
+        or a parameter is read-only; then nothing was changed.
         """
         loss = None if closure is None else closure()
-        for slot in self._slots:
-            slot.check()
-        for slots in neighbours(self._slots):
-            self._update(slots)
+        for state in self._states:
+            state.check()
+        for state in self._states:
+            for chosen in state.together():
+                self._update(state, chosen)
         return loss
 
     @without_warnings
-    def _update(self, slots: list[Slot]) -> None:
+    def _update(self, state: AdamState, chosen: slice) -> None:
+        """One step of the chosen parameters, whose numbers lie end to end in θ, g, m and v."""
         lr, eps, weight_decay = float(self.lr), float(self.eps), float(self.weight_decay)
         beta1, beta2 = (float(beta) for beta in self.betas)
-        t = slots[0].step + 1
-        for slot in slots:
-            slot.step = t
-        state = slots[0].state
-        m, v, v_max, g, scratch = state.real_rows(slots[0].start, slots[-1].stop)
-
-        state.gather([slot.parameter.grad for slot in slots if slot.parameter.grad is not None], g)
+        parameters, (m, v, v_max) = state.parameters[chosen], state.rows(chosen)
+        g = state.row([parameter.grad for parameter in parameters if parameter.grad is not None])
+        t = state.steps[chosen.start] + 1
+        state.steps[chosen] = [t] * len(parameters)
         if self.maximize:
-            np.negative(g, out=g)
+            g = -g
         if weight_decay and self.decoupled_weight_decay:
             # θ = θ − α λ θ
-            for slot in slots:
-                slot.parameter.data *= 1 - lr * weight_decay
+            for parameter in parameters:
+                parameter.data *= 1 - lr * weight_decay
         elif weight_decay:
             # g = g + λ θ
-            state.gather([slot.parameter.data for slot in slots], scratch)
-            scratch *= weight_decay
-            g += scratch
+            g = g + weight_decay * state.row([parameter.data for parameter in parameters])
         # m = β1 m + (1 − β1) g
         m *= beta1
-        m += np.multiply(g, 1 - beta1, out=scratch)
+        m += (1 - beta1) * g
         # v = β2 v + (1 − β2) g²
         v *= beta2
-        g *= g
-        v += np.multiply(g, 1 - beta2, out=g)
+        v += (1 - beta2) * (g * g)
         if self.amsgrad:
             # v = v_max = max(v_max, v)
             v = np.maximum(v_max, v, out=v_max)
-        # θ = θ − α m̂ / (√v̂ + ε)  with  m̂ = m / (1 − β1^t)  and  v̂ = v / (1 − β2^t)
-        np.sqrt(v, out=scratch)
-        scratch /= math.sqrt(1 - beta2**t)
-        scratch += eps
-        np.divide(m, scratch, out=scratch)
-        scratch *= lr / (1 - beta1**t)
-        for slot in slots:
-            slot.parameter.data -= slot.row("scratch")
+        # m̂ = m / (1 − β1^t)    v̂ = v / (1 − β2^t)    θ = θ − α m̂ / (√v̂ + ε)
+        change = m / (np.sqrt(v) / math.sqrt(1 - beta2**t) + eps)
+        change *= lr / (1 - beta1**t)
+        for parameter, part in zip(parameters, state.split(change, chosen), strict=True):
+            parameter.data -= part
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Set every gradient to `None`, or to zeros in place."""
-        for slot in self._slots:
-            slot.parameter.zero_grad(set_to_none)
+        for parameter in self._parameters:
+            parameter.zero_grad(set_to_none)
+
+    def __repr__(self) -> str:
+        options = ", ".join(f"{name}={getattr(self, name)}" for name in OPTIONS)
+        return f"Adam({len(self._parameters)} parameters, {options})"
 
     # Saving and loading
 
@@ -125,88 +120,41 @@ class Adam:
         "0.step" is t, "0.exp_avg" m, "0.exp_avg_sq" v and "0.max_exp_avg_sq" the largest v; a
         parameter that has taken no step has none of these.
         """
-        options = {name: getattr(self, name) for name in OPTIONS}
-        state = {name: np.array(value, OPTIONS[name]) for name, value in options.items()}
-        state["parameters"] = np.array(len(self._slots))
-        for i, slot in enumerate(self._slots):
-            if slot.step:
-                state[f"{i}.step"] = np.array(slot.step)
-                for name in moments(self.amsgrad):
-                    state[f"{i}.{name}"] = slot.row(name).copy()
-        return state
+        saved = {name: np.array(getattr(self, name), dtype) for name, dtype in OPTIONS.items()}
+        saved["parameters"] = np.array(len(self._parameters))
+        for i, (state, k) in enumerate(self._places()):
+            if state.steps[k]:
+                saved[f"{i}.step"] = np.array(state.steps[k])
+                for name in MOMENTS if self.amsgrad else MOMENTS[:2]:
+                    saved[f"{i}.{name}"] = state.moment(name, k).copy()
+        return saved
 
     def load_state_dict(self, state_dict: Mapping[str, Array]) -> None:
         """Take over the options and the state of another Adam, so that its run goes on exactly.
 
-        Arrays are cast to the parameters' dtypes. Raises TypeError when `state_dict` is no mapping,
-        KeyError when names are missing or unexpected, ValueError for another number of parameters
-        and for an option or a step out of its range, RuntimeError for another shape or kind of
-        number. Everything of one kind that is wrong stands in one message, and then nothing has
-        been changed.
+        Arrays are cast to the parameters' dtypes. Raises TypeError if `state_dict` is not a
+        mapping, KeyError if names are missing or unexpected, ValueError for another number of
+        parameters and for an option or a step out of its range, RuntimeError for another shape or
+        kind of number. Everything of one kind that is wrong stands in one message, and then nothing
+        has been changed.
         """
-        if not isinstance(state_dict, Mapping):
-            raise TypeError(f"state_dict: expected a dict of arrays, got {describe(state_dict)}")
-        state = {name: np.asarray(value) for name, value in state_dict.items()}
-        check_names(state, len(self._slots))
-        check_shapes(state, self._slots)
-        check_steps(state)
-        lr, betas, eps, weight_decay, amsgrad, maximize, decoupled = (
-            state[name].tolist() for name in OPTIONS
-        )
-        _check_options(lr, betas, eps, weight_decay)
-
-        self.lr, self.betas, self.eps = lr, tuple(betas), eps
-        self.weight_decay, self.decoupled_weight_decay = weight_decay, decoupled
-        self.amsgrad, self.maximize = amsgrad, maximize
-        for i, slot in enumerate(self._slots):
-            slot.step = int(state.get(f"{i}.step", 0))
+        saved = check_state_dict(state_dict, self._parameters)
+        for name in OPTIONS:
+            value = saved[name].tolist()
+            setattr(self, name, tuple(value) if name == "betas" else value)
+        for i, (state, k) in enumerate(self._places()):
+            state.steps[k] = int(saved.get(f"{i}.step", 0))
             for name in MOMENTS:
-                slot.row(name)[...] = state.get(f"{i}.{name}", 0)
+                state.moment(name, k)[...] = saved.get(f"{i}.{name}", 0)
 
-
-def _check_params(params: Iterable[Parameter]) -> list[Parameter]:
-    if isinstance(params, Parameter) or not isinstance(params, Iterable):
-        raise TypeError(f"params: expected an iterable of Parameters, got {describe(params)}")
-    parameters: list[Any] = list(params)
-    if not parameters:
-        raise ValueError("params: expected at least one Parameter, got an empty list")
-    named = [isinstance(entry, tuple) and len(entry) == 2 for entry in parameters]
-    if any(named) and not all(named):
-        raise ValueError("params: expected all of them with a name or none, got a mixture")
-    if any(named):
-        parameters = [parameter for _, parameter in parameters]
-    for parameter in parameters:
-        if not isinstance(parameter, Parameter):
-            raise TypeError(f"params: expected Parameters, got {describe(parameter)} among them")
-    distinct = list(dict.fromkeys(parameters))
-    if len(distinct) != len(parameters):
-        warnings.warn("params: a parameter comes twice; expected each once", stacklevel=3)
-    return distinct
-
-
-def _check_options(lr: Any, betas: Any, eps: Any, weight_decay: Any) -> None:
-    _check_at_least_zero("lr", lr)
-    _check_at_least_zero("eps", eps)
-    _check_at_least_zero("weight_decay", weight_decay)
-    if not isinstance(betas, tuple | list):
-        raise TypeError(f"betas: expected two floats, got {describe(betas)}")
-    for i in (0, 1):
-        if i >= len(betas):
-            raise IndexError(f"betas: expected two floats, got {len(betas)}")
-        _check_at_least_zero(f"betas[{i}]", betas[i])
-        if not isinstance(betas[i], float) or not betas[i] < 1:
-            raise ValueError(
-                f"betas[{i}]: expected a float from 0.0 to below 1.0, got {describe(betas[i])}"
-            )
-
-
-def _check_at_least_zero(name: str, value: Any) -> None:
-    try:
-        in_range = value >= 0.0
-    except TypeError:
-        raise TypeError(f"{name}: expected a number, got {describe(value)}") from None
-    if not in_range:
-        raise ValueError(f"{name}: expected a number of at least 0, got {value}")
+    def _places(self) -> list[tuple[AdamState, int]]:
+        """Where each parameter is remembered: its state, and which it is there."""
+        places = {
+            id(parameter): (state, k)
+            for state in self._states
+            for k, parameter in enumerate(state.parameters)
+        }
+        return [places[id(parameter)] for parameter in self._parameters]
 
 
 @without_warnings
@@ -223,15 +171,18 @@ def clip_grad_norm_(
     the norm before, a NumPy scalar. A norm that is infinite or NaN goes into the gradients unless
     `error_if_nonfinite`, which raises RuntimeError.
 
-    Raises TypeError or ValueError for what is no number, AttributeError for what is no Parameter,
-    RuntimeError for a norm that an empty gradient does not have; warns when `parameters` is an
-    empty generator. Like
+    Raises TypeError or ValueError if an option is not a number, AttributeError if one of
+    `parameters` is not a Parameter, TypeError if a gradient is not an array, RuntimeError if it is
+    read-only or for a norm that an empty gradient does not have; then nothing was changed. Warns
+    when `parameters` is an empty generator. Like
     https://docs.pytorch.org/docs/2.13/generated/torch.nn.utils.clip_grad_norm_.html.
     """
-    norm_type, max_norm = _as_float("norm_type", norm_type), _as_float("max_norm", max_norm)
-    grads = [p.grad for p in _check_clipped(parameters) if p.grad is not None]
+    norm_type, max_norm = as_float("norm_type", norm_type), as_float("max_norm", max_norm)
+    grads = [p.grad for p in check_clipped(parameters) if p.grad is not None]
     if not grads:
         return np.float32(0)
+    for grad in grads:
+        check_changeable("Parameter.grad", grad)
     # The norm of the norms of the single gradients is the norm of all numbers.
     total_norm = _norm(np.array([_norm(grad, norm_type) for grad in grads]), norm_type)
     if error_if_nonfinite and not np.isfinite(total_norm):
@@ -253,38 +204,12 @@ def _norm(a: Array, p: float) -> Any:
             f"norm_type: expected p from 0 to below inf, as a gradient is empty, got {p}"
         )
     a = np.abs(a)
-    if p == 2:
-        return np.sqrt(np.vdot(a, a))
-    if p == math.inf:
+    dtype = a.dtype.type
+    if p == 0:
+        return dtype(np.count_nonzero(a))
+    if p == math.inf or a.size == 1:  # as in PyTorch, of one number not even its square is taken
         return a.max()
     if p == -math.inf:
         return a.min()
-    if p == 0:
-        return a.dtype.type(np.count_nonzero(a))
-    return (a**p).sum() ** (1 / p)
-
-
-def _check_clipped(parameters: Parameter | Iterable[Parameter]) -> list[Parameter]:
-    if isinstance(parameters, Parameter):
-        return [parameters]
-    if not isinstance(parameters, Iterable):
-        raise TypeError(f"parameters: expected Parameters, got {describe(parameters)}")
-    listed = list(parameters)
-    if isinstance(parameters, types.GeneratorType) and not listed:
-        warnings.warn(
-            "parameters: expected Parameters, got an empty generator; nothing is clipped",
-            stacklevel=4,
-        )
-    for parameter in listed:
-        if not isinstance(parameter, Parameter):
-            raise AttributeError(
-                f"parameters: expected Parameters, got {describe(parameter)} among them"
-            )
-    return listed
-
-
-def _as_float(name: str, value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{name}: expected a number, got {describe(value)}") from None
+    a = widened(a)
+    return dtype(np.sqrt(np.vdot(a, a)) if p == 2 else (a**p).sum() ** (1 / p))

@@ -179,8 +179,9 @@ class Recurrent(Module):
         keep: bool,
     ) -> Blocks:
         """xs, (T, D, N), through one layer, in one direction or in both: (T, directions · R, N)."""
-        R, large = self.state_size, keep and xs[0].size * self.hidden_size >= Memory.SMALL
-        empty = memory.empty if large else np.empty
+        R = self.state_size
+        size = 4 * sum(len(x) * self.hidden_size * x.shape[2] * x.itemsize for x in xs)  # of gates
+        empty = memory.empty if keep and size >= Memory.SMALL else np.empty
         hs = [empty((len(x), self.output_size, x.shape[2]), x.dtype) for x in xs]
         if not keep:
             empty = memory_of_one_step

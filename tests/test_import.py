@@ -101,7 +101,7 @@ def room(name):
 
 
 def test_the_house_has_at_most_six_floors():
-    """A room stands above all that it imports. The two faces, __init__ and __main__, are outside."""
+    """A room stands above all that it imports. __init__ and __main__ are its door."""
     rooms = {room(name) for name in FILES} - {"scratch", "scratch.__main__"}
     below = {
         above: {room(other) for name in FILES if room(name) == above for other in IMPORTS[name]}

@@ -26,6 +26,11 @@ Seed = int | np.random.Generator | None
 without_warnings = np.errstate(all="ignore")
 
 
+def widened(array: Array) -> Array:
+    """float16 as float32, in which PyTorch, too, adds up and multiplies it; others as they are."""
+    return array.astype(np.float32) if array.dtype == np.float16 else array
+
+
 class Parameter:
     """An array that is learned, and its gradient.
 
@@ -224,14 +229,19 @@ class Module:
                 problems.append(f"{name}: expected an array, got {describe(got)}")
             elif expected.shape != got.shape:
                 problems.append(f"{name}: expected shape {expected.shape}, got {got.shape}")
+            elif not expected.flags.writeable:
+                problems.append(
+                    f"{name}: expected a parameter that can be changed, it is read-only"
+                )
             elif not np.can_cast(got.dtype, expected.dtype, "same_kind"):
                 problems.append(f"{name}: expected {expected.dtype} numbers, got {got.dtype}")
         if problems:
             raise RuntimeError(
                 f"state_dict does not fit {type(self).__name__}:\n  " + "\n  ".join(problems)
             )
-        for name in common:
-            slots[name].data[...] = arrays[name]
+        with np.errstate(all="ignore"):
+            for name in common:
+                slots[name].data[...] = arrays[name]
         return result
 
     # Printing

@@ -161,9 +161,9 @@ def test_a_deep_copy_goes_on_by_itself():
     state = theirs.state_dict()
     for name, array in ours.state_dict().items():
         np.testing.assert_array_equal(array, state[name], err_msg=name)
-    for slot, other in zip(ours._slots, theirs._slots, strict=True):
-        assert slot.parameter is not other.parameter
-        np.testing.assert_array_equal(slot.parameter.data, other.parameter.data)
+    for mine, other in zip(ours._parameters, theirs._parameters, strict=True):
+        assert mine is not other
+        np.testing.assert_array_equal(mine.data, other.data)
 
 
 def test_a_saved_state_is_a_copy():

@@ -1,0 +1,39 @@
+"""The arguments of a Linear layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .module import Array, check_array, check_record
+
+
+def check_linear_input(linear: Any, x: Any) -> None:
+    check_array("input", x)
+    if x.ndim == 0 or x.shape[-1] != linear.in_features:
+        raise RuntimeError(
+            f"input: expected shape (..., {linear.in_features}), as in_features is "
+            f"{linear.in_features}, got {x.shape}"
+        )
+    if x.dtype != linear.weight.dtype:
+        raise RuntimeError(
+            f"input: expected the module's dtype {linear.weight.dtype}, got {x.dtype}. Nothing is "
+            f"promoted: convert the input, or the module with .astype(...)"
+        )
+
+
+def check_linear_gradient(linear: Any, record: Any, kind: type, grad_output: Any) -> Array:
+    """The gradient of the output; zeros for None."""
+    check_record(record, kind)
+    if record.parameters != (linear.weight, linear.bias):
+        raise RuntimeError("record: expected one computed with the current parameters, got another")
+    output: Array = record.output
+    if grad_output is None:
+        return np.zeros_like(output)
+    array = check_array("grad_output", grad_output, output.dtype)
+    if array.shape != output.shape:
+        raise RuntimeError(
+            f"grad_output: expected the output's shape {output.shape}, got {array.shape}"
+        )
+    return array
