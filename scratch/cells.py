@@ -47,15 +47,17 @@ class Step:
 
     W is [W_ih | W_hh | b_ih + b_hh], so input, state and biases meet in one matrix product.
 
-    T. state: h and c before the first step, (H, N) each; c is copied. h: (T, H, N), written by the
-    steps. empty: makes the other arrays that they write, like `np.empty`.
+    T: the number of steps. state: h and c before the first of them, (H, N) each; c is copied.
+    h: (T, H, N), in which the steps write their h. empty: makes their other arrays, like `np.empty`.
     """
 
     gate_order: ClassVar[Sequence[int]] = (0,)  # which gates of a parameter W holds, in which order
-    negated: ClassVar[int] = 0  # of how many of them it holds the negative
-    own: ClassVar[Mapping[str, int]] = {}  # the other arrays by name: their rows, in units of H
+    negated: ClassVar[int] = 0  # of the first so many gates, W holds the negative
+    # The arrays that only some kinds have, and their rows in units of H: (T + 1, rows, N).
+    own: ClassVar[Mapping[str, int]] = {}
 
-    c: Array  # (T + 1, H, N) of an LSTM: c[t] is c before step t, c[t + 1] after it
+    z: Array  # (T, H, N) of an RNN; of an LSTM (T + 1, 4H, N), the last step unused
+    c: Array  # of an LSTM, (T + 1, H, N): c[t] is c before step t, c[t + 1] after it
     activate: Callable[..., State]
     chain: Callable[..., State]
     local_derivatives: Callable[..., Local]
@@ -68,7 +70,7 @@ class Step:
         self.inputs = empty((T, weights.matrix.shape[1], N), h.dtype)  # [x; h_prev; 1]
         self.x, self.h_prev = self.inputs[:, :D], self.inputs[:, D : D + R]
         self.inputs[:, D + R :] = 1  # no row where there are no biases
-        self.h = self.z = h  # of an RNN, z becomes h in place; an LSTM has a z of its own
+        self.h = self.z = h  # in place, z becomes h; but an LSTM has a z of its own:
         for name, rows in self.own.items():
             setattr(self, name, empty((T + 1, rows * H, N), h.dtype))
         if len(state) > 1:
@@ -121,7 +123,7 @@ class RNNStep(Step):
     """h = tanh(W_ih x + b_ih + W_hh h_prev + b_hh)  (Elman 1990; the form of torch.nn.RNN)."""
 
     def activate(self, t: int) -> State:
-        """From z to h."""
+        """From z to h, (H, N)."""
         # h = tanh(z)
         h = np.tanh(self.z[t], out=self.h[t])
         return (h,)
@@ -139,9 +141,11 @@ class RNNStep(Step):
         return ()
 
     def named_arrays(self) -> dict[str, Array]:
+        """What a record shows, (T, features, N) each."""
         return {"x": self.x, "h_prev": self.h_prev, "h": self.h}
 
     def named_gradients(self, grad_h: Array, grad_z: Array) -> dict[str, Array]:
+        """What a record of the backward pass shows."""
         return {"grad_h": grad_h, "grad_z": grad_z}
 
 
@@ -177,7 +181,7 @@ class LSTMStep(Step):
     """
 
     gate_order = (3, 0, 1, 2)
-    negated = 3  # the three σ: their z comes out as −z
+    negated = 3  # o, i, f: their z comes out as −z
     own = {"z": 4, "c": 1, "tanh_c": 1}  # noqa: RUF012 -- never changed
     tanh_c: Array  # kept: a tanh costs more than the memory of its result
 
@@ -187,7 +191,7 @@ class LSTMStep(Step):
         c, tanh_c, gates = self.c[t + 1], self.tanh_c[t], self.z[t].reshape(4, *c_prev.shape)
         sigmoids, o, i, f, g = gates[:3], gates[0], gates[1], gates[2], gates[3]
         # o, i, f = σ(z) = 1 / (1 + e⁻ᶻ), which is 0 for e⁻ᶻ = ∞
-        np.exp(sigmoids, out=sigmoids)
+        np.exp(sigmoids, out=sigmoids)  # W holds the rows of o, i, f negated, so that this is e⁻ᶻ
         sigmoids += 1
         np.reciprocal(sigmoids, out=sigmoids)
         # g = tanh(z)
@@ -248,7 +252,7 @@ class LSTMStep(Step):
         }
 
     def named_gradients(self, grad_h: Array, grad_z: Array, from_next: Array) -> dict[str, Array]:
-        """What follows from the gradients of h and z, and of c from the next step."""
+        """The same; from_next: the part of the gradient of c that comes from step t+1."""
         local = self.local_derivatives(slice(len(grad_h)))
         from_h = grad_h * local.dh_dc
         grad_c = from_next + from_h
