@@ -48,7 +48,7 @@ class Step:
     W is [W_ih | W_hh | b_ih + b_hh], so input, state and biases meet in one matrix product.
 
     T: the number of steps. state: h and c before the first of them, (H, N) each; c is copied.
-    h: (T, H, N), in which the steps write their h. empty: makes their other arrays, like `np.empty`.
+    h: (T, H, N), where the steps write their h. empty: makes their other arrays, like `np.empty`.
     """
 
     gate_order: ClassVar[Sequence[int]] = (0,)  # which gates of a parameter W holds, in which order

@@ -428,3 +428,45 @@ def test_pytorchs_error_inputs():
         loss = CrossEntropyLoss(**to_numpy(sample.constructor_input.kwargs))
         with pytest.raises(error.error_type):
             loss(*to_numpy(sample.forward_input.args))
+
+
+# Extremes
+
+
+@pytest.mark.parametrize("absent", [np.inf, np.nan])
+def test_the_weight_of_a_class_that_no_target_has_is_not_used(absent):
+    """As in PyTorch: 1/bincount is infinite there."""
+    x, target = np.array([[0.0, 1, 2], [1, 0, 2]]), np.array([0, 1])
+    weight = np.array([1, 1, absent])
+    loss = CrossEntropyLoss(weight)
+    record = loss.forward(x, target)
+    theirs = torch.tensor(x, requires_grad=True)
+    value = torch.nn.CrossEntropyLoss(torch.tensor(weight))(theirs, torch.tensor(target))
+    value.backward()
+    np.testing.assert_allclose(record.value, value.item(), rtol=1e-15)
+    np.testing.assert_allclose(loss.backward(record), theirs.grad.numpy(), rtol=1e-14)
+
+
+def test_a_mean_of_many_small_floats():
+    """In float16, 90,000 is infinite and a sum of squares soon is."""
+    x = np.random.default_rng(0).standard_normal((300, 300)).astype(np.float16)
+    loss = MSELoss()
+    record = loss.forward(x, np.zeros_like(x))
+    theirs = torch.tensor(x, requires_grad=True)
+    value = torch.nn.MSELoss()(theirs, torch.zeros_like(theirs))
+    value.backward()
+    eps = np.finfo(np.float16).eps
+    assert record.value.dtype == np.float16
+    np.testing.assert_allclose(float(record.value), value.item(), rtol=2 * eps)
+    # Numbers near 2e-5 are subnormal in float16: multiples of 6e-8.
+    np.testing.assert_allclose(loss.backward(record), theirs.grad.numpy(), rtol=eps, atol=6e-8)
+
+
+def test_one_index_out_of_range_among_good_ones_is_refused():
+    with pytest.raises(IndexError, match="from 0 to 2 or ignore_index -100, got 3"):
+        CrossEntropyLoss()(np.zeros((2, 3)), np.array([0, 3]))
+
+
+def test_uint8_targets_are_indices():
+    x, target = np.random.default_rng(0).standard_normal((4, 3)), np.array([0, 1, 2, 1])
+    assert CrossEntropyLoss()(x, target.astype(np.uint8)) == CrossEntropyLoss()(x, target)

@@ -602,3 +602,69 @@ def test_a_step_that_cannot_be_taken_changes_nothing():
     np.testing.assert_array_equal(first.data, 1)
     optimizer.betas = (0.9, 0.999)
     assert "0.step" not in optimizer.state_dict()
+
+
+# Small and huge numbers
+
+
+@pytest.mark.parametrize(("dtype", "value", "size"), [("f2", 300.0, 3), ("f4", 1e25, 1)])
+@pytest.mark.parametrize("norm_type", [2.0, 3.0])
+def test_clipping_where_a_square_overflows(dtype, value, size, norm_type):
+    """float16 is added up in float32; of a single number no power is taken. Both as in PyTorch."""
+    ours = Parameter(np.zeros(size, dtype))
+    theirs = torch.nn.Parameter(torch.tensor(ours.data.copy()))
+    ours.grad = np.full(size, value, dtype)
+    theirs.grad = torch.tensor(ours.grad.copy())
+    norm = clip_grad_norm_([ours], 1.0, norm_type)
+    expected = torch.nn.utils.clip_grad_norm_([theirs], 1.0, norm_type)
+    assert np.isfinite(norm)
+    assert norm.dtype == np.dtype(dtype)
+    eps = np.finfo(dtype).eps  # one rounding of the norm, one of each product
+    np.testing.assert_allclose(norm, expected.item(), rtol=2 * eps)
+    np.testing.assert_allclose(ours.grad, theirs.grad.numpy(), rtol=4 * eps)
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass")  # NumPy's own, of the kind tried here
+def test_clipping_changes_all_gradients_or_none():
+    first, second = Parameter(np.zeros(2)), Parameter(np.zeros(2))
+    first.grad, second.grad = np.full(2, 3.0), np.broadcast_to(3.0, (2,))
+    with pytest.raises(
+        RuntimeError, match=r"Parameter\.grad: expected an array that can be changed"
+    ):
+        clip_grad_norm_([first, second], 1.0)
+    assert (first.grad == 3).all()
+    second.grad = np.matrix([3.0, 3.0])
+    with pytest.raises(TypeError, match="plain NumPy array, got a matrix"):
+        clip_grad_norm_([first, second], 1.0)
+
+
+@pytest.mark.parametrize("options", [{"weight_decay": 0.1}, {"amsgrad": True}, {"maximize": True}])
+@pytest.mark.parametrize("decoupled", [False, True])
+def test_three_steps_with_a_parameter_in_the_middle_left_out(options, decoupled):
+    """The first and the last have a gradient, the middle one from the second step on."""
+    rng = np.random.default_rng(0)
+    shapes = [(3,), (2, 2), (4,)]
+    ours, theirs = both_sides(rng, shapes, [np.float64] * 3)
+    options = {"lr": 0.1, "decoupled_weight_decay": decoupled, **options}
+    adam, torchs = Adam(ours, **options), torch.optim.Adam(theirs, **options)
+    for step in range(3):
+        set_gradients(rng, ours, theirs)
+        if step == 0:
+            ours[1].grad = theirs[1].grad = None
+        adam.step()
+        torchs.step()
+        assert_same_parameters(f"step {step}", ours, theirs)
+
+
+def test_a_good_gradient_beside_a_bad_one_of_another_dtype_changes_nothing():
+    good, bad = Parameter(np.ones(2, np.float32)), Parameter(np.ones(2))
+    good.grad, bad.grad = np.ones(2, np.float32), np.ones(3)
+    with pytest.raises(RuntimeError, match=r"Parameter\.grad"):
+        Adam([good, bad]).step()
+    assert (good.data == 1).all()
+
+
+def test_adam_says_its_options():
+    assert repr(Adam([Parameter(np.ones(2))], lr=0.1)).startswith(
+        "Adam(1 parameters, lr=0.1, betas"
+    )

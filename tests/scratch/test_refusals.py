@@ -528,3 +528,25 @@ def test_the_output_in_a_record_cannot_be_changed():
     with pytest.raises(ValueError, match="read-only"):
         lstm.forward(x).output[...] = 0
     lstm(x)[0][...] = 0
+
+
+# Matrices and masked arrays, for which * means something else
+
+
+def matrix_and_masked(array):
+    return np.matrix(array), np.ma.masked_array(array, array > 1)
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass")  # NumPy's own, of the kind tried here
+@pytest.mark.parametrize("kind", [*MODULES, "Linear"])
+def test_matrices_and_masked_arrays_are_refused(kind):
+    module = Linear(3, 3) if kind == "Linear" else MODULES[kind](3, 3)
+    for x in matrix_and_masked(zeros(4, 3)):
+        with pytest.raises(TypeError, match="expected a plain NumPy array, got a"):
+            module.forward(x)
+
+
+def test_a_memory_map_is_a_plain_array(tmp_path):
+    x = np.memmap(tmp_path / "x", dtype=F32, mode="w+", shape=(4, 2))
+    lstm = LSTM(2, 3, rng=0)
+    np.testing.assert_array_equal(lstm(x)[0], lstm(np.asarray(x))[0])

@@ -368,3 +368,22 @@ def test_a_module_is_replaced_by_a_module_only():
     )
     pair.rnn = None
     assert "rnn" not in dict(pair.named_modules())
+
+
+@pytest.mark.parametrize("settings", [{}, {"all": "raise"}])
+def test_loading_changes_all_or_nothing(settings):
+    """A read-only parameter is noticed before another is changed; no setting of NumPy stops it."""
+
+    class Two(Module):
+        def __init__(self, second):
+            self.a, self.b = Parameter(np.zeros(3, np.float32)), Parameter(second)
+
+    huge = np.full(3, 1e300)
+    with np.errstate(**settings):
+        module = Two(np.broadcast_to(np.float32(1), (3,)))
+        with pytest.raises(RuntimeError, match="b: expected a parameter that can be changed"):
+            module.load_state_dict({"a": np.ones(3), "b": np.ones(3)})
+        assert not module.a.data.any()
+        module = Two(np.ones(3, np.float32))
+        module.load_state_dict({"a": huge, "b": huge})
+    assert np.isinf(module.b.data).all()
