@@ -17,9 +17,9 @@ from .machinery.module import Array
 
 State = Sequence[Array]  # [h] of an RNN, [h, c] of an LSTM, each (H, N)
 
-# Backward, local derivatives are taken for as many steps at once as have this many columns
-# together, and their gradients of W are one product: fewer make slow products, and more leave the
-# cache before they are used.
+# Backward works through chunks of about so many columns (steps times samples): the local
+# derivatives of a chunk are taken at once, and its part of the gradient of W is one product.
+# Smaller chunks make slow products; larger ones fall out of the cache.
 COLUMNS = 512
 
 
@@ -60,8 +60,8 @@ def backward(
     """The same steps the other way round; adds to the gradients of the parameters."""
     weights = blocks[0].weights
     totals: list[Array] = []  # the gradients of W and, with a projection, of W_hr
-    waiting: list[Products] = []  # pairs of arrays whose products are to be added to them
-    columns = 0
+    waiting: list[Products] = []  # pairs of arrays whose products are still to be added to them
+    columns = 0  # of those pairs
     grad_state: State = [array[:, : grad_xs[-1].shape[2]].copy() for array in grad_state_n]
     for k in range(len(blocks))[::-1]:
         steps, grad_x, (T, _, N) = blocks[k], grad_xs[k], grad_xs[k].shape
@@ -73,21 +73,23 @@ def backward(
             local = steps.local_derivatives(chunk)
             grad_output = None if grad_hs is None else grad_hs[k][chunk]
             if grad_output is not None and many > 1:
-                grad_output = np.ascontiguousarray(grad_output)  # read step by step
+                grad_output = np.ascontiguousarray(grad_output)  # each step's share in one piece
             for j in range(len(local.grad_z))[::-1]:
                 if back is not None:
                     back.from_next.append([array.copy() for array in grad_state])
+                # grad_state: of h and c after step t = start + j, as it comes from step t+1. h goes
+                # into the output, too: its gradients add up. c does not.
                 if grad_output is not None:
-                    # h_t goes two ways, into the output and into step t+1: its gradients add up.
                     grad_h = grad_state[0]
                     grad_h += grad_output[j]
+                # From here on it is that of the state before step t.
                 grad_x_t, *grad_state = steps.backward(j, local, *grad_state)
                 grad_x[start + j] += grad_x_t
             if back is not None:
                 back.grad_z.append(local.grad_z)
             waiting.append(steps.weight_products(chunk, local.grad_z, local.grad_h))
             columns += N * len(local.grad_z)
-            if columns >= COLUMNS or k == start == 0:
+            if columns >= COLUMNS or k == start == 0:  # enough of them, or the last
                 shares = products(waiting)
                 totals = [a + b for a, b in zip(totals, shares, strict=True)] if totals else shares
                 waiting, columns = [], 0

@@ -43,34 +43,37 @@ State = Sequence[Array]  # [h] of an RNN, [h, c] of an LSTM, each (H, N)
 
 
 class Step:
-    """T steps with the same N samples: their arrays, and the affine product z = W [x; h_prev; 1].
+    """The arrays of T steps with the same N samples, and how one of them is taken, either way.
 
-    W is [W_ih | W_hh | b_ih + b_hh], so input, state and biases meet in one matrix product.
+    What all kinds share is the affine product z = W [x; h_prev; 1], with W = [W_ih | W_hh | b_ih +
+    b_hh]: input, state and biases meet in one matrix product.
 
     T: the number of steps. state: h and c before the first of them, (H, N) each; c is copied.
     h: (T, H, N), where the steps write their h. empty: makes their other arrays, like `np.empty`.
     """
 
-    gate_order: ClassVar[Sequence[int]] = (0,)  # which gates of a parameter W holds, in which order
-    negated: ClassVar[int] = 0  # of the first so many gates, W holds the negative
-    # The arrays that only some kinds have, and their rows in units of H: (T + 1, rows, N).
+    gate_order: ClassVar[Sequence[int]] = (0,)  # gate k of W is gate gate_order[k] of a parameter
+    negated: ClassVar[int] = 0  # W holds its first so many gates with the sign flipped
+    # The arrays that only some kinds have, and their rows in units of H. All are made alike,
+    # (T + 1, rows, N), though only c needs the one step more.
     own: ClassVar[Mapping[str, int]] = {}
 
-    z: Array  # (T, H, N) of an RNN; of an LSTM (T + 1, 4H, N), the last step unused
+    z: Array  # (T, H, N) of an RNN; (T + 1, 4H, N) of an LSTM
     c: Array  # of an LSTM, (T + 1, H, N): c[t] is c before step t, c[t + 1] after it
     activate: Callable[..., State]
-    chain: Callable[..., State]
+    chain: Callable[..., tuple[Array, ...]]
     local_derivatives: Callable[..., Local]
 
     def __init__(
         self, weights: Weights, T: int, state: State, h: Array, empty: Callable[..., Array]
     ) -> None:
+        # R: the size of h, which is H, or P with a projection
         D, R, H, N = weights.input_size, weights.state_size, weights.hidden_size, h.shape[2]
         self.weights = weights
         self.inputs = empty((T, weights.matrix.shape[1], N), h.dtype)  # [x; h_prev; 1]
         self.x, self.h_prev = self.inputs[:, :D], self.inputs[:, D : D + R]
         self.inputs[:, D + R :] = 1  # no row where there are no biases
-        self.h = self.z = h  # in place, z becomes h; but an LSTM has a z of its own:
+        self.h = self.z = h  # an RNN turns z into h in place; an LSTM's own z replaces this one
         for name, rows in self.own.items():
             setattr(self, name, empty((T + 1, rows * H, N), h.dtype))
         if len(state) > 1:
@@ -86,10 +89,12 @@ class Step:
     def backward(self, j: int, local: Local, grad_h: Array, *grad_c: Array) -> tuple[Array, ...]:
         """The gradients of x and of the state before a step, given those of the state after it.
 
-        j: the step's place in `local`, where its gradient of z is left.
+        j: which step of `local` it is; its gradient of z is left in local.grad_z[j]. grad_c is
+        overwritten.
         """
         grad_c_prev = self.chain(j, local, grad_h, *grad_c)
-        # z = W [x; h_prev; 1]:      ∂z/∂[x; h_prev] = [W_ih | W_hh]
+        # z = W [x; h_prev; 1]:      ∂z/∂[x; h_prev] = [W_ih | W_hh], with no sign flipped: grad_z
+        #                            is the gradient of z, not of −z
         grad_inputs = np.dot(self.weights.transposed, local.grad_z[j])
         D = self.weights.input_size
         return grad_inputs[:D], grad_inputs[D:], *grad_c_prev
@@ -97,7 +102,8 @@ class Step:
     def weight_products(self, steps: slice, grad_z: Array, grad_h: Array | None) -> Products:
         """The pair of arrays whose product, summed over steps and samples, is the gradient of W.
 
-        grad_h: of an LSTM with a projection, whose gradient is a second pair.
+        Of W as the parameters have it, with no sign flipped. grad_h: for an LSTM with a projection,
+        whose gradient is the product of a second pair.
         """
         # z = W [x; h_prev; 1]:      ∂z/∂W = [x; h_prev; 1]ᵀ
         return [(grad_z, self.inputs[steps])]
@@ -105,17 +111,18 @@ class Step:
 
 @dataclass
 class Local:
-    """The local derivatives of some steps, (steps, H, N) each; what a kind does not have is None.
+    """The local derivatives of some steps; what a kind of step does not have is None.
 
-    grad_z: ∂h/∂z, (steps, H, N), or ∂h/∂z_o, ∂c/∂z_i, ∂c/∂z_f and ∂c/∂z_g, (steps, 4H, N), until
-        the gradient from above is multiplied in. Then it is the gradient of z.
+    grad_z starts as ∂h/∂z, (steps, H, N), or, of an LSTM, as ∂h/∂z_o, ∂c/∂z_i, ∂c/∂z_f and ∂c/∂z_g,
+    (steps, 4H, N). `chain` multiplies step j by the gradient from above, in place; from then on
+    grad_z[j] is the gradient of z.
     """
 
     grad_z: Array
-    dz: Any = None  # the same memory gate by gate, (steps, 4, H, N)
-    dh_dc: Any = None
-    dc_dc_prev: Any = None
-    factors: State = ()  # ∂h/∂o, ∂c/∂i, ∂c/∂f and ∂c/∂g
+    grad_z_gates: Any = None  # the same memory gate by gate: o, i, f, g, (steps, 4, H, N)
+    dh_dc: Any = None  # (steps, H, N)
+    dc_dc_prev: Any = None  # (steps, H, N); the gates held fixed
+    factors: State = ()  # ∂h/∂o, ∂c/∂i, ∂c/∂f and ∂c/∂g, (steps, H, N) each
     grad_h: Any = None  # with a projection, a place for the gradients of h, (steps, P, N)
 
 
@@ -134,9 +141,9 @@ class RNNStep(Step):
         h = self.h[steps]
         return Local(1 - h * h)
 
-    def chain(self, j: int, local: Local, grad_h: Array) -> State:
-        """From the gradient of h, (H, N), to that of z."""
-        # grad_z = grad_h ∂h/∂z
+    def chain(self, j: int, local: Local, grad_h: Array) -> tuple[()]:
+        """From the gradient of h, (H, N), to that of z, which is left in local.grad_z[j]."""
+        # grad_z = grad_h ⊙ ∂h/∂z
         local.grad_z[j] *= grad_h
         return ()
 
@@ -162,8 +169,8 @@ class ReLUStep(RNNStep):
         h = self.h[steps]
         return Local(np.where(h <= 0, 0, 1).astype(h.dtype))
 
-    def chain(self, j: int, local: Local, grad_h: Array) -> State:
-        # grad_z = grad_h ∂h/∂z; a closed ReLU lets nothing through, not even ∞ · 0 = NaN
+    def chain(self, j: int, local: Local, grad_h: Array) -> tuple[()]:
+        # grad_z = grad_h ⊙ ∂h/∂z; a closed ReLU lets nothing through, not even ∞ · 0 = NaN
         grad_z = local.grad_z[j]
         np.multiply(grad_z, grad_h, out=grad_z, where=grad_z != 0)
         return ()
@@ -181,12 +188,15 @@ class LSTMStep(Step):
     """
 
     gate_order = (3, 0, 1, 2)
-    negated = 3  # o, i, f: their z comes out as −z
+    negated = 3  # o, i, f: their product with W is −z
     own = {"z": 4, "c": 1, "tanh_c": 1}  # noqa: RUF012 -- never changed
     tanh_c: Array  # kept: a tanh costs more than the memory of its result
 
     def activate(self, t: int, c_prev: Array, h: Array | None = None) -> State:
-        """From z and c_prev to h and c, (H, N) each. z becomes o, i, f, g in place."""
+        """From z and c_prev to h and c, (H, N) each. z becomes o, i, f, g in place.
+
+        h: where h is written, if it is not self.h[t].
+        """
         h = self.h[t] if h is None else h
         c, tanh_c, gates = self.c[t + 1], self.tanh_c[t], self.z[t].reshape(4, *c_prev.shape)
         sigmoids, o, i, f, g = gates[:3], gates[0], gates[1], gates[2], gates[3]
@@ -198,7 +208,7 @@ class LSTMStep(Step):
         np.tanh(g, out=g)
         # c = f ⊙ c_prev + i ⊙ g
         np.multiply(f, c_prev, out=c)
-        i_g = np.multiply(i, g, out=tanh_c)  # in a place that is free until the next line
+        i_g = np.multiply(i, g, out=tanh_c)  # a place that is free until tanh(c) is written there
         c += i_g
         # h = o ⊙ tanh(c)
         np.tanh(c, out=tanh_c)
@@ -206,7 +216,7 @@ class LSTMStep(Step):
         return h, c
 
     def local_derivatives(self, steps: slice) -> Local:
-        """∂h/∂c and ∂c/∂c_prev, (steps, H, N), and ∂h/∂z_o, ∂c/∂z_i, ∂c/∂z_f, ∂c/∂z_g."""
+        """∂h/∂c, ∂c/∂c_prev, and ∂h/∂z_o, ∂c/∂z_i, ∂c/∂z_f, ∂c/∂z_g, of z itself, not of −z."""
         tanh_c, c_prev, z = self.tanh_c[steps], self.c[steps], self.z[steps]
         gates = z.reshape(len(z), 4, *tanh_c.shape[1:])
         sigmoids, o, i, f, g = gates[:, :3], gates[:, 0], gates[:, 1], gates[:, 2], gates[:, 3]
@@ -229,16 +239,21 @@ class LSTMStep(Step):
             dz[:, gate] *= factor
         return Local(dz.reshape(z.shape), dz, dh_dc, dc_dc_prev=f, factors=factors)
 
-    def chain(self, j: int, local: Local, grad_h: Array, grad_c: Array) -> State:
-        """From the gradients of h and c, (H, N), to those of z and, in place of c's, of c_prev."""
-        dz = local.dz[j]
-        # h depends on c, and c goes on to the next step:     grad_c = grad_c + grad_h ∂h/∂c
+    def chain(self, j: int, local: Local, grad_h: Array, grad_c: Array) -> tuple[Array]:
+        """From the gradients of h and c, (H, N), to those of z and c_prev.
+
+        Leaves the gradient of z in local.grad_z[j]. Overwrites grad_c, the gradient of c, with that
+        of c_prev, and returns it.
+        """
+        # c goes on to step t+1 and into h: grad_c comes in as the part from step t+1.
+        #                             grad_c = grad_c + grad_h ⊙ ∂h/∂c
         grad_c += grad_h * local.dh_dc[j]
-        # h depends on z_o:                                   grad_z_o = grad_h ∂h/∂z_o
-        dz[0] *= grad_h
-        # c depends on z_i, z_f, z_g:                         grad_z_i = grad_c ∂c/∂z_i, ...
-        dz[1:] *= grad_c
-        # c depends on c_prev:                                grad_c_prev = grad_c ∂c/∂c_prev
+        # z_o acts on h:              grad_z_o = grad_h ⊙ ∂h/∂z_o
+        grad_z = local.grad_z_gates[j]  # o, i, f, g, each still the local derivative
+        grad_z[0] *= grad_h
+        # z_i, z_f, z_g act on c:     grad_z_i = grad_c ⊙ ∂c/∂z_i, and so for f and g
+        grad_z[1:] *= grad_c
+        # c_prev acts on c:           grad_c_prev = grad_c ⊙ ∂c/∂c_prev = grad_c ⊙ f
         grad_c *= local.dc_dc_prev[j]
         return (grad_c,)
 
@@ -257,7 +272,7 @@ class LSTMStep(Step):
         from_h = grad_h * local.dh_dc
         grad_c = from_next + from_h
         dh_do, dc_di, dc_df, dc_dg = local.factors
-        z_o, z_i, z_f, z_g = grad_z.reshape(local.dz.shape).swapaxes(0, 1)
+        z_o, z_i, z_f, z_g = grad_z.reshape(local.grad_z_gates.shape).swapaxes(0, 1)
         return {
             **{"grad_h": grad_h, "grad_c": grad_c},
             **{"grad_c_from_h": from_h, "grad_c_from_next": from_next},
@@ -289,7 +304,7 @@ class ProjectedLSTMStep(LSTMStep):
         local.grad_h = np.empty_like(self.h[steps])
         return local
 
-    def chain(self, j: int, local: Local, grad_h: Array, grad_c: Array) -> State:
+    def chain(self, j: int, local: Local, grad_h: Array, grad_c: Array) -> tuple[Array]:
         local.grad_h[j] = grad_h
         # h = W_hr m:                ∂h/∂m = W_hr
         grad_m = self.weights.projection.T @ grad_h
