@@ -290,10 +290,14 @@ def verdict(
         reduced,
     )
     largest = max((np.abs(truth.gradient(name)).max(initial=0) for name in values), default=0.0)
-    # Sums of numbers of size 1 (the upstream gradient's) that cancel leave a few of their last
-    # digits; the difference of two answers of central differences leaves what its steps leave.
+    # A gradient is the sum Σ_k ∂answer_k/∂x upstream_k. Where it cancels, a few of the summands'
+    # last digits are left, and where no answer depends on x, a few of the answers' own. The
+    # difference of two answers of central differences leaves what its steps leave.
     noise = np.abs(nests.vector(code.answers)).max(initial=0)
-    truth.floor = 1e-13 * max(largest, 1.0)
+    upstream = 1.0 if reduced else np.abs(code.upstream)
+    summands = [np.sum(np.abs(jacobian[name]) * upstream, axis=1) for name in values]
+    size = max((each.max(initial=0) for each in summands), default=0.0)
+    truth.floor = 1e-13 * max(size, min(noise, 1.0))
     central = CentralDifferences(code)
     if isinstance(chosen, CentralDifferences):
         truth.floor = 1e-8 * largest + 1e-10 * noise + 30 * chosen.error
