@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from ..machinery import interrupt
 from ..tasks.column import DECIMALS, Reading
-from ..tasks.systems import SYSTEMS, Model, System, Task, load_task, with_series
+from ..tasks.systems import MEMORY, SYSTEMS, Model, System, Task, load_task, with_series
 from ..training import tenths
 from .writing import try_to_write
 
@@ -175,7 +175,7 @@ def systems_table() -> str:
     lines = [
         f"  {s.name:<14}{s.model_class.__name__:<12}{s.make_data.__name__.replace('_', ' '):<20}"
         f"epochs {s.epochs}, hidden size {s.hidden_size}, lr {s.lr:g}"
-        for s in SYSTEMS.values()
+        for s in (SYSTEMS | MEMORY).values()
     ]
     return "\n".join(["systems, and their own settings:", *lines])
 
@@ -197,7 +197,7 @@ def choose_system(name: str | None, args: argparse.Namespace) -> System:
                 raise UsageError(f"--{option.replace('_', '-')}: expected --csv with it")
     if name is None and missing:
         raise UsageError(f"expected one of {', '.join(SYSTEMS)}, or --csv FILE")
-    system = SYSTEMS[name or "airline-lstm"]
+    system = (SYSTEMS | MEMORY)[name or "airline-lstm"]
     if args.every_step and not system.allows_every_step:
         raise UsageError(
             f"--every-step: {name} answers once per sequence, expected one of "
@@ -212,6 +212,8 @@ def choose_system(name: str | None, args: argparse.Namespace) -> System:
                 f"{', '.join(s.name for s in SYSTEMS.values() if s.output_size == 1)}"
             )
         reading = Reading(**{name: getattr(args, name) for name in READING})
+        if name in MEMORY:
+            raise UsageError(f"--csv: {name} has data of its own, expected another system")
         system = with_series(system, args.csv, args.column, args.window, reading)
     return replace(
         system,

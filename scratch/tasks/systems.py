@@ -1,4 +1,4 @@
-"""The four systems in one table, and `load_task`, which makes one of them ready to train.
+"""The systems in two tables, and `load_task`, which makes one of them ready to train.
 
 Everything random comes from one seed: the data first, then the weights. Both are drawn in float64
 and then rounded, so that a seed means the same in every dtype.
@@ -15,7 +15,9 @@ from numpy.typing import DTypeLike
 
 from ..losses import CrossEntropyLoss, MSELoss
 from ..machinery.module import Array
+from ..machinery.starting import set_forget_bias
 from ..models import SimpleLSTM, SimpleRNN
+from .adding import adding_problem
 from .column import Reading
 from .data import Data, HeldOut, airline_passengers, own_series, random_classes, sine_waves
 
@@ -27,6 +29,7 @@ class System:
     """Model, loss, data and settings; the optimizer is Adam on the full batch.
 
     series: the file and the column of a series of one's own, in words.
+    forget_bias: what the forget gates of an LSTM start with; None leaves them as they are drawn.
     """
 
     name: str
@@ -38,11 +41,12 @@ class System:
     lr: float
     epochs: int
     series: str = ""
+    forget_bias: float | None = None
 
     @property
     def allows_every_step(self) -> bool:
-        """Whether the model can answer at every step. A sequence of classes-rnn has one class."""
-        return self.make_data is not random_classes
+        """Whether the model can answer at every step: a sequence has not just one class or sum."""
+        return self.make_data not in (random_classes, adding_problem)
 
 
 SYSTEMS = {
@@ -53,6 +57,14 @@ SYSTEMS = {
         System("classes-rnn", SimpleRNN, CrossEntropyLoss(), random_classes, 20, 5, 0.001, 10),
         System("airline-lstm", SimpleLSTM, MSELoss(), airline_passengers, 32, 1, 0.003, 30),
     )
+}
+
+# Solved: a root mean squared error on other sequences below adding.CORRECT, 0.04. The answer 0.5
+# gets 0.2. On seeds 0 to 9 the LSTM ends below 0.04, the RNN above 0.19. So does an LSTM whose
+# forget gates start as they are drawn: its gradient vanishes, too.
+MEMORY = {
+    name: System(name, kind, MSELoss(), adding_problem, 16, 1, 0.005, 600, forget_bias=3.0)
+    for name, kind in (("adding-rnn", SimpleRNN), ("adding-lstm", SimpleLSTM))
 }
 
 
@@ -90,7 +102,7 @@ class Task:
 
     def make_model(self) -> Model:
         """A new model for the data, in their dtype."""
-        return self.system.model_class(
+        model = self.system.model_class(
             self.data.inputs.shape[-1],
             self.system.hidden_size,
             self.system.output_size,
@@ -98,6 +110,9 @@ class Task:
             dtype=self.data.inputs.dtype,
             rng=self.rng,
         )
+        if isinstance(model, SimpleLSTM) and self.system.forget_bias is not None:
+            set_forget_bias(model.lstm, self.system.forget_bias)
+        return model
 
 
 def load_task(
