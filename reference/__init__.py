@@ -3,6 +3,7 @@
 from . import models
 from .judge import judge
 from .parity import Parity, compare
+from .state import from_state_dict
 from .twin import from_torch, twin
 
-__all__ = ["Parity", "compare", "from_torch", "judge", "models", "twin"]
+__all__ = ["Parity", "compare", "from_state_dict", "from_torch", "judge", "models", "twin"]

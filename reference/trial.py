@@ -20,7 +20,7 @@ from scratch.training import train as train_scratch
 
 from .parity import Parity, rows
 from .training import train as train_torch
-from .twin import to_numpy, to_torch, twin
+from .twin import nearest_twin, to_numpy, to_torch, twin
 
 Report = Callable[[int, float], None]  # called with each epoch, from 1 on, and its loss
 
@@ -60,7 +60,7 @@ def torch_step(model: torch.nn.Module, task: Task) -> Step:
 
 def compare_first_step(model: Model, task: Task) -> Parity:
     """Outputs and gradients of both sides at the first step. `model` stays without gradients."""
-    ours, theirs = scratch_step(model, task), torch_step(twin(model), task)
+    ours, theirs = scratch_step(model, task), torch_step(nearest_twin(model), task)
     model.zero_grad()
     outputs = [(name, ours.outputs[name], tensor) for name, tensor in theirs.outputs.items()]
     grads = [(name, ours.gradients.get(name), tensor) for name, tensor in theirs.gradients.items()]
@@ -79,7 +79,7 @@ def rounding(model: Model, task: Task) -> tuple[float, float]:
     exact_task = replace(task, data=task.data.astype(np.float64))
     exact = scratch_step(model.astype(np.float64), exact_task).gradients
     ours = scratch_step(model, task).gradients
-    theirs = {n: to_numpy(g) for n, g in torch_step(twin(model), task).gradients.items()}
+    theirs = {n: to_numpy(g) for n, g in torch_step(nearest_twin(model), task).gradients.items()}
     model.zero_grad()
 
     def worst(grads: dict[str, Array]) -> float:

@@ -131,13 +131,6 @@ def test_weights_of_the_twin_can_be_trained_and_its_own_arrays_are_used():
     assert ours.weight_ih_l0.data.all()
 
 
-def test_a_layer_of_ones_own_that_derives_from_scratch_has_a_twin():
-    class MyLSTM(scratch.LSTM):
-        pass
-
-    assert isinstance(twin(MyLSTM(2, 3)), torch.nn.LSTM)
-
-
 def test_nobodys_random_numbers_change_and_no_warning_comes_twice():
     with pytest.warns(UserWarning, match="dropout"):
         module = scratch.LSTM(2, 3, dropout=0.5)
