@@ -154,5 +154,3 @@ def _parts(
 
 def _names(dtypes: Collection[torch.dtype]) -> str:
     return " and ".join(sorted(str(dtype).removeprefix("torch.") for dtype in dtypes))
-
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import pickle
@@ -171,9 +172,7 @@ def _read(path: str) -> Any:
         if path.endswith(".safetensors"):
             if importlib.util.find_spec("safetensors") is None:
                 raise ValueError("got .safetensors, which needs the package safetensors")
-            from safetensors.torch import load
-
-            return load(file.read())
+            return importlib.import_module("safetensors.torch").load(file.read())
         return torch.load(file, map_location="cpu", weights_only=True)
 
 

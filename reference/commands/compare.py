@@ -25,7 +25,7 @@ from scratch.tasks.data import HeldOut
 from scratch.tasks.systems import SYSTEMS, System, Task
 from scratch.training import epoch_line, tenths
 
-from ..parity import TOLERANCE, Parity
+from ..parity import TOLERANCE, Parity, inaccurate_side
 from ..trial import (
     Report,
     Side,
@@ -196,15 +196,6 @@ def print_first_step(parity: Parity, errors: tuple[float, float] | None) -> None
         )
         if not parity.ok:
             print_line("", inaccurate_side(*errors))
-
-
-def inaccurate_side(scratch: float, torch: float) -> str:
-    """Whose gradients are further from those in float64, where one side's clearly are."""
-    worse, better = max(scratch, torch), min(scratch, torch)
-    if not worse >= 2 * better > 0:
-        return "so neither side is clearly the inaccurate one"
-    names = ("scratch", "torch") if scratch > torch else ("torch", "scratch")
-    return f"so the inaccurate side is {names[0]}: {names[1]} is {worse / better:.0f} times closer"
 
 
 def verdict(results: dict[str, dict[str, Any]]) -> list[str]:
