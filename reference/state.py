@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
+import io
 import os
-import pickle
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -157,23 +157,24 @@ def load_file(path: str) -> dict[str, Array]:
     A pickle is read with weights_only=True, so that no code in it runs. Raises OSError for a file
     that cannot be read and ValueError for one that holds no state_dict.
     """
+    data = Path(path).read_bytes()
     try:
-        return as_arrays(_read(path))
-    except (TypeError, pickle.UnpicklingError, EOFError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
+        return as_arrays(_read(io.BytesIO(data), os.path.splitext(path)[1]))
+    except Exception as error:  # whatever the readers raise for damaged bytes
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ValueError(f"{path}: expected a state_dict of arrays or tensors, {reason}") from None
 
 
-def _read(path: str) -> Any:
-    with open(path, "rb") as file:
-        if path.endswith(".npz"):
-            with np.load(file, allow_pickle=False) as archive:
-                return dict(archive)
-        if path.endswith(".safetensors"):
-            if importlib.util.find_spec("safetensors") is None:
-                raise ValueError("got .safetensors, which needs the package safetensors")
-            return importlib.import_module("safetensors.torch").load(file.read())
+def _read(file: io.BytesIO, ending: str) -> Any:
+    if ending == ".npz":
+        with np.load(file, allow_pickle=False) as archive:
+            return dict(archive)
+    if ending != ".safetensors":
         return torch.load(file, map_location="cpu", weights_only=True)
+    try:
+        return importlib.import_module("safetensors.torch").load(file.getvalue())
+    except ImportError:
+        raise ValueError("which needs the package safetensors: pip install safetensors") from None
 
 
 def save_files(path: str, scratch: Mapping[str, Array], theirs: Mapping[str, Array]) -> list[str]:

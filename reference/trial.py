@@ -92,10 +92,14 @@ class Side(NamedTuple):
     """What training on one side gave."""
 
     losses: list[float]  # of each epoch, the loss of each chunk before that chunk's step
-    seconds: float
+    epoch_seconds: list[float]
     weights: dict[str, Array]
     prediction: Array  # the model's answers to the training inputs
     held_out: Array | None  # and to the held-out inputs
+
+    @property
+    def seconds(self) -> float:
+        return sum(self.epoch_seconds)
 
 
 def run_scratch(
@@ -154,18 +158,20 @@ def run_torch(
         return _side(losses, seconds, weights, lambda x: to_numpy(model(to_torch(x))), task)
 
 
-def _clock(epochs: Iterator[float], report: Report) -> tuple[list[float], float]:
-    """The losses, and the seconds that they took."""
-    losses, start = [], time.perf_counter()
+def _clock(epochs: Iterator[float], report: Report) -> tuple[list[float], list[float]]:
+    """The loss of each epoch, and the seconds that it took, without those of the report."""
+    losses, seconds, start = [], [], time.perf_counter()
     for epoch, loss in enumerate(epochs, 1):
         losses.append(loss)
+        seconds.append(time.perf_counter() - start)
         report(epoch, loss)
-    return losses, time.perf_counter() - start
+        start = time.perf_counter()
+    return losses, seconds
 
 
 def _side(
     losses: list[float],
-    seconds: float,
+    seconds: list[float],
     weights: dict[str, Array],
     predict: Callable[[Array], Array],
     task: Task,

@@ -23,12 +23,15 @@ def draw(task: Task, parity: Parity, scratch: Side, torch: Side, out: str) -> li
     loss_label = "loss, mean squared error" if is_mse else "loss, cross-entropy [nat]"
     pictures = (
         draw_prediction(task, scratch, torch),
-        figures.draw_losses(scratch.losses, torch.losses, loss_label),
+        figures.draw_losses(scratch.losses, torch.losses, loss_label) if scratch.losses else None,
         figures.draw_parity(parity),
     )
-    paths = picture_paths(task.system, out)
-    trained = f"epochs {task.system.epochs}"
-    for path, figure, when in zip(paths, pictures, (trained, trained, "first step"), strict=True):
+    paths = [p for p, figure in zip(picture_paths(task.system, out), pictures, strict=True)
+             if figure is not None]  # fmt: skip
+    trained = f"epochs {task.system.epochs}" if scratch.losses else "not trained"
+    titles = (trained, "first step") if len(paths) == 2 else (trained, trained, "first step")
+    drawn = [figure for figure in pictures if figure is not None]
+    for path, figure, when in zip(paths, drawn, titles, strict=True):
         figures.add_title(figure, f"{task.system.name}, {task.inputs.dtype}, {when}")
         try:
             with warnings.catch_warnings():  # a column's name may have letters that no font has
