@@ -10,8 +10,10 @@ if interrupt.command() and find_spec("torch") is None:
     sys.exit(2)
 
 from . import models
+from .comparing import compare
 from .judge import judge
-from .parity import Parity, compare
+from .parity import Parity
+from .state import from_state_dict
 from .twin import from_torch, twin
 
-__all__ = ["Parity", "compare", "from_torch", "judge", "models", "twin"]
+__all__ = ["Parity", "compare", "from_state_dict", "from_torch", "judge", "models", "twin"]

@@ -1,24 +1,19 @@
-"""How far a scratch module and its twin are apart: every output and every gradient, as numbers."""
+"""How far two sides are apart, in numbers: a row for every output and every gradient."""
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from scratch.cells import Cell
-from scratch.losses import CrossEntropyLoss, MSELoss
-from scratch.machinery.module import Array, Module
-from scratch.machinery.packing import PackedSequence
-from scratch.recurrent import Recurrent
+from scratch.machinery.module import Array
 
 from .table import align
-from .twin import to_numpy, to_torch, twin
+from .twin import to_numpy
 
 # Relative to the largest number of the tensor: both sides add up the same terms in another order,
 # which moves the last digits of 16 (float64) or 7 (float32), and more of them where a sum cancels.
@@ -40,6 +35,7 @@ class Row:
     scratch: float  # the values there
     torch: float
     tolerance: float  # what `relative` may be: 1e-12 in float64, 1e-5 in float32
+    nan: int = 0  # entries that are NaN on both sides, which count as equal
     problem: str = ""  # what cannot be subtracted: another shape or dtype, or no gradient
 
     @property
@@ -57,6 +53,8 @@ class Parity:
 
     title: str
     rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()  # what is not in the rows: why they differ, what was left out
+    names: tuple[str, str] = ("scratch", "torch")  # of the two sides
 
     @property
     def ok(self) -> bool:
@@ -68,153 +66,68 @@ class Parity:
         return max((row for row in self.rows if row.kind == kind), key=lambda row: row.relative)
 
     def __str__(self) -> str:
-        lines = [("", "shape", "largest difference", "relative", "at", "scratch", "torch", "")]
+        lines = [("", "shape", "largest difference", "relative", "at", *self.names, "")]
         for row in self.rows:
-            verdict = "" if row.ok else "differs"
+            verdict = "NaN on both sides" if row.nan else ""
+            verdict = verdict if row.ok else "differs"
             numbers = f"{row.difference:.1e}", f"{row.relative:.1e}", str(row.index)
             values = f"{row.scratch:.6g}", f"{row.torch:.6g}"
             if row.problem:
                 numbers, values, verdict = ("", "", ""), ("", ""), row.problem
             lines.append((row.label, str(row.shape), *numbers, *values, verdict))
-        return f"{self.title}\n{align(lines, left=(0, 1, 4, 7))}\n{self._summary()}"
+        table = align(lines, left=(0, 1, 4, 7))
+        return "\n".join([self.title, table, self._summary(), *self.notes])
 
     def _summary(self) -> str:
         bad = [row for row in self.rows if not row.ok]
         tolerance = max(row.tolerance for row in self.rows)
-        if not bad:
-            return (
-                f"All {len(self.rows)} tensors agree: relative difference at most {tolerance:.0e}."
-            )
-        return f"{len(bad)} of {len(self.rows)} tensors differ by more than {tolerance:.0e}."
-
-
-def compare(module: Module, *inputs: Any, seed: int = 0) -> Parity:
-    """Run `module` and its twin on the same inputs; compare every output and every gradient.
-
-    inputs: what `module` takes, in its dtype, float32 or float64: x and, of cells and layers, the
-        initial state (zeros if it is not given); of a loss, prediction and target.
-    seed: of the random gradients that the answers get, the same on both sides.
-
-    The gradients are those of x, the initial state and the parameters; of a loss, that of the
-    prediction. `module` and the gradients that it has stay as they are.
-
-    Raises what `module` raises for inputs that it does not take, TypeError for a module that has no
-    twin, and ValueError for another dtype and where dropout draws masks, which differ.
-    """
-    if not isinstance(module, Module):
-        raise TypeError(
-            f"module: expected a module of scratch, which from_torch makes of torch's, got "
-            f"{type(module).__name__}"
+        if bad:
+            return f"{len(bad)} of {len(self.rows)} tensors differ by more than {tolerance:.0e}."
+        agree = f"relative difference at most {tolerance:.0e}."
+        nan = [row for row in self.rows if row.nan]
+        if not nan:
+            return f"All {len(self.rows)} tensors agree: {agree}"
+        return (
+            f"{len(nan)} of {len(self.rows)} tensors hold NaN in the same places on both sides, "
+            f"where nothing can be compared: {', '.join(row.label for row in nan)}. The rest: "
+            f"{agree}"
         )
-    _check_dropout(module)
-    theirs, ours = twin(module), copy.deepcopy(module)
-    ours.zero_grad()
-    answer_names, input_names = _names(ours)
-
-    answers = ours(*inputs)
-    dtype = np.asarray(_flat(answers)[0]).dtype
-    if dtype not in TOLERANCE:
-        raise ValueError(f"compare: expected inputs in float32 or float64, got {dtype}")
-    rng = np.random.default_rng(seed)
-    upstream = _map(lambda a: np.asarray(rng.standard_normal(np.shape(a)), dtype), answers)
-
-    record = ours.forward(*inputs)
-    several = isinstance(ours, Recurrent)  # output and last state: one gradient for each
-    grad_inputs = ours.backward(record, *(upstream if several else [upstream]))
-    grads = dict(zip(input_names, _flat(grad_inputs), strict=True))
-    grads |= {name: parameter.grad for name, parameter in ours.named_parameters()}
-
-    if hasattr(ours, "states") and (len(inputs) == 1 or inputs[1] is None):
-        # Zeros that are given have a gradient in torch, too.
-        inputs = inputs[0], _map(np.zeros_like, answers[1] if several else answers)
-    their_inputs = _tensors(inputs)
-    leaves = dict(zip(input_names, _flat(their_inputs), strict=False))  # a target has no gradient
-    for leaf in leaves.values():
-        leaf.requires_grad_()
-    their_answers = _flat(theirs(*their_inputs))
-    leaves |= dict(theirs.named_parameters())
-    their_grads = torch.autograd.grad(
-        their_answers, list(leaves.values()), _flat(_tensors(upstream))
-    )
-    return Parity(
-        f"{type(module).__name__}, {dtype}",
-        (
-            *rows("output", zip(answer_names, _flat(answers), their_answers, strict=True)),
-            *rows("gradient", zip(leaves, map(grads.get, leaves), their_grads, strict=True)),
-        ),
-    )
 
 
-# What goes in and what comes out
-
-
-def _names(module: Module) -> tuple[list[str], list[str]]:
-    """The names of the answers, and those of the inputs that get a gradient, x first."""
-    if isinstance(module, Recurrent):
-        states = module.states
-        return ["output", *(f"{s}_n" for s in states)], ["x", *(f"{s}_0" for s in states)]
-    if isinstance(module, Cell):
-        return list(module.states), ["x", *(f"{s}_prev" for s in module.states)]
-    if isinstance(module, MSELoss | CrossEntropyLoss):
-        return ["loss"], ["prediction"]
-    return ["output"], ["x"]
-
-
-def _flat(value: Any) -> list[Any]:
-    """The arrays or tensors in nested tuples; of a packed sequence, its data."""
-    if isinstance(value, PackedSequence | torch.nn.utils.rnn.PackedSequence):
-        return [value.data]
-    if isinstance(value, tuple):
-        return [array for entry in value for array in _flat(entry)]
-    return [value]
-
-
-def _map(function: Callable[[Array], Array], value: Any) -> Any:
-    """`value` with `function` applied to every array in it."""
-    if isinstance(value, PackedSequence):
-        return value._replace(data=function(value.data))
-    if isinstance(value, tuple):
-        return tuple(_map(function, entry) for entry in value)
-    return function(value)
-
-
-def _tensors(value: Any) -> Any:
-    """`value` with every array in it as a tensor."""
-    if isinstance(value, PackedSequence):
-        return torch.nn.utils.rnn.PackedSequence(*(_tensors(field) for field in tuple(value)))
-    if isinstance(value, tuple | list):
-        return tuple(_tensors(entry) for entry in value)
-    return None if value is None else to_torch(value)
-
-
-def _check_dropout(module: Module) -> None:
-    for name, part in module.named_modules():
-        if not isinstance(part, Recurrent) or not part.training:
-            continue
-        if part.num_layers > 1 and 0 < part.dropout < 1:
-            raise ValueError(
-                f"{name or type(module).__name__}: dropout={part.dropout} in training mode draws "
-                f"other masks on either side: compare after .eval(), where nothing is dropped, or "
-                f"with dropout=0"
-            )
-
-
-# What comes out, in numbers
+def inaccurate_side(scratch: float, torch: float, name: str = "scratch") -> str:
+    """Whose numbers are further from those in float64, where one side's clearly are."""
+    worse, better = max(scratch, torch), min(scratch, torch)
+    if not worse >= 2 * better > 0:
+        return "so neither side is clearly the inaccurate one"
+    names = (name, "torch") if scratch > torch else ("torch", name)
+    return f"so the inaccurate side is {names[0]}: {names[1]} is {worse / better:.0f} times closer"
 
 
 def rows(kind: Kind, tensors: Iterable[tuple[str, Any, torch.Tensor]]) -> Iterator[Row]:
     """A row for each name with the array of scratch, or None, and the tensor of torch."""
     for name, ours, theirs in tensors:
-        yield _row(kind, name, ours, to_numpy(theirs))
+        yield row_of(kind, name, ours, to_numpy(theirs))
 
 
-def _row(kind: Kind, name: str, ours: Any, theirs: Array) -> Row:
-    """`ours` is an array, a NumPy scalar, or None for a gradient that is not there."""
+def row_of(kind: Kind, name: str, ours: Any, theirs: Array, lenient: bool = False) -> Row:
+    """`ours` is an array, a NumPy scalar, or None for a gradient that is not there.
+
+    If `lenient`, axes of length 1 do not count, and of two dtypes the coarser one does.
+    """
     tolerance = TOLERANCE[theirs.dtype]
+    if lenient and ours is not None:
+        ours = np.asarray(ours)
+        if [n for n in ours.shape if n != 1] == [n for n in theirs.shape if n != 1]:
+            ours = ours.reshape(theirs.shape)
+        if ours.dtype in TOLERANCE:
+            tolerance = max(tolerance, TOLERANCE[ours.dtype])
+            ours, theirs = ours.astype(np.float64), theirs.astype(np.float64)
     problem = _problem(ours, theirs)
     if problem:
         nan = math.nan
-        return Row(kind, name, theirs.shape, nan, math.inf, (), nan, nan, tolerance, problem)
+        return Row(
+            kind, name, theirs.shape, nan, math.inf, (), nan, nan, tolerance, problem=problem
+        )
     a, b = np.asarray(ours), theirs
     with np.errstate(invalid="ignore"):  # ∞ − ∞
         difference = np.array(np.abs(a - b))
@@ -227,7 +140,8 @@ def _row(kind: Kind, name: str, ours: Any, theirs: Array) -> Row:
     scale = float(np.abs(b[np.isfinite(b)]).max(initial=0))
     relative = largest / scale if scale else (math.inf if largest else 0.0)
     values = float(a[index]), float(b[index])
-    return Row(kind, name, b.shape, largest, relative, index, *values, tolerance)
+    nan = int((np.isnan(a) & np.isnan(b)).sum())
+    return Row(kind, name, b.shape, largest, relative, index, *values, tolerance, nan)
 
 
 def _problem(ours: Any, theirs: Array) -> str:

@@ -20,7 +20,7 @@ from scratch.training import train as train_scratch
 
 from .parity import Parity, rows
 from .training import train as train_torch
-from .twin import to_numpy, to_torch, twin
+from .twin import nearest_twin, to_numpy, to_torch, twin
 
 Report = Callable[[int, float], None]  # called with each epoch, from 1 on, and its loss
 
@@ -60,7 +60,7 @@ def torch_step(model: torch.nn.Module, task: Task) -> Step:
 
 def compare_first_step(model: Model, task: Task) -> Parity:
     """Outputs and gradients of both sides at the first step. `model` stays without gradients."""
-    ours, theirs = scratch_step(model, task), torch_step(twin(model), task)
+    ours, theirs = scratch_step(model, task), torch_step(nearest_twin(model), task)
     model.zero_grad()
     outputs = [(name, ours.outputs[name], tensor) for name, tensor in theirs.outputs.items()]
     grads = [(name, ours.gradients.get(name), tensor) for name, tensor in theirs.gradients.items()]
@@ -79,7 +79,7 @@ def rounding(model: Model, task: Task) -> tuple[float, float]:
     exact_task = replace(task, data=task.data.astype(np.float64))
     exact = scratch_step(model.astype(np.float64), exact_task).gradients
     ours = scratch_step(model, task).gradients
-    theirs = {n: to_numpy(g) for n, g in torch_step(twin(model), task).gradients.items()}
+    theirs = {n: to_numpy(g) for n, g in torch_step(nearest_twin(model), task).gradients.items()}
     model.zero_grad()
 
     def worst(grads: dict[str, Array]) -> float:
@@ -92,10 +92,14 @@ class Side(NamedTuple):
     """What training on one side gave."""
 
     losses: list[float]  # of each epoch, the loss of each chunk before that chunk's step
-    seconds: float
+    epoch_seconds: list[float]
     weights: dict[str, Array]
     prediction: Array  # the model's answers to the training inputs
     held_out: Array | None  # and to the held-out inputs
+
+    @property
+    def seconds(self) -> float:
+        return sum(self.epoch_seconds)
 
 
 def run_scratch(
@@ -154,18 +158,20 @@ def run_torch(
         return _side(losses, seconds, weights, lambda x: to_numpy(model(to_torch(x))), task)
 
 
-def _clock(epochs: Iterator[float], report: Report) -> tuple[list[float], float]:
-    """The losses, and the seconds that they took."""
-    losses, start = [], time.perf_counter()
+def _clock(epochs: Iterator[float], report: Report) -> tuple[list[float], list[float]]:
+    """The loss of each epoch, and the seconds that it took, without those of the report."""
+    losses, seconds, start = [], [], time.perf_counter()
     for epoch, loss in enumerate(epochs, 1):
         losses.append(loss)
+        seconds.append(time.perf_counter() - start)
         report(epoch, loss)
-    return losses, time.perf_counter() - start
+        start = time.perf_counter()
+    return losses, seconds
 
 
 def _side(
     losses: list[float],
-    seconds: float,
+    seconds: list[float],
     weights: dict[str, Array],
     predict: Callable[[Array], Array],
     task: Task,

@@ -11,9 +11,10 @@ import torch
 
 import scratch.models
 from scratch import cells, linear, losses, recurrent
-from scratch.machinery.module import Array, Module, Parameter, describe
+from scratch.machinery.module import Array, Module, Parameter
 
 from . import models
+from .refusals import check_scratch, check_torch
 
 _CELL = ("input_size", "hidden_size", "bias")
 _LAYER = (*_CELL, "num_layers", "batch_first", "dropout", "bidirectional")
@@ -56,15 +57,23 @@ def twin(module: Module) -> torch.nn.Module:
     The weights are copies and require gradients. Gradients are not taken along, nor is the
     generator that draws the masks of dropout. A parameter with two names becomes two.
 
-    Raises TypeError for a module that has no twin: any but the cells, RNN, LSTM, Linear, the
-    losses, SimpleRNN, SimpleLSTM and what is derived from them.
+    Raises TypeError for any but the cells, RNN, LSTM, Linear, the losses, SimpleRNN, SimpleLSTM:
+    what derives from one of them may compute something else.
     """
+    for _, part in module.named_modules() if isinstance(module, Module) else [("", module)]:
+        check_scratch(part, [pair.scratch for pair in PAIRS])
+    return nearest_twin(module)
+
+
+def nearest_twin(module: Module) -> torch.nn.Module:
+    """As `twin`; of a module that derives from one with a twin, that one's."""
+    check_scratch(module, [pair.scratch for pair in PAIRS], subclasses=True)
     # What a constructor draws is thrown away: it shall not change anybody's next random numbers.
     with torch.random.fork_rng(devices=[]):
         result: torch.nn.Module = _other_side(module, "scratch")
     for name, part in vars(module).items():
         if isinstance(part, Module):
-            setattr(result, name, twin(part))
+            setattr(result, name, nearest_twin(part))
     state = {name: to_torch(array) for name, array in module.state_dict().items()}
     result.load_state_dict(state | dict(result.named_buffers()), assign=True)
     result.training = module.training
@@ -74,9 +83,13 @@ def twin(module: Module) -> torch.nn.Module:
 def from_torch(module: torch.nn.Module) -> Module:
     """The scratch module with the arguments, weights, dtype and mode of a torch.nn module.
 
-    The weights are copies, also of those on another device. Raises TypeError for a module that has
-    no twin, as `twin` does, and for one in a dtype that NumPy does not have.
+    The weights are copies, also of those on another device.
+
+    Raises TypeError, which says what to do, for whatever may compute something else than the
+    classes with a twin: another class, a subclass, one with hooks, parametrizations or a forward
+    of its own, a wrapper, and for parameters in a dtype that NumPy does not have.
     """
+    check_torch(module, [pair.torch for pair in PAIRS])
     result: Module = _other_side(module, "torch")
     for name, part in module.named_children():
         setattr(result, name, from_torch(part))
@@ -102,14 +115,7 @@ def to_numpy(tensor: torch.Tensor) -> Array:
 
 def _other_side(module: object, side: Literal["scratch", "torch"]) -> Any:
     """A module of the other side with the arguments, but not yet the weights, of `module`."""
-    for pair in PAIRS:
-        if isinstance(module, getattr(pair, side)):
-            break
-    else:
-        known = ", ".join(getattr(pair, side).__name__ for pair in PAIRS)
-        is_module = isinstance(module, Module | torch.nn.Module)
-        name = type(module).__name__ if is_module else describe(module)
-        raise TypeError(f"{name} has no twin: expected one of {side}'s {known}")
+    pair = next(pair for pair in PAIRS if isinstance(module, getattr(pair, side)))
     arguments = {
         KEYWORDS.get(path, path.split(".")[-1]): _argument(attrgetter(path)(module))
         for path in pair.attributes

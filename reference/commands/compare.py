@@ -24,10 +24,11 @@ from scratch.commands.options import (
 from scratch.commands.writing import replacing
 from scratch.machinery.module import Array
 from scratch.tasks.data import HeldOut
-from scratch.tasks.systems import SYSTEMS, System, Task
+from scratch.tasks.systems import SYSTEMS, Model, System, Task
 from scratch.training import epoch_line
 
-from ..parity import TOLERANCE, Parity
+from ..parity import Parity, inaccurate_side
+from ..state import as_arrays, load_file, prefixes, save_files
 from ..trial import (
     Report,
     Side,
@@ -39,6 +40,7 @@ from ..trial import (
 )
 from ..twin import twin
 from .pictures import draw, losing, picture_paths
+from .verdict import TOO_SHORT, number, times_as_long, verdict
 
 LEGEND = """\
 Both sides start from the same weights and train on the same data, scratch first, then torch.
@@ -68,6 +70,19 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--out", type=file_name, metavar="DIR", default="out", help="where the pictures go (out)"
     )
     parser.add_argument("--json", type=file_name, metavar="FILE", help="where the numbers go")
+    parser.add_argument(
+        "--load",
+        type=file_name,
+        metavar="FILE",
+        help="weights for both sides, from an .npz, .pt or .safetensors file; compared without "
+        "training, unless --epochs says how long",
+    )
+    parser.add_argument(
+        "--save",
+        type=file_name,
+        metavar="FILE",
+        help="where the weights go: those of NumPy into FILE.npz, PyTorch's into FILE.pt",
+    )
     parser.set_defaults(run=run)
 
 
@@ -75,12 +90,17 @@ def run(args: argparse.Namespace) -> None:
     systems = choose_systems(args)
     left_out = "" if args.systems or not args.every_step or args.csv else once_only()
     check_places(systems, args.out, args.json)
+    if args.save is not None:
+        check_writable("--save", args.save)
     tasks = [read_task(system, args) for system in systems]
+    models = [make_model(task) for task in tasks]
+    if args.load is not None:
+        left_out += load(models[0], args.load)
     print(LEGEND + left_out)
     results, pictures = {}, []
-    for task in tasks:
+    for task, model in zip(tasks, models, strict=True):
         with np.errstate(all="ignore"):  # a training that overflows says so itself
-            results[task.system.name], paths = compare_system(task, args)
+            results[task.system.name], paths = compare_system(task, model, args)
         pictures.append("  ".join(paths))
         print()
     print(*verdict(results), "", PICTURES, sep="\n", end="\n  ")
@@ -92,6 +112,8 @@ def run(args: argparse.Namespace) -> None:
 
 def choose_systems(args: argparse.Namespace) -> list[System]:
     """Those named; without a name the series of one's own, or all that can do what is asked."""
+    if args.load is not None and args.epochs is None:
+        args.epochs = 0
     for name in args.systems:
         if name not in SYSTEMS:
             raise UsageError(f"SYSTEM: expected one of {', '.join(SYSTEMS)}, got {name!r}")
@@ -101,6 +123,9 @@ def choose_systems(args: argparse.Namespace) -> list[System]:
     names = list(dict.fromkeys(args.systems)) or [
         name for name, system in SYSTEMS.items() if system.allows_every_step or not args.every_step
     ]
+    for option in ("load", "save"):
+        if getattr(args, option) is not None and len(names) > 1:
+            raise UsageError(f"--{option}: expected one SYSTEM with it, got {len(names)}")
     return [choose_system(name, args) for name in names]
 
 
@@ -110,10 +135,11 @@ def once_only() -> str:
     return f"Left out: {', '.join(names)}, which answers once per sequence.\n"
 
 
-def compare_system(task: Task, args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
+def compare_system(
+    task: Task, model: Model, args: argparse.Namespace
+) -> tuple[dict[str, Any], list[str]]:
     """Compare, train, print and draw. Returns the numbers for --json and the pictures' names."""
-    system, model = task.system, make_model(task)
-    theirs = twin(model)
+    system, theirs = task.system, twin(model)
     print(
         f"{system.name}: {type(model).__name__} in {task.inputs.dtype}, hidden size "
         f"{system.hidden_size}, Adam lr {system.lr:g}, epochs {system.epochs}"
@@ -130,7 +156,8 @@ def compare_system(task: Task, args: argparse.Namespace) -> tuple[dict[str, Any]
     predictions = largest_difference(predictions_of(scratch), predictions_of(torch))
     rmse = held_out_rmse(task.held_out, scratch, torch)
     print_line(
-        "after training", f"weights {number(weights)}, predictions {number(predictions)} apart"
+        "after training" if system.epochs else "not trained",
+        f"weights {number(weights)}, predictions {number(predictions)} apart",
     )
     if task.held_out is not None and rmse is not None:
         series = task.held_out.series
@@ -141,12 +168,16 @@ def compare_system(task: Task, args: argparse.Namespace) -> tuple[dict[str, Any]
         )
         for words in losing(task.held_out, scratch, torch):
             print_line("", words)
+    if args.save is not None:
+        print_line("saved", " ".join(save(args.save, scratch.weights, torch.weights)))
     seconds = {"scratch": scratch.seconds, "torch": torch.seconds}
-    print_line(
-        "seconds",
-        f"scratch {scratch.seconds:.2f}, torch {torch.seconds:.2f}, "
-        f"scratch/torch {scratch.seconds / torch.seconds:.2f}",
-    )
+    ratio = times_as_long(np.array(scratch.epoch_seconds), np.array(torch.epoch_seconds))
+    if system.epochs:
+        print_line(
+            "seconds",
+            f"scratch {scratch.seconds:.2g}, torch {torch.seconds:.2g}, "
+            + (f"torch/scratch {ratio}" if ratio else TOO_SHORT),
+        )
     numbers = {
         "dtype": str(task.inputs.dtype),
         "epochs": system.epochs,
@@ -158,6 +189,7 @@ def compare_system(task: Task, args: argparse.Namespace) -> tuple[dict[str, Any]
         "loss": {"scratch": scratch.losses, "torch": torch.losses},
         "held_out_rmse": rmse,
         "seconds": seconds,
+        "epoch_seconds": {"scratch": scratch.epoch_seconds, "torch": torch.epoch_seconds},
     }
     return numbers, draw(task, parity, scratch, torch, args.out)
 
@@ -184,10 +216,6 @@ def print_line(label: str, text: str) -> None:
     print(f"  {label:<16}{text}", flush=True)
 
 
-def number(difference: float) -> str:
-    return f"{difference:.1e}" if difference else "0"
-
-
 def print_first_step(parity: Parity, errors: tuple[float, float] | None) -> None:
     output, gradient = parity.worst("output").relative, parity.worst("gradient").relative
     print_line("first step", f"outputs {number(output)}, gradients {number(gradient)} apart")
@@ -202,48 +230,6 @@ def print_first_step(parity: Parity, errors: tuple[float, float] | None) -> None
         )
         if not parity.ok:
             print_line("", inaccurate_side(*errors))
-
-
-def inaccurate_side(scratch: float, torch: float) -> str:
-    """Whose gradients are further from those in float64, where one side's clearly are."""
-    worse, better = max(scratch, torch), min(scratch, torch)
-    if not worse >= 2 * better > 0:
-        return "so neither side is clearly the inaccurate one"
-    names = ("scratch", "torch") if scratch > torch else ("torch", "scratch")
-    return f"so the inaccurate side is {names[0]}: {names[1]} is {worse / better:.0f} times closer"
-
-
-def verdict(results: dict[str, dict[str, Any]]) -> list[str]:
-    """What all the numbers amount to, in two lines or three."""
-    systems = list(results.values())
-    count = {1: next(iter(results)), 2: "Both systems"}.get(len(results), "All three systems")
-    if len(results) == len(SYSTEMS):
-        count = "All four systems"
-    tolerance = TOLERANCE[np.dtype(systems[0]["dtype"])]
-    apart = {name: max(system["first_step"].values()) for name, system in results.items()}
-    above = [name for name, difference in apart.items() if difference > tolerance]
-    first = "equal to rounding"
-    if above:
-        first = f"up to {number(max(apart.values()))} apart ({', '.join(above)})"
-    weights = float(np.max([system["trained"]["weights"] for system in systems]))
-    seconds = {
-        name: sum(system["seconds"][side] for system in systems)
-        for name, side in (("NumPy", "scratch"), ("PyTorch", "torch"))
-    }
-    faster, slower = sorted(seconds, key=lambda name: seconds[name])
-    amplified = weights > 1e-3 and not above
-    lines = [
-        f"{count}: first step {first}; weights at most {number(weights)} apart after training.",
-        f"{faster} took {duration(seconds[faster])}, {slower} {duration(seconds[slower])} "
-        f"({seconds[slower] / seconds[faster]:.1f} times as long).",
-    ]
-    if amplified:
-        lines.insert(1, "Training amplified the rounding; a smaller --lr amplifies it less.")
-    return lines
-
-
-def duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2g} s"
 
 
 def reporter(side: str, system: System, others: list[float] | None = None) -> Report:
@@ -265,6 +251,31 @@ def reporter(side: str, system: System, others: list[float] | None = None) -> Re
 
 
 # Files
+
+
+def load(model: Model, path: str) -> str:
+    """Copy the weights of a file into `model`. Returns the line that says so."""
+    try:
+        arrays = load_file(path)
+    except OSError as error:
+        raise UsageError(f"--load {path}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise UsageError(f"--load {error}") from None
+    fits = [end for end, part in prefixes(arrays).items() if type(part) is type(model)]
+    prefix = fits[0] if fits else ""
+    try:
+        model.load_state_dict(as_arrays(arrays, prefix))
+    except RuntimeError as error:
+        problems = str(error).replace(":\n  ", ": ").replace("\n  ", "; ")
+        raise UsageError(f"--load {path}: {problems}") from None
+    return f"Weights: those of {path}" + (f" below {prefix!r}.\n" if prefix else ".\n")
+
+
+def save(path: str, scratch: dict[str, Array], torch: dict[str, Array]) -> list[str]:
+    try:
+        return save_files(path, scratch, torch)
+    except OSError as error:
+        raise UsageError(f"--save {path}: {error.strerror or error}") from None
 
 
 def check_places(systems: list[System], out: str, json_file: str | None) -> None:

@@ -25,13 +25,18 @@ def draw(task: Task, parity: Parity, scratch: Side, torch: Side, out: str) -> li
     loss_label = "loss, mean squared error" if is_mse else "loss, cross-entropy [nat]"
     pictures = (
         draw_prediction(task, scratch, torch),
-        figures.draw_losses(scratch.losses, torch.losses, loss_label),
+        figures.draw_losses(scratch.losses, torch.losses, loss_label) if scratch.losses else None,
         figures.draw_parity(parity),
     )
-    paths = picture_paths(task.system, out)
     of = f" on {task.system.series}" if task.system.series else ""
-    trained = f"epochs {task.system.epochs}"
-    for path, figure, when in zip(paths, pictures, (trained, trained, "first step"), strict=True):
+    trained = f"epochs {task.system.epochs}" if scratch.losses else "not trained"
+    paths = []
+    every = zip(picture_paths(task.system, out), pictures, strict=True)
+    for path, figure in every:
+        if figure is None:
+            continue
+        paths.append(path)
+        when = "first step" if figure is pictures[2] else trained
         title = [f"{task.system.name}{of}, {task.inputs.dtype}, {when}"]
         lost = losing(task.held_out, scratch, torch) if figure is pictures[0] else []
         figures.add_title(figure, "\n".join(title + lost))

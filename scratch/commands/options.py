@@ -129,7 +129,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = systems_table()
     settings = parser.add_argument_group("settings (default: the system's own)")
-    settings.add_argument("--epochs", type=at_least(1))
+    settings.add_argument("--epochs", type=at_least(0))
     settings.add_argument("--hidden-size", type=at_least(1))
     settings.add_argument("--lr", type=positive, help="step size of Adam")
     settings.add_argument("--seed", type=at_least(0), default=0, help="of data and weights (0)")
@@ -220,7 +220,7 @@ def choose_system(name: str | None, args: argparse.Namespace) -> System:
         name=name or "series-lstm",
         hidden_size=args.hidden_size or system.hidden_size,
         lr=args.lr or system.lr,
-        epochs=args.epochs or system.epochs,
+        epochs=system.epochs if args.epochs is None else args.epochs,
     )
 
 

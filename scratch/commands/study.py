@@ -256,7 +256,7 @@ def sequence_figures(studied: Studied, k: int) -> Iterator[Told]:
     told = study.say_jacobians(by_backward, by_product)
     yield "jacobians", study.draw_jacobians(by_backward, by_product), told
 
-    record, back = studied.passes(studied.model, slice(k, k + 1))
+    _record, back = studied.passes(studied.model, slice(k, k + 1))
     row, column = np.unravel_index(np.abs(weight.grad).argmax(), weight.shape)
     shares = study.Shares(back.runs["l0"], "weight_hh", row % layer.hidden_size, column)
     blocks = np.split(weight.grad, len(shares))

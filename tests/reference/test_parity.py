@@ -1,14 +1,17 @@
 """compare: every output and gradient, on any module and option; a mistake shows where it is."""
 
 import re
+from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 import scratch
 from reference import Parity, compare
+from reference.parity import rows
 from tests.strategies import SEEDS, cells, layers
 
 FLOAT64 = st.just(np.float64)
@@ -181,9 +184,60 @@ def test_what_cannot_be_subtracted_is_named(change, name, problem):
 
 
 def test_infinite_and_nan_on_both_sides_are_equal():
-    with np.errstate(invalid="ignore"):
-        parity = compare(scratch.MSELoss("none"), np.array([np.inf, 1.0]), np.array([0.0, np.nan]))
+    parity = compare(scratch.MSELoss("none"), np.array([np.inf, 1.0]), np.array([0.0, np.nan]))
     assert parity.worst("output").difference == 0
+    assert parity.worst("output").nan == 1
+    assert "All 2 tensors agree" not in str(parity)
+    assert "2 of 2 tensors hold NaN in the same places on both sides, where nothing can be" in str(
+        parity
+    )
+
+
+def test_infinite_on_one_side_differs_without_a_warning():
+    class Planted(scratch.Linear):
+        def __call__(self, x):
+            return np.full_like(super().__call__(x), np.inf)
+
+    linear = scratch.Linear(4, 2, **F64)
+    linear.bias.data[0] = -np.inf
+    planted = Planted(4, 2, **F64)
+    planted.load_state_dict(linear.state_dict())
+    row = compare(planted, X[0]).worst("output")
+    assert (row.difference, row.relative, row.ok) == (np.inf, np.inf, False)
+
+
+# How the numbers of a row are taken
+
+
+def row(ours, theirs):
+    (found,) = rows("output", [("y", np.array(ours), torch.tensor(theirs, dtype=torch.float64))])
+    return found
+
+
+def test_a_difference_is_relative_to_torchs_largest_number():
+    assert row([3.0, 1.0], [1.0, 1.0]).relative == 2
+    assert row([1e-6 + 1e-15], [1e-6]).relative == pytest.approx(1e-9, rel=1e-3)
+    assert row([0.0, -8.0], [4.0, -4.0]).difference == 4
+
+
+def test_any_number_where_torch_has_only_zeros_differs():
+    assert row([0.0, 1e-300], [0.0, 0.0]).relative == np.inf
+    assert not row([0.0, 1e-300], [0.0, 0.0]).ok
+    assert row([0.0, 0.0], [0.0, 0.0]).ok
+
+
+def test_the_tolerance_itself_is_allowed():
+    equal = replace(row([1.0], [1.0]), relative=1e-12)
+    assert equal.ok
+    assert not replace(equal, relative=1.01e-12).ok
+
+
+def test_results_are_frozen():
+    parity = compare(scratch.Linear(4, 2, **F64), X[0])
+    with pytest.raises(FrozenInstanceError):
+        parity.rows = ()
+    with pytest.raises(FrozenInstanceError):
+        parity.rows[0].relative = 0
 
 
 # What compare does not do
@@ -213,6 +267,9 @@ def test_masks_that_differ_are_refused():
     with pytest.raises(ValueError, match=r"LSTM: dropout=0\.5.*eval\(\)"):
         compare(layer, X)
     assert compare(layer.eval(), X).ok
+    with pytest.warns(UserWarning, match="dropout"):
+        alone = scratch.LSTM(4, 6, dropout=0.5, **F64)
+    assert compare(alone, X).ok  # dropout is between layers
     model = scratch.SimpleLSTM(4, 6, 1, **F64)
     model.lstm = layer.train()
     with pytest.raises(ValueError, match=r"lstm: dropout=0\.5"):

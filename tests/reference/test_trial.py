@@ -1,5 +1,6 @@
 """Both sides of the systems: the first step and the whole training."""
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -70,8 +71,10 @@ def test_trained_sides_stay_together(name, options, truncate, max_norm):
     theirs, start = twin(model), {k: v.copy() for k, v in model.state_dict().items()}
     lines = {"scratch": [], "torch": []}
     how = {"truncate": truncate, "max_norm": max_norm}
+    start_time = time.perf_counter()
     ours = run_scratch(model, task, lambda *line: lines["scratch"].append(line), **how)
     other = run_torch(theirs, task, lambda *line: lines["torch"].append(line), **how)
+    elapsed = time.perf_counter() - start_time
     # 100 steps add up what rounding moves in each; more than 1e-8 would be another algorithm.
     assert largest_difference(ours.weights, other.weights) < 1e-8
     np.testing.assert_allclose(ours.losses, other.losses, rtol=1e-8, atol=1e-12)
@@ -82,8 +85,35 @@ def test_trained_sides_stay_together(name, options, truncate, max_norm):
         assert lines[side] == list(enumerate(result.losses, 1))
         assert len(result.losses) == task.system.epochs
         assert result.losses[-1] < result.losses[0]
-        assert result.seconds > 0
+        assert len(result.epoch_seconds) == len(result.losses)
+        assert min(result.epoch_seconds) > 0
         assert (result.held_out is None) is (task.held_out is None)
+
+    assert ours.seconds + other.seconds < elapsed
+
+
+def test_the_seconds_are_those_of_the_epochs_without_what_is_printed():
+    task = few(load_task(replace(SYSTEMS["classes-rnn"], epochs=2)))
+    side = run_scratch(task.make_model(), task, lambda *_: time.sleep(0.2))
+    assert side.seconds < 0.2
+
+
+def test_largest_difference():
+    zeros = {"a": np.zeros(3), "b": np.zeros(1)}
+    assert largest_difference({"a": np.array([0.0, -2, 1]), "b": np.ones(1)}, zeros) == 2
+
+
+def test_gradients_of_an_earlier_step_do_not_add_up():
+    task = load_task(SYSTEMS["classes-rnn"], dtype=np.float32)
+    model = task.make_model()
+    for parameter in model.parameters():
+        parameter.grad = np.ones_like(parameter.data)
+    assert compare_first_step(model, task).ok
+    for parameter in model.parameters():
+        parameter.grad = np.ones_like(parameter.data)
+    assert rounding(model, task)[0] < 1e-5
+    assert rounding(model, task)[0] < 1e-5
+    assert all(parameter.grad is None for parameter in model.parameters())
 
 
 def test_rounding_is_that_of_the_dtype():

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 import scratch
 from reference import from_torch, models, twin
@@ -131,13 +132,6 @@ def test_weights_of_the_twin_can_be_trained_and_its_own_arrays_are_used():
     assert ours.weight_ih_l0.data.all()
 
 
-def test_a_layer_of_ones_own_that_derives_from_scratch_has_a_twin():
-    class MyLSTM(scratch.LSTM):
-        pass
-
-    assert isinstance(twin(MyLSTM(2, 3)), torch.nn.LSTM)
-
-
 def test_nobodys_random_numbers_change_and_no_warning_comes_twice():
     with pytest.warns(UserWarning, match="dropout"):
         module = scratch.LSTM(2, 3, dropout=0.5)
@@ -153,22 +147,131 @@ class Mine(scratch.Module):
     pass
 
 
-@pytest.mark.parametrize(
-    ("function", "module", "words"),
-    [
-        (twin, Mine(), ["Mine", "SimpleLSTM"]),
-        (twin, torch.nn.LSTM(1, 1), ["LSTM", "scratch's"]),
-        (twin, 3, ["int 3"]),
-        (from_torch, torch.nn.GRU(1, 1), ["GRU", "SimpleLSTM"]),
-        (from_torch, scratch.LSTM(1, 1), ["LSTM", "torch's"]),
-        (from_torch, None, ["None"]),
-    ],
-)
-def test_what_has_no_twin_is_named(function, module, words):
+class Derived(scratch.LSTM):
+    pass
+
+
+class Doubled(nn.LSTM):
+    def forward(self, x, state=None):
+        output, state = super().forward(x, state)
+        return 2 * output, state
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm, self.head = nn.LSTM(1, 2), nn.Sequential(nn.ReLU(), nn.Linear(2, 1))
+
+
+def changed(change):
+    module = nn.LSTM(1, 2)
+    change(module)
+    return module
+
+
+def inside_a_model(module):
+    model = models.SimpleLSTM(1, 2, 1)
+    model.fc = module
+    return model
+
+
+def own_backward():
+    module = scratch.LSTM(1, 2)
+    module.backward = lambda *_: None
+    return module
+
+
+def quantized():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = torch.ao.quantization.quantize_dynamic(nn.Sequential(nn.LSTM(1, 2)), {nn.LSTM})
+    return model[0]
+
+
+def with_warnings_off(make):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return make()
+
+
+utils = nn.utils
+REFUSED = [
+    (twin, Mine(), ["Mine has no twin", "SimpleLSTM", "compare(module, torch_module, x)"]),
+    (twin, Derived(1, 2), ["Derived derives from LSTM", "compare(module, x)"]),
+    (twin, own_backward(), ["LSTM has a backward of its own"]),
+    (twin, nn.LSTM(1, 1), ["LSTM is torch's", "from_torch(module)"]),
+    (twin, 3, ["int 3"]),
+    (from_torch, nn.GRU(1, 1), ["torch.nn.modules.rnn.GRU has no twin", "SimpleLSTM"]),
+    (from_torch, scratch.LSTM(1, 1), ["scratch's LSTM", "twin(module)"]),
+    (from_torch, None, ["None"]),
+    (from_torch, nn.LSTM, ["the class LSTM: expected an instance"]),
+    (from_torch, {}, ["from_state_dict(state)"]),
+    (from_torch, "model.pt", ["weights_only=True"]),
+    (from_torch, Doubled(1, 2), ["Doubled derives from LSTM", "from_state_dict(module.state_dict"]),
+    (from_torch, Net(), ["from_torch(model.lstm)  # LSTM", "model.head[1])  # Linear"]),
+    (from_torch, nn.DataParallel(nn.LSTM(1, 2)), ["from_torch(module.module)"]),
+    (from_torch, torch.compile(nn.LSTM(1, 2), backend="eager"), ["from_torch(module._orig_mod)"]),
+    (from_torch, with_warnings_off(lambda: torch.jit.script(nn.Linear(1, 2))), ["TorchScript"]),
+    (from_torch, quantized(), ["torch.ao.nn.quantized", "the float module"]),
+    (from_torch, nn.LSTM(1, 2, device="meta"), ["meta device"]),
+    (from_torch, nn.LSTM(1, 2).half(), ["float16", ".float()"]),
+    (from_torch, changed(lambda m: setattr(m, "forward", m.forward)), ["forward of its own"]),
+    (from_torch, changed(lambda m: m.register_forward_hook(print)), ["a forward hook"]),
+    (from_torch, changed(lambda m: m.register_forward_pre_hook(print)), ["a forward pre hook"]),
+    (from_torch, changed(lambda m: m.register_full_backward_hook(print)), ["a backward hook"]),
+    (from_torch, changed(lambda m: m.bias_hh_l0.register_hook(print)), ["bias_hh_l0 has a hook"]),
+    (from_torch, changed(lambda m: utils.prune.l1_unstructured(m, "weight_hh_l0", 0.5)),
+     ["prune.remove(module, 'weight_hh_l0')"]),
+    (from_torch, utils.parametrizations.weight_norm(nn.Linear(1, 2)),
+     ["weight is parametrized", "remove_parametrizations(module, 'weight')"]),
+    (from_torch, with_warnings_off(lambda: utils.weight_norm(nn.Linear(1, 2))),
+     ["remove_weight_norm(module, 'weight')"]),
+    (from_torch, inside_a_model(utils.spectral_norm(nn.Linear(2, 1))),
+     ["fc: ", "remove_spectral_norm(module, 'weight')"]),
+    (from_torch, inside_a_model(nn.Linear(2, 1).double()), ["one dtype, got float32 and float64"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("function", "module", "words"), REFUSED)
+def test_what_may_compute_something_else_is_refused_with_the_way_out(function, module, words):
     with pytest.raises(TypeError) as raised:
         function(module)
     for word in words:
         assert word in str(raised.value)
+
+
+def test_the_ways_out_lead_out():
+    x = torch.randn(3, 1, 1)
+    pruned = changed(lambda m: utils.prune.l1_unstructured(m, "weight_hh_l0", 0.5))
+    utils.prune.remove(pruned, "weight_hh_l0")
+    compiled, wrapped = (
+        torch.compile(nn.LSTM(1, 2), backend="eager")._orig_mod,
+        nn.DataParallel(nn.LSTM(1, 2)).module,
+    )
+    for module in (pruned, compiled, wrapped):
+        assert_parity("output", from_torch(module)(x.numpy())[0], module(x)[0])
+    normed = utils.parametrizations.weight_norm(nn.Linear(1, 2))
+    expected = normed(x)
+    utils.parametrize.remove_parametrizations(normed, "weight")
+    assert_parity("output", from_torch(normed)(x.numpy()), expected)
+    assert from_torch(nn.LSTM(1, 2).bfloat16().float()).weight_ih_l0.dtype == np.float32
+
+
+def test_a_shared_parameter_becomes_two_of_the_same_numbers():
+    ours = scratch.LSTM(2, 3, rng=0)
+    ours.bias_hh_l0 = ours.bias_ih_l0
+    theirs = twin(ours)
+    assert torch.equal(theirs.bias_hh_l0, theirs.bias_ih_l0)
+    theirs.bias_hh_l0 = theirs.bias_ih_l0
+    back = from_torch(theirs)
+    np.testing.assert_array_equal(back.bias_hh_l0.data, back.bias_ih_l0.data)
+
+
+def test_arguments_of_numpy_become_those_of_python():
+    linear = twin(scratch.Linear(np.int64(2), np.int32(3)))
+    loss = twin(scratch.CrossEntropyLoss(ignore_index=np.int64(1), label_smoothing=np.float32(0.5)))
+    assert [type(n) for n in (linear.in_features, linear.out_features)] == [int, int]
+    assert (type(loss.ignore_index), type(loss.label_smoothing)) == (int, float)
 
 
 def test_a_dtype_that_only_one_side_has():

@@ -183,7 +183,7 @@ def test_a_refusal_is_one_line_and_status_2():
         ),
         (
             ["sine-rnn", "--epochs", "1.5"],
-            "expected a whole number of at least 1, below 2**63, got '1.5'",
+            "expected a whole number of at least 0, below 2**63, got '1.5'",
         ),
         (
             ["sine-rnn", "--seed", "-1"],

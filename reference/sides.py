@@ -1,0 +1,347 @@
+"""One pass of either side on the same inputs: its answers and its gradients."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.modules.loss import _Loss
+from torch.nn.utils.rnn import PackedSequence as TorchPacked
+
+from scratch.machinery.module import Array, Module
+from scratch.machinery.packing import PackedSequence
+
+from .refusals import check_tensor
+from .twin import to_numpy, to_torch
+
+LAYERS = (torch.nn.RNNBase,)
+CELLS = (torch.nn.RNNCellBase,)
+Weights = dict[str, tuple[Array, Array | None]]  # by name, an array and its gradient
+
+
+# Nests of arrays: tuples, and packed sequences, whose array is their data
+
+
+def flat(value: Any) -> list[Any]:
+    """The arrays or tensors in nested tuples; of a packed sequence, its data."""
+    if isinstance(value, PackedSequence | TorchPacked):
+        return [value.data]
+    if isinstance(value, tuple):
+        return [array for entry in value for array in flat(entry)]
+    return [value]
+
+
+def map_arrays(function: Callable[[Any], Any], value: Any) -> Any:
+    """`value` with `function` applied to every array or tensor in it; None stays None."""
+    if isinstance(value, PackedSequence | TorchPacked):
+        return value._replace(data=function(value.data))
+    if isinstance(value, tuple | list):
+        return tuple(map_arrays(function, entry) for entry in value)
+    return None if value is None else function(value)
+
+
+def as_numpy(value: Any) -> Any:
+    """`value` with every tensor in it as an array and every packed sequence as scratch's."""
+    if isinstance(value, TorchPacked):
+        return PackedSequence(*(as_numpy(field) for field in tuple(value)))
+    if isinstance(value, torch.Tensor):
+        if value.is_floating_point():
+            check_tensor("input", value)
+        return to_numpy(value)
+    if isinstance(value, tuple | list) and not isinstance(value, PackedSequence):
+        return tuple(as_numpy(entry) for entry in value)
+    return value
+
+
+def as_tensors(value: Any, like: torch.Tensor | None) -> Any:
+    """`value` with every array in it as a tensor; floats in the dtype of `like`, on its device."""
+    if isinstance(value, PackedSequence):
+        data, *rest = tuple(value)
+        return TorchPacked(as_tensors(data, like), *(as_tensors(field, None) for field in rest))
+    if isinstance(value, tuple | list):
+        return tuple(as_tensors(entry, like) for entry in value)
+    if not isinstance(value, np.ndarray | np.generic):
+        return value
+    tensor = to_torch(np.asarray(value))
+    if like is None:
+        return tensor
+    return tensor.to(like.device, like.dtype if tensor.is_floating_point() else None)
+
+
+class Theirs:
+    """The torch module itself, run on the inputs. Its .grad and its buffers stay as they are."""
+
+    def __init__(self, module: torch.nn.Module, inputs: tuple[Any, ...]) -> None:
+        before = torch.get_rng_state()
+        self.module = module
+        self.parameters = {n: p for n, p in module.named_parameters() if p.is_floating_point()}
+        like = next(iter(self.parameters.values()), None)
+        if like is not None:
+            check_tensor("torch module", like)
+        tensors = as_tensors(inputs, like)
+        self.takes_state = isinstance(module, LAYERS + CELLS)
+        if self.takes_state:
+            tensors = tensors[0], self._state(*tensors)
+        self.inputs = tensors
+        self.input_names = self._names_of_inputs()
+        leaves = [t for t in flat(tensors) if isinstance(t, torch.Tensor)]
+        if isinstance(module, _Loss):
+            leaves = leaves[:1]  # a target has no gradient
+        self.leaves = [t.requires_grad_() for t in leaves if t.is_floating_point()]
+        with copied_buffers(module):
+            self.answers = module(*tensors)
+        if not torch.equal(torch.get_rng_state(), before):
+            torch.set_rng_state(before)
+            raise ValueError(
+                f"{type(module).__name__}: draws random numbers, which differ on either side: "
+                f"compare after .eval(), where dropout drops nothing"
+            )
+        self.answer_names = self._names_of_answers()
+
+    def gradients(self, upstream: list[Array]) -> dict[str, Array]:
+        """Of the inputs and the parameters, by name, for the gradients of the first answers."""
+        pairs = [
+            (answer, torch.as_tensor(np.asarray(grad)).to(answer.device, answer.dtype))
+            for answer, grad in zip(flat(self.answers), upstream, strict=False)
+            if answer.requires_grad
+        ]
+        if not pairs:
+            raise ValueError(f"{type(self.module).__name__}: its answers depend on nothing")
+        wanted = dict(zip(self.input_names, self.leaves, strict=False))
+        frozen = {n for n, p in self.parameters.items() if not p.requires_grad}
+        wanted |= {n: p for n, p in self.parameters.items() if n not in frozen}
+        grads = torch.autograd.grad(
+            [answer for answer, _ in pairs],
+            list(wanted.values()),
+            [grad for _, grad in pairs],
+            retain_graph=True,
+            allow_unused=True,
+            materialize_grads=True,
+        )
+        return {name: to_numpy(grad) for name, grad in zip(wanted, grads, strict=True)}
+
+    def _state(self, x: Any, *given: Any) -> Any:
+        """The state as the module takes it: that of `given`, or zeros."""
+        with torch.no_grad():
+            answers = self.module(x)
+        expected = answers if isinstance(self.module, CELLS) else answers[1]
+        states = [s for s in flat(tuple(given)) if s is not None]
+        if not states:
+            return map_arrays(torch.zeros_like, expected)
+        shapes = flat(expected)
+        if len(states) == len(shapes) and all(
+            s.numel() == e.numel() for s, e in zip(states, shapes, strict=True)
+        ):
+            states = [s.reshape(e.shape) for s, e in zip(states, shapes, strict=True)]
+        return tuple(states) if isinstance(expected, tuple) else states[0]
+
+    def _names_of_inputs(self) -> list[str]:
+        if isinstance(self.module, LAYERS + CELLS):
+            ending = "0" if isinstance(self.module, LAYERS) else "prev"
+            return ["x", *(f"{s}_{ending}" for s in "hc"[: len(flat(self.inputs[1]))])]
+        if isinstance(self.module, _Loss):
+            return ["prediction"]
+        return ["x", *(f"input {k}" for k in range(1, len(flat(self.inputs))))]
+
+    def _names_of_answers(self) -> list[str]:
+        count = len(flat(self.answers))
+        if isinstance(self.module, LAYERS):
+            return ["output", "h_n", "c_n"][:count]
+        if isinstance(self.module, CELLS):
+            return ["h", "c"][:count]
+        if isinstance(self.module, _Loss):
+            return ["loss"]
+        return ["output"] if count == 1 else [f"answer {k}" for k in range(count)]
+
+
+@contextmanager
+def copied_buffers(module: torch.nn.Module) -> Iterator[None]:
+    """Runs on copies of the buffers, such as the running means of a BatchNorm."""
+    own = [part._buffers for part in module.modules()]
+    kept = [dict(buffers) for buffers in own]
+    for buffers in own:
+        buffers.update({n: None if b is None else b.clone() for n, b in buffers.items()})
+    try:
+        yield
+    finally:
+        for buffers, before in zip(own, kept, strict=True):
+            buffers.update(before)
+
+
+class Mine:
+    """A module of scratch, or an object of a person's own with forward and backward, run.
+
+    `inputs` are those that it was called with: of the forms that its forward may take a state in,
+    the first that gives answers of the shapes of `expected`.
+    """
+
+    def __init__(self, module: Any, inputs: tuple[Any, ...], expected: list[Any] | None) -> None:
+        self.module = module
+        self.inputs = inputs
+        if expected is None:
+            self.answers = self.call(inputs)
+            return
+        shapes = [tuple(e.shape) for e in expected]
+        fits: list[tuple[int, Any, Any]] = []
+        error: Exception | None = None
+        for form in forms(module, inputs):
+            try:
+                answers = self.call(form)
+            except Exception as raised:  # a form of the state that this class does not take
+                error = error or raised
+                continue
+            found = [np.shape(a) for a in flat(answers)]
+            exact = found == shapes[: len(found)]
+            alike = [_squeeze(s) for s in found] == [_squeeze(s) for s in shapes][: len(found)]
+            fits.append((0 if exact else 1 if alike else 2, form, answers))
+            if exact:
+                break
+        if not fits:
+            assert error is not None
+            raise error
+        _, self.inputs, self.answers = min(fits, key=lambda fit: fit[0])
+
+    def call(self, inputs: tuple[Any, ...]) -> Any:
+        if self._is_called:
+            return self.module(*inputs)
+        return _answers_of(self.module.forward(*inputs))
+
+    @property
+    def _is_called(self) -> bool:
+        own = type(self.module).__call__ if callable(self.module) else Module.__call__
+        return own is not Module.__call__
+
+    def gradients(self, upstream: Any) -> tuple[list[Any], int]:
+        """Those of the inputs, in their order, and how many answers got one from `upstream`."""
+        weights = [p for p in vars_with_grad(self.module) if hasattr(p, "add_grad")]
+        for zeros in (False, True):  # a class may only know `.grad += …`
+            for parameter in weights:
+                parameter.grad = np.zeros_like(parameter.data) if zeros else None
+            try:
+                record = self.module.forward(*self.inputs)
+                returned, used = self._backward(record, upstream)
+                break
+            except TypeError:
+                if zeros or not weights:
+                    raise
+        return flat(tuple(returned) if isinstance(returned, list) else returned), used
+
+    def _backward(self, record: Any, upstream: Any) -> tuple[Any, int]:
+        parts = upstream if isinstance(upstream, tuple) else (upstream,)
+        takes = positional(self.module.backward)
+        backward, count = self.module.backward, len(flat(upstream))
+        if not self._is_called and _answers_of(record) is record and takes is not None:
+            if takes < len(parts):  # the record is kept inside
+                return backward(*parts[:takes]), len(flat(parts[:takes]))
+            if takes == len(parts):
+                return backward(*parts), count
+        if takes == 2:
+            return backward(record, upstream), count
+        return backward(record, *parts), count
+
+
+def forms(module: Any, inputs: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+    """The inputs as they are, and the state in the other forms that classes take it in."""
+    yield inputs
+    takes = positional(module.forward)
+    x, *state = inputs
+    states = flat(tuple(state))
+    if not state or any(s is None or not isinstance(s, np.ndarray) for s in states):
+        return
+    thin = [s[0] if s.ndim == 3 and len(s) == 1 else s for s in states]
+    for arrays in (thin, states):
+        yield x, tuple(arrays) if len(arrays) > 1 else arrays[0]
+        if takes is None or takes > len(arrays):
+            yield x, *arrays
+    yield (x,)
+
+
+def positional(function: Callable[..., Any]) -> int | None:
+    """How many arguments a bound method takes by position; None where it takes any number."""
+    kinds = [p.kind for p in inspect.signature(function).parameters.values()]
+    if inspect.Parameter.VAR_POSITIONAL in kinds:
+        return None
+    return sum(
+        k in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        for k in kinds
+    )
+
+
+def _answers_of(record: Any) -> Any:
+    """The answers in what forward returns: by the names of the one rule, or the whole."""
+    if hasattr(record, "output"):
+        states = tuple(getattr(record, n) for n in ("h_n", "c_n") if hasattr(record, n))
+        if not states:
+            return record.output
+        return record.output, states if len(states) > 1 else states[0]
+    return record.value if hasattr(record, "value") else record
+
+
+def _squeeze(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(n for n in shape if n != 1)
+
+
+# The weights of an object of a person's own
+
+
+def vars_with_grad(module: Any) -> Iterator[Any]:
+    """The objects with .data and .grad, as Parameter has them, of a module and of those below."""
+    yield from (holder for _, holder in _holders(module) if not isinstance(holder, np.ndarray))
+
+
+def weights_of(module: Any) -> Weights:
+    """Every weight and its gradient: a Parameter's, or that of `W` in `dW`, `grad_W` or `grads`."""
+    found: Weights = {}
+    for name, holder in _holders(module):
+        if not isinstance(holder, np.ndarray):
+            found[name] = holder.data, holder.grad
+            continue
+        owner, _, last = name.rpartition(".")
+        place = vars(module) if not owner else vars(module).get(owner, {})
+        grads = vars(module).get("grads", {})
+        options = [place.get(f"d{last}"), place.get(f"grad_{last}")]
+        options += [grads.get(last)] if isinstance(grads, dict) else []
+        grad = next((g for g in options if np.shape(g) == holder.shape and g is not None), None)
+        found[name] = holder, grad
+    gradients = {f"{start}{name}" for name in found for start in ("d", "grad_")}
+    return {name: pair for name, pair in found.items() if name not in gradients}
+
+
+def _holders(module: Any) -> Iterator[tuple[str, Any]]:
+    if hasattr(module, "named_parameters"):
+        yield from module.named_parameters()
+        return
+    for name, value in getattr(module, "__dict__", {}).items():
+        if isinstance(value, dict) and name != "grads":
+            named = {f"{name}.{key}": entry for key, entry in value.items()}
+        else:
+            named = {name: value}
+        for key, entry in named.items():
+            if isinstance(entry, torch.Tensor):
+                continue
+            data = entry.data if hasattr(entry, "grad") and hasattr(entry, "data") else entry
+            if isinstance(data, np.ndarray) and np.issubdtype(data.dtype, np.floating):
+                yield key, entry
+
+
+def in_float64(module: Any) -> Any:
+    """A copy that computes in float64."""
+    if isinstance(module, torch.nn.Module):
+        return copy.deepcopy(module).double()
+    if hasattr(module, "astype"):
+        return module.astype(np.float64)
+    result = copy.deepcopy(module)
+    for name, holder in list(_holders(result)):
+        if not isinstance(holder, np.ndarray):
+            holder.data, holder.grad = holder.data.astype(np.float64), None
+        elif "." in name:
+            owner, _, key = name.partition(".")
+            getattr(result, owner)[key] = holder.astype(np.float64)
+        else:
+            setattr(result, name, holder.astype(np.float64))
+    return result
