@@ -129,7 +129,7 @@ def aligned(formula: Formula) -> str:
     """The formula and its lines, one below the other."""
     rows = [f"{math(formula.name)} &= {math(formula.symbols)}"]
     for line in formula.lines:
-        label = math(line.label) + r"\quad" if line.label else ""
+        label = rf"\text{{{line.label}}}\quad" if line.label else ""
         first, *others = terms(line.numbers)
         rows.append(f"{label} &{'' if line.label else '='} {first}")
         rows += [rf"&\quad {part}" for part in others]

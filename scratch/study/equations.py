@@ -37,12 +37,10 @@ class Equation:
         """
 
         def put_in(match: re.Match[str]) -> str:
-            number, before, after = text(match[1]), match.start() - 1, match.end()
-            formula = match.string
-            follows = formula[after : after + 1]
-            open_ = before >= 0 and not (formula[before] == "(" and follows == ")")
-            single = number.startswith("-") and " " not in number
-            return f"({number})" if single and (open_ or follows == "²") else number
+            number, start, formula = text(match[1]), match.start(), match.string
+            before, after = formula[:start][-1:], formula[match.end() :][:1]
+            open_ = start > 0 and not (before == "(" and after == ")")
+            return f"({number})" if number.startswith("-") and (open_ or after == "²") else number
 
         return NAME.sub(put_in, self.formula)
 

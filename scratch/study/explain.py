@@ -15,7 +15,7 @@ import numpy as np
 from ..machinery.module import Array
 from ..recurrent import LSTM, RNN
 from .document import Block, Formula, Heading, Line, Paragraph
-from .equations import Equation, number_text, split_product
+from .equations import Equation, dot, number_text, split_product
 from .sequence import SequenceRun, follow
 
 INPUT_SIZE = 1
@@ -142,6 +142,11 @@ def loss_blocks(example: Example, run: SequenceRun) -> list[Block]:
     ]
 
 
+def signed(numbers: Sequence[float]) -> list[str]:
+    """As the terms of a sum: all but the first in parentheses where they are negative."""
+    return [enclosed(n) if k else number_text(n) for k, n in enumerate(numbers)]
+
+
 def enclosed(number: float) -> str:
     text = number_text(number)
     return f"({text})" if text.startswith("-") else text
@@ -164,7 +169,7 @@ def gradient_blocks(example: Example, run: SequenceRun) -> list[Block]:
         lines = [
             Line(
                 f"[{', '.join(map(str, place))}]",
-                " + ".join(enclosed(part) for part in parts[(slice(None, None, -1), *place)]),
+                " + ".join(signed(parts[(slice(None, None, -1), *place)])),
                 number_text(weight.grad[place]),
                 f"complex step: {number_text(exact[place])}",
             )
@@ -186,7 +191,7 @@ def card(run: SequenceRun, t: int, unit: int) -> tuple[list[Formula], list[Formu
             raise IndexError(f"{name}: expected a number from 0 to {size - 1}, got {number}")
     forward, backward = (
         [
-            Formula(e.name, e.symbols, [one_line(run, e, t, unit, as_number)])
+            Formula(e.name, e.symbols, [one_line(run, e, t, unit, on_card)])
             for e in equations
             if e.name != "grad_x" and unit < run.values[e.name].shape[1]
         ]
@@ -195,7 +200,7 @@ def card(run: SequenceRun, t: int, unit: int) -> tuple[list[Formula], list[Formu
     return forward, backward
 
 
-Text = Callable[[SequenceRun, str, int, int], str]
+Text = Callable[..., str]  # what stands for a name: written_out or on_card
 
 
 def in_numbers(run: SequenceRun, equation: Equation, t: int, text: Text) -> Formula:
@@ -208,17 +213,28 @@ def in_numbers(run: SequenceRun, equation: Equation, t: int, text: Text) -> Form
 def one_line(
     run: SequenceRun, equation: Equation, t: int, unit: int, text: Text, label: str = ""
 ) -> Line:
-    numbers = equation.numbers(lambda name: text(run, name, t, unit))
+    numbers = equation.numbers(
+        lambda name: text(run, name, t, unit, alone=equation.formula == f"{{{name}}}")
+    )
     return Line(label, numbers, number_text(run.values[equation.name][t, unit]))
 
 
-def as_number(run: SequenceRun, name: str, t: int, unit: int) -> str:
-    return number_text(run.number(name, t, unit))
+WRITTEN_OUT = 4  # so many products are written one by one on a card
 
 
-def written_out(run: SequenceRun, name: str, t: int, unit: int) -> str:
-    """A row times a vector as the sum of its products."""
+def on_card(run: SequenceRun, name: str, t: int, unit: int, *, alone: bool) -> str:
+    """A number; a row times a vector as the sum of its products if they are few."""
     if split_product(name) is None:
-        return as_number(run, name, t, unit)
-    pairs: Sequence[tuple[float, float]] = list(zip(*run.factors(name, t, unit), strict=True))
+        return number_text(run.number(name, t, unit))
+    row, vector = run.factors(name, t, unit)
+    if len(row) <= WRITTEN_OUT:
+        return written_out(run, name, t, unit, alone=alone)
+    return f"sum of {len(row)} products" if alone else number_text(dot(row, vector))
+
+
+def written_out(run: SequenceRun, name: str, t: int, unit: int, *, alone: bool) -> str:
+    """A number; a row times a vector as the sum of its products."""
+    if split_product(name) is None:
+        return number_text(run.number(name, t, unit))
+    pairs = zip(*run.factors(name, t, unit), strict=True)
     return " + ".join(f"{enclosed(a)}·{enclosed(b)}" for a, b in pairs)

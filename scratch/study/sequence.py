@@ -13,7 +13,7 @@ from ..machinery.module import Array
 from ..machinery.packing import PackedSequence
 from ..models import SimpleLSTM, SimpleRNN
 from ..recurrent import LSTM, RNN
-from .equations import LSTM_GATES, Equation, dot, lstm_equations, rnn_equations, split_product
+from .equations import LSTM_GATES, Equation, lstm_equations, rnn_equations, split_product
 
 
 class Weight(NamedTuple):
@@ -61,9 +61,7 @@ class SequenceRun:
         return list(range(self.steps))[:: -1 if self.reverse else 1]
 
     def number(self, name: str, t: int, unit: int) -> float:
-        """The number of a name in an equation."""
-        if split_product(name) is not None:
-            return dot(*self.factors(name, t, unit))
+        """The number of a name in an equation, unless it is a product."""
         if name in self.weights:
             return float(self.weights[name].data[unit])
         return float(self.values[name][t, unit])
