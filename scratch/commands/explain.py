@@ -26,7 +26,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description="Of rnn or lstm: a worked example at the scale of pencil and paper, from the "
         "weights to their gradients. Of a system: one unit at one step, in numbers.",
     )
-    parser.add_argument("subject", metavar="SUBJECT", choices=[*EXAMPLES, *SYSTEMS], help=subjects())
+    parser.add_argument(
+        "subject", metavar="SUBJECT", choices=[*EXAMPLES, *SYSTEMS], help=subjects()
+    )
     parser.add_argument("--hidden-size", type=at_least(1), help="(2, or the system's own)")
     parser.add_argument("--seed", type=at_least(0), default=0, help="of data and weights (0)")
     parser.add_argument("--markdown", action="store_true", help="write Markdown")
@@ -97,8 +99,8 @@ def card_of_system(args: argparse.Namespace) -> list[Block]:
         Heading(f"{system.name}: unit {unit} at step {step} of sequence {sequence}"),
         Paragraph(
             f"{type(model).__name__}, {system.hidden_size} units, {steps} steps; {weights}. The "
-            f"loss is that of this sequence alone. `record.{part}.runs[\"l0\"].h[{step}, 0, {unit}]` "
-            f"is `h`, `back.{part}.runs[\"l0\"].grad_h[{step}, 0, {unit}]` is `grad_h`, and so for "
+            f'loss is that of this sequence alone. `record.{part}.runs["l0"].h[{step}, 0, {unit}]` '
+            f'is `h`, `back.{part}.runs["l0"].grad_h[{step}, 0, {unit}]` is `grad_h`, and so for '
             f"the others."
         ),
         Heading("Forward", 2),

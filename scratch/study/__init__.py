@@ -1,8 +1,8 @@
 """What happened inside a pass: the page to play with, and what `python -m scratch explain` prints.
 
-    from scratch import study
+from scratch import study
 
-    study.page(lstm, x, grad_output, "lstm.html")
+study.page(lstm, x, grad_output, "lstm.html")
 """
 
 from .page import page

@@ -148,14 +148,14 @@ def terms(numbers: str) -> list[str]:
 
 
 SIGNS = {
-    **{"·": r"\cdot ", "−": "-", "²": "^2", "½": r"\tfrac{1}{2} ", "Σ": r"\sum", "σ": r"\sigma "},
+    **{"·": r"\cdot ", "−": "-", "²": "^2", "½": r"\frac{1}{2} ", "Σ": r"\sum", "σ": r"\sigma "},
     **{"tanh": r"\tanh ", "max": r"\max ", "sum": r"\text{sum}", "∞": r"\infty "},
 }
-TOKEN = re.compile(r"[A-Za-z]\w*ᵀ?|\d[\d.]*e[+-]\d+|[·−²½Σσ∞]")
+TOKEN = re.compile(r"[A-Za-z][A-Za-z0-9_]*ᵀ?|\d[\d.]*e[+-]\d+|[·−²½Σσ∞]")
 
 
 def math(text: str) -> str:
-    """A formula of ours in LaTeX: `grad_c · f` becomes `\\frac{\\partial L}{\\partial c} \\cdot f`."""
+    r"""A formula of ours in LaTeX: `W_hi · h_prev` becomes `W_{hi} \cdot h_{t-1}`."""
     return TOKEN.sub(lambda match: sign(match[0]), text)
 
 

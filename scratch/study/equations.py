@@ -46,7 +46,7 @@ class Equation:
 
 
 def split_product(name: str) -> tuple[str, bool, str] | None:
-    """`W_hiᵀ grad_z_i` → the matrix, whether it is transposed, the vector; None for another name."""
+    """Of `W_hiᵀ grad_z_i` the matrix, whether transposed, and the vector; None of another name."""
     matrix, space, vector = name.partition(" ")
     return (matrix.removesuffix("ᵀ"), matrix.endswith("ᵀ"), vector) if space else None
 

@@ -19,7 +19,9 @@ from .equations import Equation, dot, number_text, split_product
 from .sequence import SequenceRun, follow
 
 INPUT_SIZE = 1
-STEP = 1e-100  # of the complex-step derivative: exact to rounding, so it may be as small as it likes
+STEP = (
+    1e-100  # of the complex-step derivative: exact to rounding, so it may be as small as it likes
+)
 
 
 @dataclass
@@ -79,9 +81,9 @@ def worked_example(kind: str, hidden_size: int = 2, steps: int = 2, seed: int = 
         Heading(f"{'An LSTM' if kind == 'lstm' else 'An RNN'}, forward and backward"),
         Paragraph(
             f"{counted(hidden_size, 'unit')}, one input feature, {counted(steps, 'step')}, "
-            f"seed {seed}. Numbers are shown with four digits and computed with sixteen. In brackets "
-            f"stands the unit. `x` has a number and `y`, the target of `h`, a row for each step. "
-            f"`h_prev` is `h` of the step before. `grad_h` is the derivative of the loss with "
+            f"seed {seed}. Numbers are shown with four digits and computed with sixteen. The unit "
+            f"stands in brackets. `x` has a number and `y`, the target of `h`, a row for each "
+            f"step. `h_prev` is `h` of the step before. `grad_h` is the derivative of the loss with "
             f"respect to `h`, and so for all others."
         ),
         Heading("What goes in", 2),
