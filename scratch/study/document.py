@@ -103,6 +103,7 @@ PREAMBLE = r"""\documentclass{article}
 \usepackage{amsmath}
 \usepackage[a4paper, margin=2cm]{geometry}
 \setlength{\parindent}{0pt}
+\sloppy
 \begin{document}
 """
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal
+from typing import SupportsFloat
 
 LSTM_GATES = "ifgo"  # as the rows of weight_ih lie: W_ii, W_if, W_ig, W_io
 NAME = re.compile(r"\{([^}]*)\}")
@@ -117,11 +118,12 @@ def sum_of(term: str) -> str:
 FOUR_DIGITS = Context(prec=4, rounding=ROUND_HALF_UP)
 
 
-def number_text(number: float) -> str:
+def number_text(value: SupportsFloat) -> str:
     """At most four significant digits: `0.6105`, `-12.3`, `1.234e-10`, `0`.
 
     A number halfway between two goes away from zero, as in JavaScript: the page shows the same.
     """
+    number = float(value)
     if not math.isfinite(number):
         return {math.inf: "inf", -math.inf: "-inf"}.get(number, "nan")
     if number == 0:

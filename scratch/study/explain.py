@@ -6,9 +6,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, SupportsFloat
 
 import numpy as np
 
@@ -83,8 +83,8 @@ def worked_example(kind: str, hidden_size: int = 2, steps: int = 2, seed: int = 
             f"{counted(hidden_size, 'unit')}, one input feature, {counted(steps, 'step')}, "
             f"seed {seed}. Numbers are shown with four digits and computed with sixteen. The unit "
             f"stands in brackets. `x` has a number and `y`, the target of `h`, a row for each "
-            f"step. `h_prev` is `h` of the step before. `grad_h` is the derivative of the loss with "
-            f"respect to `h`, and so for all others."
+            f"step. `h_prev` is `h` of the step before. `grad_h` is the derivative of the loss "
+            f"with respect to `h`, and so for all others."
         ),
         Heading("What goes in", 2),
     ]
@@ -113,7 +113,7 @@ def given(name: str, array: Array) -> Formula:
 
 def listed(array: Array) -> str:
     if array.ndim == 0:
-        return number_text(float(array))
+        return number_text(array)
     return f"[{', '.join(map(listed, array))}]"
 
 
@@ -144,12 +144,12 @@ def loss_blocks(example: Example, run: SequenceRun) -> list[Block]:
     ]
 
 
-def signed(numbers: Sequence[float]) -> list[str]:
+def signed(numbers: Iterable[SupportsFloat]) -> list[str]:
     """As the terms of a sum: all but the first in parentheses where they are negative."""
     return [enclosed(n) if k else number_text(n) for k, n in enumerate(numbers)]
 
 
-def enclosed(number: float) -> str:
+def enclosed(number: SupportsFloat) -> str:
     text = number_text(number)
     return f"({text})" if text.startswith("-") else text
 
@@ -158,8 +158,8 @@ def gradient_blocks(example: Example, run: SequenceRun) -> list[Block]:
     """Every parameter's gradient: the sum over the steps, and the complex step beside it."""
     words = (
         "Every step uses the same weights, so each adds its part to their gradients, the last step "
-        "first. Beside the sum stands the complex-step derivative, Im L(w + iε) / ε, for which the "
-        "loss is computed forward alone, anew for each entry."
+        "first. Beside the sum stands the complex-step derivative, which takes nothing but the "
+        "forward pass, once more for each entry."
     )
     blocks: list[Block] = [Heading("The gradients of the weights", 2), Paragraph(words)]
     largest = 0.0

@@ -303,6 +303,7 @@ def test_every_formula_of_markdown_and_latex_is_one(kind):
         assert (rows[0], rows[-1]) == (r"\begin{aligned}", r"\end{aligned}")
         for row in rows[1:-1]:
             parse(f"${row.removesuffix(chr(92) * 2).replace('&', '')}$")
+    assert all(b.text.isascii() for b in blocks if b not in formulas)  # what pdflatex knows
     assert document.markdown(blocks).count("$$\n\\begin{aligned}") == len(formulas)
     assert document.latex(blocks).count("\\[\n\\begin{aligned}") == len(formulas)
     assert document.math("grad_h_from_next · o") == (
