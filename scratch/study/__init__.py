@@ -8,6 +8,7 @@ Beside each figure stands a function `say_…`, which puts its numbers into a se
 
     record = lstm.forward(x)
     study.draw_forward(record.runs["l0"], sample=0).savefig("gates.png")
+    study.page(lstm, x, grad_output, "lstm.html")          # a page to play with
 """
 
 from .flow import (
@@ -37,6 +38,7 @@ from .jacobians import (
     say_jacobians,
     step_jacobians,
 )
+from .page import page
 from .training import (
     AdamWay,
     Watch,
@@ -62,6 +64,7 @@ __all__ = [
     "jacobian_norms",
     "lstm_flow",
     "norms",
+    "page",
     "principal_components",
     "product_norms",
     "rnn_flow",
