@@ -19,9 +19,7 @@ from .equations import Equation, dot, number_text, split_product
 from .sequence import SequenceRun, follow
 
 INPUT_SIZE = 1
-STEP = (
-    1e-100  # of the complex-step derivative: exact to rounding, so it may be as small as it likes
-)
+STEP = 1e-100  # of the complex-step derivative, which no rounding stops from being tiny
 
 
 @dataclass

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..machinery.module import Array
+from ..machinery.module import Array, without_warnings
 from ..machinery.packing import PackedSequence
 from ..models import SimpleLSTM, SimpleRNN
 from ..recurrent import LSTM, RNN
@@ -84,6 +84,7 @@ class SequenceRun:
         return above[:, :, None] * self.values[weight.from_below][:, None, :]
 
 
+@without_warnings
 def follow(
     module: Any,
     x: Any,

@@ -38,12 +38,19 @@ def model():
     return model, x, np.ones((1, 1), np.float32)
 
 
+def not_finite():
+    x = RNG.standard_normal((T, 1, D))
+    x[3, 0, 0], x[6, 0, 1] = np.inf, np.nan
+    return LSTM(D, 2, dtype=np.float64, rng=0), x, np.ones((T, 1, 2))
+
+
 CASES = {
     "lstm": lstm(),
     "projected": lstm(proj_size=3),
     "relu": (RNN(D, 6, nonlinearity="relu", dtype=np.float64, rng=3), *lstm()[1:]),
     "packed": packed_rnn(),
     "model": model(),
+    "not finite": not_finite(),
     "one unit": (LSTM(D, 1, rng=0), np.ones((7, 1, D), np.float32), np.ones((7, 1, 1), np.float32)),
 }
 
@@ -255,6 +262,40 @@ def test_the_bars_are_the_contributions_and_their_sum_is_grad(browser, files):
         grad = number_text(run.weights[weight].grad[entry])
         total = number_text(shares.sum())
         assert words.endswith(f"{place}: this sequence {total}; all {run.batch} sequences {grad}")
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_the_curves_are_the_unit_over_time(browser, files, back):
+    """Backward on a logarithmic axis, beside what the forget gates alone let through."""
+    file, runs = files["lstm"]
+    values, unit = runs["l0"].values, 4
+    browser.open(file, f"unit={unit}&t=5&dir={'back' if back else 'forward'}")
+    curves = browser.run(
+        "[...document.querySelectorAll('#unit-chart .curve[opacity=\"0.25\"]')]"
+        ".map(path => [...path.getAttribute('d').matchAll(/,([-\\d.e]+) h/g)].map(m => +m[1]))"
+    )
+    if back:
+        gates = np.append(values["f"][1:, unit], 1)[::-1]  # between the last step and each step
+        through = values["grad_c"][-1, unit] * np.cumprod(gates)[::-1]
+        expected = [values["grad_h"][:, unit], values["grad_c"][:, unit], through]
+        expected = [np.log10(np.abs(curve)) for curve in expected]
+    else:
+        expected = [values["h"][:, unit], values["c"][:, unit]]
+    shown, expected = np.array(curves), np.array(expected)
+    slope, start = np.polyfit(expected.ravel(), shown.ravel(), 1)  # one axis for all curves
+    assert slope < 0  # downward is less
+    np.testing.assert_allclose(shown, slope * expected + start, rtol=0, atol=1e-9)
+
+
+def test_an_equation_under_the_mouse_lights_its_line(browser, files):
+    browser.open(files["lstm"][0], "t=3&dir=back")
+    x, y = browser.run(
+        "(r => [r.x + 20, r.y + 5])(document.querySelector('li[data-name=grad_f]')"
+        ".getBoundingClientRect())"
+    )
+    browser("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+    lit = "[...document.querySelectorAll('.lit')].map(g => g.dataset.back)"
+    assert browser.run(lit) == ["grad_f"]
 
 
 def test_every_control_does_what_it_says(browser, files):
