@@ -13,7 +13,7 @@ from ..study.explain import card, worked_example
 from ..study.sequence import follow
 from ..tasks.systems import SYSTEMS, Model, Task
 from .options import UsageError, at_least, file_name, make_model, read_task
-from .train import load
+from .weight_files import load
 
 EXAMPLES = ("rnn", "lstm")
 OF_A_SYSTEM = ("load", "sequence", "step", "unit", "every_step")

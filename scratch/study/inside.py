@@ -124,7 +124,7 @@ def say_forward(run: Run, sample: int = 0) -> str:
     for name in ("i", "f", "o", "g", "c", "h"):
         if name in run.names:
             values = of_sample(run, name, sample)
-            parts.append(f"{name} {number(values.min())} to {number(values.max())}")
+            parts.append(f"{name} {number(values.min(), 2)} to {number(values.max(), 2)}")
     return ", ".join(parts)
 
 
@@ -135,8 +135,8 @@ def say_backward(back: BackwardRun, sample: int = 0) -> str:
     by_step = np.sort(grad.sum(axis=1))[::-1].cumsum()
     steps = int(np.searchsorted(by_step, 0.9 * by_step[-1])) + 1
     return (
-        f"|∂L/∂h| is largest, {number(grad.max())}, at step {t} for unit {unit}; {steps} of "
-        f"{len(grad)} steps have 90% of the sum of all |∂L/∂h|"
+        f"|∂L/∂h| is largest, {number(grad.max(), 2)}, at step {t} in unit {unit}; {steps} of "
+        f"{len(grad)} steps have 90% of its sum over all steps and units"
     )
 
 
