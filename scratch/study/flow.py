@@ -5,8 +5,8 @@ The measures are plain arrays, the figures draw them, and the sentences say what
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
-from os.path import commonpath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -156,7 +156,7 @@ def say_flow(curves: Curves) -> str:
 
     What all labels begin with is said once: "forget bias 0: 3e−12, 1: 1.9e−5".
     """
-    common = commonpath(list(curves))
+    common = os.path.commonprefix(list(curves))  # noqa: RUF071 -- letter by letter is meant
     parts = [f"{name[len(common) :]}: {number(factor(c), 2)}" for name, c in curves.items()]
     return common + ", ".join(parts)
 
