@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from reference import from_torch
 from scratch import LSTM, RNN, SimpleLSTM, pack_padded_sequence, study
 from scratch.study import page as page_function
 from scratch.study.equations import number_text
@@ -130,6 +132,19 @@ def test_numbers_that_json_lacks_and_a_title_that_would_end_the_script(tmp_path)
     data = json.loads(found[1])
     assert data["title"] == title
     assert data["runs"]["l0"]["values"]["x"] == [["Infinity"], ["NaN"]]
+
+
+def test_weights_that_came_from_pytorch(tmp_path):
+    theirs = torch.nn.LSTM(2, 3, batch_first=True)
+    file = tmp_path / "page.html"
+    x = np.ones((1, 4, 2), np.float32)
+    study.page(from_torch(theirs), x, np.ones((1, 4, 3), np.float32), file)
+    found = re.search(r'<script id="data"[^>]*>(.*?)</script>', file.read_text("utf-8"), re.S)
+    run = json.loads(found[1])["runs"]["l0"]
+    forget = theirs.weight_hh_l0.detach().numpy()[3:6]
+    np.testing.assert_array_equal(np.float32(run["weights"]["W_hf"]["data"]), forget)
+    output = theirs(torch.from_numpy(x))[0].detach().numpy()
+    np.testing.assert_allclose(run["values"]["h"], output[0], rtol=1e-5)
 
 
 # In the browser
@@ -389,6 +404,25 @@ def change(browser, control, value):
         "e.dispatchEvent(new Event('input', {bubbles: true}));"
         "e.dispatchEvent(new Event('change', {bubbles: true})); })()"
     )
+
+
+def test_the_address_leads_back_to_the_same_place(browser, files):
+    file, _ = files["packed"]
+    browser.open(file, "run=l1&t=3&dir=back&unit=1&weight=b_hh&scale=linear")
+    browser.click("#next")
+    browser.run("new Promise(done => setTimeout(done, 400))")
+    fragment = browser.run("location.hash.slice(1)")
+    before = (
+        place(browser),
+        shown(browser),
+        browser.run("document.getElementById('bars').innerHTML"),
+    )
+    browser.open(file, fragment)
+    after = place(browser), shown(browser), browser.run("document.getElementById('bars').innerHTML")
+    assert before == after
+    assert before[0] == (2, "backward", 1)
+    for control, value in [("run", "l1"), ("weight", "b_hh"), ("scale", "linear")]:
+        assert browser.run(f"document.getElementById('{control}').value") == value
 
 
 def test_play_goes_forward_to_the_last_step_and_back_to_the_first(browser, files):
