@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from ..study import Watch
 
 SAMPLES = 100  # of the batch, for what is measured over many sequences
+WATCHED = 20  # of the batch, whose gates are looked at after every epoch
 Told = tuple[str, "Figure", str]  # the name of a figure, the figure, what it shows
 
 
@@ -72,7 +73,7 @@ def run(args: argparse.Namespace) -> None:
         studied = study(task, args, args.load)
         beside = study(read_task(other, args), args, None)
         if system.make_data is adding_problem:
-            print(memory_words([studied, beside], args.seed))
+            print_filled("", memory_words([studied, beside], args.seed))
         print()
         paths = [save_and_tell(args, *told) for told in figures(studied, beside, args.sequence)]
     # paths.append(write_page(args, studied))
@@ -121,10 +122,10 @@ class Studied:
     def layer(self) -> Any:
         return getattr(self.model, self.name.lower())
 
-    def passes(self, model: Model, sequences: slice) -> tuple[Any, Any]:
+    def passes(self, model: Model, sequences: slice | Array) -> tuple[Any, Any]:
         """Forward and backward record of the model's layer, of the loss of some sequences."""
         inputs, targets = self.task.inputs[sequences], self.task.targets[sequences]
-        criterion = self.task.system.criterion
+        criterion: Any = self.task.system.criterion
         record: Any = model.forward(inputs)
         loss = criterion.forward(record.output, targets)
         model.zero_grad()
@@ -159,7 +160,7 @@ def train_and_watch(studied: Studied, max_norm: float | None) -> Watch:
     place = np.unravel_index(np.abs(grad).argmax(), grad.shape)
     optimizer = Adam(model.parameters(), lr=system.lr)
     index = tuple(int(i) for i in place)
-    watch = Watch(model, optimizer, task.inputs[:SAMPLES], f"{part}.weight_hh_l0", index)
+    watch = Watch(model, optimizer, task.inputs[:WATCHED], f"{part}.weight_hh_l0", index)
     settings = (model, system.criterion, optimizer, task.inputs, task.targets, system.epochs)
     pace = Pace(system.epochs)
     for epoch, loss in enumerate(train(*settings, max_norm=max_norm), 1):
@@ -217,10 +218,12 @@ def flow_figure(studied: Studied, beside: Studied) -> Told:
         for title, model in zip(panels, (s.before, s.model), strict=True):
             back = s.passes(model, slice(SAMPLES))[1].runs["l0"]
             for state, curve in study.norms(back).items():
-                panels[title][f"{s.name}, ‖∂L/∂{state}_t‖"] = curve
-    words = "; ".join(f"{title}: {study.say_flow(curves)}" for title, curves in panels.items())
-    told = f"from the last step back to the first the norm changes by a factor of, {words}"
-    return "flow", study.draw_flow(panels), told
+                panels[title][f"{s.name} {state}"] = curve
+    told = "from the last step back to the first the norm of the gradient changes by a factor of"
+    for title, curves in panels.items():
+        told += f"\n{title}: {study.say_flow(curves)}"
+    label = r"norm of $\partial L / \partial h_t$ or $\partial L / \partial c_t$"
+    return "flow", study.draw_flow(panels, label=label), told
 
 
 def start_figure(studied: Studied, beside: Studied, k: int) -> Told:
@@ -233,16 +236,16 @@ def start_figure(studied: Studied, beside: Studied, k: int) -> Told:
     x = studied.task.inputs[k : k + 1]
     radii = study.rnn_flow(by_name["RNN"], x)
     biases, straight = study.lstm_flow(by_name["LSTM"], x)
-    names = "RNN, ‖∂L/∂h_t‖", "LSTM, ‖∂L/∂c_t‖"
+    names = "RNN, gradient of h", "LSTM, gradient of c"
     figure = study.draw_flow(
         {names[0]: radii, names[1]: biases},
         {names[1]: straight},
         beside_label="product of the forget gates",
     )
     told = (
-        f"untrained, of a gradient of 1 at the last step the first one gets: RNN, "
-        f"{study.say_flow(radii)}; LSTM, {study.say_flow(biases)}, straight through the forget "
-        f"gates {study.say_flow(straight)}"
+        f"before training, of a gradient of norm 1 at the last step the first step gets\n"
+        f"RNN: {study.say_flow(radii)}\nLSTM: {study.say_flow(biases)}\n"
+        f"LSTM, straight through the forget gates: {study.say_flow(straight)}"
     )
     return "start", figure, told
 
@@ -256,7 +259,7 @@ def sequence_figures(studied: Studied, k: int) -> Iterator[Told]:
     told = study.say_jacobians(by_backward, by_product)
     yield "jacobians", study.draw_jacobians(by_backward, by_product), told
 
-    record, back = studied.passes(studied.model, slice(k, k + 1))
+    _, back = studied.passes(studied.model, slice(k, k + 1))
     row, column = np.unravel_index(np.abs(weight.grad).argmax(), weight.shape)
     shares = study.Shares(back.runs["l0"], "weight_hh", row % layer.hidden_size, column)
     blocks = np.split(weight.grad, len(shares))
@@ -288,12 +291,15 @@ def save_and_tell(args: argparse.Namespace, name: str, figure: Figure, told: str
             figure.savefig(file, format="png")
     except OSError as error:
         raise UsageError(f"--out {path}: {error.strerror or error}") from None
-    indent = " " * 14
-    print(
-        textwrap.fill(
-            told, 100, initial_indent=f"{name:<14}", subsequent_indent=indent,
-            break_long_words=False, break_on_hyphens=False,
-        ),
-        flush=True,
-    )  # fmt: skip
+    first, *more = told.splitlines()
+    print_filled(f"{name:<14}", first)
+    for line in more:
+        print_filled(" " * 14, line)
     return path
+
+
+def print_filled(before: str, text: str) -> None:
+    """Within 100 columns, without dividing a word or a number."""
+    wrapper = textwrap.TextWrapper(100, break_long_words=False, break_on_hyphens=False)
+    wrapper.initial_indent, wrapper.subsequent_indent = before, " " * (len(before) + 2)
+    print(wrapper.fill(text), flush=True)

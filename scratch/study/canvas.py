@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 
@@ -13,5 +12,5 @@ class Picture(Figure):
 
     def _repr_png_(self) -> bytes:
         file = io.BytesIO()
-        FigureCanvasAgg(self).print_png(file)
+        self.savefig(file, format="png")
         return file.getvalue()

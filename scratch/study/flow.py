@@ -109,13 +109,14 @@ def draw_flow(
     beside: Mapping[str, Curves] | None = None,
     *,
     beside_label: str = "",
+    label: str = "norm of the gradient",
     axes: Panels | None = None,
 ) -> Figure:
     """Norms over time on a common logarithmic axis; a panel with its title for each mapping.
 
     panels: title → label → (T,), at most four curves each. beside: the same for other curves, drawn
     as dots in the colour of those with their title and label; the dots are called `beside_label`.
-    axes: a panel each.
+    label: of the vertical axis. axes: a panel each.
     """
     figure, drawn = several(axes, 1, len(panels), 5.2 * len(panels), 4.2, sharey=True)
     others = beside or {}
@@ -124,7 +125,7 @@ def draw_flow(
         title(panel, name)
     every = [curve for group in (panels, others) for c in group.values() for curve in c.values()]
     log_axis(drawn[0].yaxis, *every)
-    drawn[0].set_ylabel("norm of the gradient")
+    drawn[0].set_ylabel(label)
     return figure
 
 
@@ -150,8 +151,14 @@ def factor(curve: Array) -> float:
 
 
 def say_flow(curves: Curves) -> str:
-    """For each curve, by which factor the norm differs between the last step and step 0."""
-    return ", ".join(f"{label} {factor(curve):.1e}" for label, curve in curves.items())
+    """For each curve, by which factor the norm differs between the last step and step 0.
+
+    Words that all labels begin with are said once: "forget bias 0: 3e−12, 1: 1.9e−5".
+    """
+    beginnings = {label.rpartition(" ")[0] for label in curves}
+    common = f"{beginnings.pop()} " if len(beginnings) == 1 else ""
+    parts = [f"{label[len(common) :]}: {number(factor(c), 2)}" for label, c in curves.items()]
+    return common + ", ".join(parts)
 
 
 class Shares(dict[str, Array]):
@@ -184,7 +191,7 @@ def draw_shares(
         panel.axhline(grads[gate], color=DARK, linewidth=0.9, linestyle=(0, (4, 3)), label=".grad")
         panel.axhline(0, color="0.8", linewidth=0.8, zorder=0)
         panel.set_xlim(-0.6, len(share) - 0.4)
-        panel.tick_params(labelsize="x-small")
+        panel.margins(y=0.1)
         plain_numbers(panel.yaxis)
         if gate:
             panel.set_ylabel(f"gate {gate}")
@@ -196,11 +203,14 @@ def draw_shares(
 
 
 def say_shares(shares: Mapping[str, Array]) -> str:
-    """For each gate the sum, and from which step on the steps have 90% of all that is added."""
+    """For each gate the sum, and how many of the last steps have 90% of all that is added."""
     parts = []
     for gate, share in shares.items():
         size = np.abs(share)[::-1].cumsum()
         steps = int(np.searchsorted(size, 0.9 * size[-1])) + 1
-        name = f"gate {gate}: " if gate else ""
-        parts.append(f"{name}{number(float(share.sum()))}, 90% of it from the last {steps} steps")
-    return "; ".join(parts)
+        name = f"{gate}: " if gate else ""
+        parts.append(f"{name}{number(float(share.sum()), 2)} ({steps})")
+    return (
+        f"the sum over {len(share)} steps and, in parentheses, how many of the last steps have 90% "
+        f"of all |parts|: {', '.join(parts)}"
+    )

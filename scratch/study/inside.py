@@ -18,6 +18,7 @@ from .style import (
     draw_strip,
     few_ticks,
     legend_above,
+    legend_beside,
     number,
     several,
     title,
@@ -104,8 +105,10 @@ def _strips(axes: Panels | None, values: list[Array]) -> tuple[Figure, Panels]:
 
 
 def _draw_lines(panel: Any, x: Array) -> None:
-    for feature, style in zip(x.T, LINES, strict=False):
-        panel.plot(feature, **style)
+    for feature, (values, style) in enumerate(zip(x.T, LINES, strict=False)):
+        panel.plot(values, **style, label=f"x[{feature}]")
+    if x.shape[1] > 1:
+        legend_beside(panel)
     panel.axhline(0, color="0.8", linewidth=0.8, zorder=0)
     panel.tick_params(labelsize="x-small")
 
@@ -124,7 +127,7 @@ def say_forward(run: Run, sample: int = 0) -> str:
     for name in ("i", "f", "o", "g", "c", "h"):
         if name in run.names:
             values = of_sample(run, name, sample)
-            parts.append(f"{name} {number(values.min())} to {number(values.max())}")
+            parts.append(f"{name} {number(values.min(), 2)} to {number(values.max(), 2)}")
     return ", ".join(parts)
 
 
@@ -135,8 +138,8 @@ def say_backward(back: BackwardRun, sample: int = 0) -> str:
     by_step = np.sort(grad.sum(axis=1))[::-1].cumsum()
     steps = int(np.searchsorted(by_step, 0.9 * by_step[-1])) + 1
     return (
-        f"|∂L/∂h| is largest, {number(grad.max())}, at step {t} for unit {unit}; {steps} of "
-        f"{len(grad)} steps have 90% of the sum of all |∂L/∂h|"
+        f"|∂L/∂h| is largest, {number(grad.max(), 2)}, at step {t} in unit {unit}; {steps} of "
+        f"{len(grad)} steps have 90% of its sum over all steps and units"
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from ..cells import LSTMCell, RNNCell
 from ..machinery.module import Array
 from ..recurrent import LSTM, RNN
-from .style import Panels, explain_colours, few_ticks, several, title
+from .style import Panels, explain_colours, few_ticks, number, several, title
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -124,7 +124,7 @@ def say_jacobians(by_backward: Array, by_product: Array) -> str:
     """How much of a change of the first h is left in the last one, and how far both ways differ."""
     last = len(by_backward) - 1
     return (
-        f"a random change of h_0 reaches h_{last} times {by_backward[last, 0]:.1e}; the backward "
-        f"pass and the product of the steps' Jacobians differ by "
-        f"{largest_difference(by_backward, by_product):.0e} at most"
+        f"of a random change of h_0, {number(by_backward[last, 0], 2)} is left in h_{last} (RMS); "
+        f"backward pass and product of the steps' Jacobians differ by at most "
+        f"{number(largest_difference(by_backward, by_product), 1)}"
     )

@@ -53,14 +53,14 @@ def several(
     height: float,
     **options: Any,
 ) -> tuple[Figure, Panels]:
-    """The figure and its rows · columns axes: those given, or new ones.
+    """The figure and its rows · columns axes, a row after the other: those given, or new ones.
 
     Raises ValueError for another number of axes.
     """
     if axes is None:
         figure = new_figure(width, height)
-        return figure, figure.subplots(rows, columns, squeeze=False, **options).ravel()
-    panels = np.ravel(np.asarray(axes, dtype=object))
+        return figure, list(figure.subplots(rows, columns, squeeze=False, **options).flat)
+    panels = list(np.ravel(np.asarray(axes, dtype=object)))
     if len(panels) != rows * columns:
         raise ValueError(f"axes: expected {rows * columns}, got {len(panels)}")
     return panels[0].figure, panels
@@ -92,7 +92,7 @@ def draw_strip(axes: Any, values: Array, *, decades: float | None = None) -> Any
     )
     bar = explain_colours(axes, image)
     ticks = [low, (low + high) / 2, high]
-    bar.set_ticks(ticks, labels=[number(float(f"{tick:.2g}")) for tick in ticks])
+    bar.set_ticks(ticks, labels=[number(tick, 2) for tick in ticks])
     bar.minorticks_off()
     few_ticks(axes.yaxis, values.shape[1], 4)
     axes.set_ylabel("unit", fontsize="x-small")
@@ -145,8 +145,10 @@ def plain_numbers(axis: Any) -> None:
     axis.set_tick_params(labelsize="x-small")
 
 
-def number(value: float) -> str:
-    return f"{value:.3g}".replace("-", "−")
+def number(value: float, digits: int = 3) -> str:
+    """−0.25, 1.5e−7: at most so many digits, and no zeros that say nothing."""
+    mantissa, e, exponent = f"{value:.{digits}g}".partition("e")
+    return (mantissa + (f"e{int(exponent)}" if e else "")).replace("-", "−")
 
 
 def title(axes: Any, text: str) -> None:
@@ -161,6 +163,11 @@ def legend_above(axes: Any, columns: int = 4) -> None:
 def legend_below(axes: Any, columns: int = 2) -> None:
     """Below the axes and what is written there."""
     _legend(axes, loc="upper left", bbox_to_anchor=(0, -0.17), ncols=columns)
+
+
+def legend_beside(axes: Any) -> None:
+    """To the right of the axes, where strips have their colour bars."""
+    _legend(axes, loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=1.2)
 
 
 def _legend(axes: Any, **options: Any) -> None:

@@ -140,20 +140,19 @@ def draw_saturation(saturation: Mapping[str, Array], *, axes: Panels | None = No
 
     saturation: name → (epochs + 1, 2). axes: a panel for each name.
     """
-    count = len(saturation)
+    count, line = len(saturation), {"linewidth": 2, "clip_on": False}
     width = 1.2 + 2.4 * max(count, 2)
     figure, panels = several(axes, 1, count, width, 3.2, sharey=True, sharex=True)
     for panel, (name, shares) in zip(panels, saturation.items(), strict=True):
         epochs, lower = np.arange(len(shares)), "−1" if name in ("g", "h") else "0"
-        panel.plot(epochs, shares[:, 0], color=BLUE, linewidth=1.8, label=f"near {lower}")
-        dashes = (0, (4, 1.5))
-        panel.plot(epochs, shares[:, 1], color=ORANGE, ls=dashes, linewidth=1.8, label="near 1")
+        panel.plot(epochs, shares[:, 0], color=BLUE, **line, label=f"near {lower}")
+        panel.plot(epochs, shares[:, 1], color=ORANGE, **line, ls=(0, (4, 1.5)), label="near 1")
         title(panel, name)
         legend_below(panel)
         panel.set(xlabel="epoch", xlim=(0, max(1, len(shares) - 1)))
-        panel.xaxis.get_major_locator().set_params(integer=True, nbins=4)
+        panel.xaxis.get_major_locator().set_params(integer=True, nbins=3)
     highest = max(float(shares.max()) for shares in saturation.values())
-    panels[0].set_ylim(-0.01, max(0.05, min(1.02, 1.1 * highest)))
+    panels[0].set_ylim(0, max(0.05, min(1.02, 1.1 * highest)))
     panels[0].yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
     panels[0].set_ylabel("share of all values")
     return figure
@@ -183,12 +182,14 @@ def draw_adam(way: AdamWay, *, axes: Panels | None = None) -> Figure:
     panels[1].plot(t, way.v_hat, **thick, label="v̂, corrected")
     panels[1].plot(t, way.v, **dashed, label="v")
     panels[1].set_yscale("log")
-    panels[2].plot(t, way.step, **thick, label="α m̂ / (√v̂ + ε), the step")
-    panels[2].plot(t, way.step_without_correction, **dashed, label="α m / (√v + ε)")
+    panels[2].plot(t, way.step, **thick, label="α m̂ / (√v̂ + ε), what the weight loses")
+    panels[2].plot(
+        t, way.step_without_correction, **dashed, label="α m / (√v + ε), without correction"
+    )
     for panel in panels:
         panel.margins(x=0.01)
         legend_above(panel)
-        panel.tick_params(labelsize="small")
+        panel.tick_params(labelsize="x-small")
     for panel in (panels[0], panels[2]):
         panel.axhline(0, color="0.85", linewidth=0.8, zorder=0)
         plain_numbers(panel.yaxis)
@@ -199,10 +200,9 @@ def draw_adam(way: AdamWay, *, axes: Panels | None = None) -> Figure:
 
 
 def say_adam(way: AdamWay) -> str:
-    """The first step with and without bias correction, and when both come close."""
-    with_it, without = np.abs(way.step), np.abs(way.step_without_correction)
-    factor = without[0] / with_it[0] if with_it[0] else float("nan")
+    """The first and the largest step, with and without bias correction."""
+    steps, without = np.abs(way.step), np.abs(way.step_without_correction)
     return (
-        f"its first step is {number(with_it[0])}, {factor:.2f} times that without bias correction; "
-        f"its largest is {number(with_it.max())} for α = {way.lr:g}"
+        f"the first of {len(steps)} steps is {number(steps[0])}, without bias correction "
+        f"{number(without[0])}; the largest {number(steps.max())} and {number(without.max())}"
     )
