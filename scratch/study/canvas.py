@@ -12,5 +12,5 @@ class Picture(Figure):
 
     def _repr_png_(self) -> bytes:
         file = io.BytesIO()
-        self.savefig(file, format="png", dpi=self.dpi)
+        self.savefig(file, format="png")
         return file.getvalue()

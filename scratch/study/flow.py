@@ -5,7 +5,6 @@ The measures are plain arrays, the figures draw them, and the sentences say what
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -154,10 +153,11 @@ def factor(curve: Array) -> float:
 def say_flow(curves: Curves) -> str:
     """For each curve, by which factor the norm differs between the last step and step 0.
 
-    What all labels begin with is said once: "forget bias 0: 3e−12, 1: 1.9e−5".
+    Words that all labels begin with are said once: "forget bias 0: 3e−12, 1: 1.9e−5".
     """
-    common = os.path.commonprefix(list(curves))  # noqa: RUF071 -- letter by letter is meant
-    parts = [f"{name[len(common) :]}: {number(factor(c), 2)}" for name, c in curves.items()]
+    beginnings = {label.rpartition(" ")[0] for label in curves}
+    common = f"{beginnings.pop()} " if len(beginnings) == 1 else ""
+    parts = [f"{label[len(common) :]}: {number(factor(c), 2)}" for label, c in curves.items()]
     return common + ", ".join(parts)
 
 

@@ -18,6 +18,7 @@ from .style import (
     draw_strip,
     few_ticks,
     legend_above,
+    legend_beside,
     number,
     several,
     title,
@@ -104,8 +105,10 @@ def _strips(axes: Panels | None, values: list[Array]) -> tuple[Figure, Panels]:
 
 
 def _draw_lines(panel: Any, x: Array) -> None:
-    for feature, style in zip(x.T, LINES, strict=False):
-        panel.plot(feature, **style)
+    for feature, (values, style) in enumerate(zip(x.T, LINES, strict=False)):
+        panel.plot(values, **style, label=f"x[{feature}]")
+    if x.shape[1] > 1:
+        legend_beside(panel)
     panel.axhline(0, color="0.8", linewidth=0.8, zorder=0)
     panel.tick_params(labelsize="x-small")
 

@@ -165,5 +165,10 @@ def legend_below(axes: Any, columns: int = 2) -> None:
     _legend(axes, loc="upper left", bbox_to_anchor=(0, -0.17), ncols=columns)
 
 
+def legend_beside(axes: Any) -> None:
+    """To the right of the axes, where strips have their colour bars."""
+    _legend(axes, loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=1.2)
+
+
 def _legend(axes: Any, **options: Any) -> None:
     axes.legend(**options, frameon=False, fontsize="small", borderaxespad=0.2)

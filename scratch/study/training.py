@@ -150,7 +150,7 @@ def draw_saturation(saturation: Mapping[str, Array], *, axes: Panels | None = No
         title(panel, name)
         legend_below(panel)
         panel.set(xlabel="epoch", xlim=(0, max(1, len(shares) - 1)))
-        panel.xaxis.get_major_locator().set_params(integer=True, nbins=4)
+        panel.xaxis.get_major_locator().set_params(integer=True, nbins=3)
     highest = max(float(shares.max()) for shares in saturation.values())
     panels[0].set_ylim(0, max(0.05, min(1.02, 1.1 * highest)))
     panels[0].yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
