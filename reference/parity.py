@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from scratch.machinery.html import html_table
 from scratch.machinery.module import Array
 
 from .table import align
@@ -66,6 +68,19 @@ class Parity:
         return max((row for row in self.rows if row.kind == kind), key=lambda row: row.relative)
 
     def __str__(self) -> str:
+        table = align(self._lines(), left=(0, 1, 4, 7))
+        return "\n".join([self.title, table, self._summary(), *self.notes])
+
+    def _repr_html_(self) -> str:
+        """The same in a notebook; what differs is bold."""
+        head, *rows = self._lines()
+        differ = [k for k, row in enumerate(self.rows) if not row.ok]
+        below = "".join(f"<p>{html.escape(line)}</p>" for line in (self._summary(), *self.notes))
+        return html_table(head, rows, caption=self.title, marked=differ) + below
+
+    def _lines(self) -> list[tuple[str, ...]]:
+        """The table: its heads, then a line for each row."""
+        lines: list[tuple[str, ...]]
         lines = [("", "shape", "largest difference", "relative", "at", *self.names, "")]
         for row in self.rows:
             verdict = "NaN on both sides" if row.nan else ""
@@ -75,8 +90,7 @@ class Parity:
             if row.problem:
                 numbers, values, verdict = ("", "", ""), ("", ""), row.problem
             lines.append((row.label, str(row.shape), *numbers, *values, verdict))
-        table = align(lines, left=(0, 1, 4, 7))
-        return "\n".join([self.title, table, self._summary(), *self.notes])
+        return lines
 
     def _summary(self) -> str:
         bad = [row for row in self.rows if not row.ok]

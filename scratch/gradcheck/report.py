@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import textwrap
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
+from ..machinery.html import html_table
 from ..machinery.module import Array
 
 Index = tuple[int, ...]
@@ -104,25 +106,39 @@ class GradientReport:
 
     __repr__ = __str__
 
+    def _repr_html_(self) -> str:
+        """The same in a notebook; what is wrong is bold, and the findings stand below."""
+        before, lines, after = str(self).split("\n\n")[0], cells(self.rows), self.findings
+        wrong = [k for k, line in enumerate(lines) if line[0] == "WRONG"]
+        words = [*(f"{k}. {found}" for k, found in enumerate(after, 1)), *self.notes]
+        below = "".join(f"<p>{html.escape(text)}</p>" for text in words)
+        return html_table(HEADER, lines, caption=before.replace("\n", "; "), marked=wrong) + below
+
 
 HEADER = ("", "gradient of", "shape", "difference", "relative", "at", "claimed", "true", "judged")
 
 
-def table(rows: tuple[Row, ...]) -> list[str]:
-    """The rows as lines, the gates of a wrong gradient below it."""
-    cells: list[tuple[str, ...]] = [HEADER]
+def cells(rows: tuple[Row, ...]) -> list[tuple[str, ...]]:
+    """The cells of each row, and below a wrong gradient those of its gates."""
+    lines = []
     for row in rows:
-        cells.append(_cells(row))
+        lines.append(_cells(row))
         if not row.ok:
-            cells += [_cells(gate, indent="  ") for gate in row.gates]
-    widths = [max(len(line[k]) for line in cells) for k in range(len(HEADER))]
+            lines += [_cells(gate, indent="  ") for gate in row.gates]
+    return lines
+
+
+def table(rows: tuple[Row, ...]) -> list[str]:
+    """The rows as lines of text, below the heads of the columns."""
+    lines = [HEADER, *cells(rows)]
+    widths = [max(len(line[k]) for line in lines) for k in range(len(HEADER))]
     left = (0, 1, 2, 8)
     return [
         "  ".join(
             text.ljust(width) if k in left else text.rjust(width)
             for k, (text, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
-        for line in cells
+        for line in lines
     ]
 
 

@@ -298,3 +298,11 @@ def test_the_table():
     places = {line.index("(") for line in lines}
     assert places == {header.index("shape")}
     assert re.match(r"  gradient of rnn\.weight_hh_l0 +\(6, 6\) ", lines[3])
+
+
+def test_a_notebook_shows_a_table():
+    lstm = scratch.LSTM(2, 3, rng=0)
+    shown = compare(lstm, np.ones((4, 1, 2), np.float32))._repr_html_()
+    assert shown.count("<tr>") == 1 + len(compare(lstm, np.ones((4, 1, 2), np.float32)).rows)
+    assert "weight_hh_l0" in shown
+    assert "agree" in shown

@@ -33,3 +33,11 @@ class Scaled(Module):
 def test_only_the_right_gradient_is_right(scale, factor):
     x = np.random.default_rng(1).standard_normal((3, 4))
     assert check_gradients(Scaled(scale, factor), x).ok == (factor == 1)
+
+
+def test_a_notebook_shows_the_report_as_a_table():
+    report = check_gradients(Scaled(1.0, 2.0), np.random.default_rng(1).standard_normal((3, 4)))
+    shown = report._repr_html_()
+    assert shown.count("<tr>") == 3  # the heads, x and W
+    assert shown.count("font-weight: bold") >= 2 * 9
+    assert report.findings[0].cause.split()[0] in shown

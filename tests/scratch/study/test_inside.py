@@ -1,4 +1,4 @@
-"""Figures of one sample: the artists hold the record's numbers, on scales that say what they are."""
+"""Figures of one sample: artists hold the record's numbers, on scales that say what they are."""
 
 import numpy as np
 import pytest
