@@ -7,7 +7,6 @@ from scratch import Adam, MSELoss, SimpleLSTM, SimpleRNN
 from scratch.study import AdamWay, Watch, draw_adam, draw_saturation, say_adam, say_saturation
 from scratch.study.training import saturation
 from scratch.training import train
-
 from tests.scratch.study.records import line
 
 
