@@ -1,4 +1,4 @@
-"""Figures of one sample: artists hold the record's numbers, on scales that say what they are."""
+"""Figures of one sample: the artists hold the record's numbers, on scales that fit them."""
 
 import numpy as np
 import pytest
@@ -33,6 +33,9 @@ def test_forward_shows_the_record(H, T):
     for low, high in (limits[k] for k in (2, 4, 5)):
         assert low == -high
     assert len({axes.get_xlim() for axes in figure.axes}) == 1  # one time axis
+    for axes in figure.axes[1:]:
+        (bar,) = axes.child_axes  # beside the strip, not on it
+        assert bar.get_position().x0 >= axes.get_position().x1
 
 
 def test_an_input_of_many_features_is_a_strip_too():

@@ -40,7 +40,7 @@ def figures(kind, H, T):
     yield draw_adam(AdamWay(g, g.cumsum() / T, (g * g).cumsum() / T, 0.01, 0.9, 0.999, 1e-8))
 
 
-@pytest.mark.parametrize(("kind", "H", "T"), [("rnn", 2, 7), ("lstm", 2, 7), ("lstm", 32, 200)])
-def test_labels_do_not_overlap(kind, H, T):
-    for number, figure in enumerate(figures(kind, H, T)):
+@pytest.mark.parametrize(("H", "T"), [(2, 7), (32, 200)])
+def test_labels_do_not_overlap(H, T):
+    for number, figure in enumerate(figures("lstm", H, T)):
         assert overlaps(figure) == ([], []), f"figure {number}"
