@@ -222,10 +222,15 @@ class Module:
         if strict:
             problems += [f"missing: {name}, shape {slots[name].shape}" for name in result[0]]
             problems += [f"unexpected: {name}, {describe(arrays[name])}" for name in result[1]]
+            for prefix in {name.removesuffix(slot) for slot in result[0] for name in result[1]}:
+                if prefix and all(f"{prefix}{slot}" in arrays for slot in slots):
+                    problems.append(f"the names begin with {prefix!r}: load them without it")
         common = [name for name in slots if name in arrays]
         for name in common:
             expected, got = slots[name].data, arrays[name]
-            if not isinstance(got, np.ndarray):
+            if hasattr(got, "detach") and hasattr(got, "numpy"):
+                problems.append(f"{name}: expected an array, got a tensor: its .detach().numpy()")
+            elif not isinstance(got, np.ndarray):
                 problems.append(f"{name}: expected an array, got {describe(got)}")
             elif expected.shape != got.shape:
                 problems.append(f"{name}: expected shape {expected.shape}, got {got.shape}")

@@ -243,6 +243,57 @@ def test_a_plain_object_whose_weights_lie_otherwise():
     assert bad.scratch == pytest.approx(1.5 * bad.torch)
 
 
+def test_one_bias_is_the_sum_of_two():
+    class Sum(Stateful):
+        def __init__(self, rnn):
+            self.W, self.b = (rnn.weight_ih.detach().numpy().T.copy(), 0)
+            self.b = (rnn.bias_ih + rnn.bias_hh).detach().numpy()
+
+        def forward(self, x, h):
+            self.x, self.h = x, np.tanh(x @ self.W + self.b)
+            return self.h
+
+        def backward(self, grad):
+            grad_z = grad * (1 - self.h**2)
+            self.dW, self.db = self.x.T @ grad_z, grad_z.sum(0)
+            return grad_z @ self.W.T, np.zeros_like(self.h)
+
+    cell = nn.RNNCell(D, H).double()
+    with torch.no_grad():
+        cell.weight_hh.zero_()
+    parity = compare(Sum(cell), cell, X[0])
+    assert parity.ok, str(parity)
+    assert [row.name for row in parity.rows] == ["h", "x", "h_prev", "W", "b"]
+
+
+def test_a_weight_whose_numbers_stand_in_several_places_is_named():
+    linear = nn.Linear(D, H).double()
+    with torch.no_grad():
+        linear.weight.fill_(0.5)
+    parity = compare(Stateful(linear), linear, X[0])
+    assert parity.ok
+    assert [row.name for row in parity.rows] == ["output", "x", "bias"]
+    assert parity.notes[0].startswith("Gradients not compared")
+    assert parity.notes[0].endswith(": W.")
+
+
+def test_a_parameter_that_torch_does_not_use_has_the_gradient_zero():
+    linear = nn.Linear(D, H).double()
+    linear.unused = nn.Linear(2, 2).double()
+    assert compare(Stateful(linear), linear, X[0]).ok
+
+
+def test_a_record_that_holds_all_values_says_nothing_of_where_they_part():
+    class Scaled(Mine):
+        def __call__(self, x, h, c):
+            output, state = super().__call__(x, h, c)
+            return 1.5 * output, state
+
+    theirs = lstm()
+    note = compare(Scaled(theirs), theirs, X, STATE).notes[-1]
+    assert note.endswith("equal. They part at step 0.")
+
+
 def test_weights_that_were_not_carried_over_are_named():
     mine = scratch.LSTM(D, H, dtype=np.float64, rng=0)
     notes = compare(mine, lstm(), X).notes

@@ -387,3 +387,17 @@ def test_loading_changes_all_or_nothing(settings):
         module = Two(np.ones(3, np.float32))
         module.load_state_dict({"a": huge, "b": huge})
     assert np.isinf(module.b.data).all()
+
+
+def test_a_prefix_of_all_names_is_named():
+    lstm = LSTM(2, 3, rng=0)
+    state = {f"module.lstm.{name}": array for name, array in lstm.state_dict().items()}
+    with pytest.raises(RuntimeError, match=r"the names begin with 'module\.lstm\.'"):
+        lstm.load_state_dict(state | {"fc.weight": np.ones(2)})
+
+
+def test_a_tensor_is_named_with_the_way_out():
+    lstm = LSTM(2, 3, rng=0)
+    state = {name: torch.tensor(array) for name, array in lstm.state_dict().items()}
+    with pytest.raises(RuntimeError, match=r"got a tensor: its \.detach\(\)\.numpy\(\)"):
+        lstm.load_state_dict(state)
