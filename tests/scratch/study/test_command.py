@@ -31,7 +31,9 @@ def names_told(out):
 
 def test_every_figure_is_written_and_told(study, tmp_path):
     out = study("classes-rnn", "--epochs", 3, "--sequence", 15, drawn=True)
-    assert names_told(out) == FIGURES + TRAINING
+    assert names_told(out) == [*FIGURES, *TRAINING, "page"]
+    page = (tmp_path / "out" / "classes-rnn-page.html").read_text("utf-8")
+    assert page.startswith("<!doctype html>") or page.startswith("<!DOCTYPE html>")
     for name in FIGURES + TRAINING:
         picture = (tmp_path / "out" / f"classes-rnn-{name}.png").read_bytes()
         assert picture.startswith(b"\x89PNG")
@@ -57,11 +59,11 @@ def test_loaded_weights_are_studied_as_they_are(study, tmp_path):
     np.savez(tmp_path / "w.npz", **model.state_dict())
     out = study("classes-rnn", "--load", tmp_path / "w.npz")
     assert out.startswith(f"classes-rnn: RNN with 2 units in float64, weights of {tmp_path}")
-    assert names_told(out) == FIGURES
+    assert names_told(out) == [*FIGURES, "page"]
     largest = np.abs(np.linalg.eigvals(model.rnn.weight_hh_l0.data)).max()
     assert f"|eigenvalue|: W_hh {largest:.3g}" in re.sub(r"\s+", " ", out)
     trained_on = study("classes-rnn", "--load", tmp_path / "w.npz", "--epochs", 1)
-    assert names_told(trained_on) == FIGURES + TRAINING
+    assert names_told(trained_on) == [*FIGURES, *TRAINING, "page"]
 
 
 def test_the_adding_problem_says_who_solved_it(study):
