@@ -206,7 +206,7 @@ class Module:
     def load_state_dict(self, state_dict: Mapping[str, Array], strict: bool = True) -> LoadResult:
         """Copy the arrays of `state_dict` into the parameters, cast to the parameters' dtype.
 
-        Raises TypeError when it is no mapping, RuntimeError when a value is no array or one of
+        Raises TypeError if it is not a mapping, RuntimeError if a value is not an array or has
         another shape or kind of number or, if `strict`, when names are missing or unexpected.
         Everything that is wrong stands in one message, and then nothing has been changed.
         """
@@ -278,7 +278,7 @@ def check_record(record: object, kind: type, name: str = "record") -> None:
 def check_array(name: str, value: object, dtype: DTypeLike | None = None) -> Array:
     """`value` if it is an array, of `dtype` where one is given.
 
-    Raises TypeError for what is no array and ValueError for another dtype, as PyTorch's recurrent
+    Raises TypeError if it is not an array and ValueError for another dtype, as PyTorch's recurrent
     layers do.
     """
     if not isinstance(value, np.ndarray):

@@ -43,9 +43,9 @@ class PackedSequence(_Fields):
         sequence here. None: the caller's order is the order here.
     unsorted_indices: (N,), int64; the inverse permutation, derived when it is not given.
 
-    Raises AttributeError when `batch_sizes` is no array; for `sorted_indices`, if they are to be
-    inverted, TypeError when they are no array, IndexError when they are not 1-D, and RuntimeError
-    when they are not the int64 numbers from 0 to N − 1. The rest is checked by what uses it. Like
+    Raises AttributeError if `batch_sizes` is not an array; for `sorted_indices`, if they are to be
+    inverted, TypeError if they are not an array, IndexError if they are not 1-D, and RuntimeError
+    if they are not the int64 numbers from 0 to N − 1. The rest is checked by what uses it. Like
     https://docs.pytorch.org/docs/2.13/generated/torch.nn.utils.rnn.PackedSequence.html.
     """
 
@@ -88,8 +88,8 @@ def pack_padded_sequence(
     Backward: the gradient of `input` is the padded gradient of `data`,
     `pad_packed_sequence(packed._replace(data=grad_data), batch_first, total_length=T)[0]`.
 
-    Raises TypeError when `input` is no array of numbers, `lengths` no list, tuple or array of
-    numbers, or `batch_first` no bool; ValueError when `lengths` is ragged or has strings;
+    Raises TypeError if `input` is not an array of numbers, `lengths` not a list, tuple or array of
+    numbers, or `batch_first` not a bool; ValueError when `lengths` is ragged or has strings;
     IndexError when `input` has fewer than two dimensions, or `lengths` more than one and is to be
     sorted; RuntimeError when `input` is empty, `lengths` does not have N entries, or a length is
     not positive, greater than T, or greater than the one before while `enforce_sorted`.
@@ -136,7 +136,7 @@ def pad_packed_sequence(
     `pack_padded_sequence(grad_padded, lengths, batch_first, enforce_sorted).data`, where
     `enforce_sorted` is what `sequence` was packed with.
 
-    Raises AttributeError when `sequence` is no PackedSequence; TypeError for another type of an
+    Raises AttributeError if `sequence` is not a PackedSequence; TypeError for another type of an
     argument or of one of its fields; ValueError when `total_length` is too small; RuntimeError when
     `padding_value` does not fit the dtype or the fields do not fit each other; IndexError for
     `batch_sizes` without dimensions and `unsorted_indices` that are not 1-D.
@@ -162,7 +162,7 @@ def pad_packed_sequence(
 
 
 def check_packed(name: str, sequence: object) -> None:
-    """Refuse what is no PackedSequence, or one whose fields do not fit each other.
+    """Refuse anything but a PackedSequence, and one whose fields do not fit each other.
 
     The types of the exceptions are those of `pad_packed_sequence`.
     """

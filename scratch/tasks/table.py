@@ -53,7 +53,7 @@ class Table:
 
 
 def read_table(content: bytes, column: str, name: str, encoding: str | None = None) -> Table:
-    """The table in which `column` is looked for. Raises ValueError for what is no CSV text.
+    """The table in which `column` is looked for. Raises ValueError if it is not CSV text.
 
     Lines that are empty or all spaces are skipped, but in a file of one column they are missing
     cells; at the end of the file, rows of empty cells are left out, too.

@@ -50,7 +50,7 @@ def read_date(cell: str, form: str) -> datetime:
 
 
 def first_not_a_date(cells: list[str], form: str | None) -> int:
-    """The number of the first cell that is no date in a form of those before; not all are dates."""
+    """The number of the first cell that is not a date in one of the forms before; there is one."""
     low, high = 0, len(cells)  # cells[:low] are dates in one form, cells[:high] are not
     while high - low > 1:
         middle = (low + high) // 2
