@@ -6,6 +6,7 @@ The measures are plain arrays, the figures draw them, and the sentences say what
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -114,7 +115,7 @@ def draw_flow(
 ) -> Figure:
     """Norms over time on a common logarithmic axis; a panel with its title for each mapping.
 
-    panels: title → label → (T,), at most four curves each. beside: the same for other curves, drawn
+    panels: title → label → (T,). beside: the same for other curves, drawn
     as dots in the colour of those with their title and label; the dots are called `beside_label`.
     label: of the vertical axis. axes: a panel each.
     """
@@ -132,7 +133,7 @@ def draw_flow(
 def _draw_curves(panel: Any, curves: Curves, beside: Curves, beside_label: str) -> None:
     dots: dict[str, Any] = {"linestyle": "none", "marker": "o", "ms": 3, "mfc": "white"}
     steps = 0
-    for (label, curve), style in zip(curves.items(), LINES, strict=False):
+    for (label, curve), style in zip(curves.items(), cycle(LINES), strict=False):
         panel.plot(curve, **style, linewidth=1.8, label=label)
         steps = max(steps, len(curve))
         if label in beside:

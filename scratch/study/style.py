@@ -14,7 +14,6 @@ import numpy as np
 from ..machinery.module import Array
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREEN, PINK, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9"
@@ -37,12 +36,6 @@ def new_figure(width: float, height: float) -> Figure:
     from .canvas import Picture
 
     return Picture(figsize=(width, height), dpi=120, layout="constrained")
-
-
-def one(axes: Axes | None, width: float = 8, height: float = 4) -> tuple[Figure, Any]:
-    """`axes` and its figure, or new ones."""
-    figure, (axes,) = several(None if axes is None else [axes], 1, 1, width, height)
-    return figure, axes
 
 
 def several(

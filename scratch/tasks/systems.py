@@ -59,9 +59,9 @@ SYSTEMS = {
     )
 }
 
-# Solved: a root mean squared error on other sequences below adding.CORRECT, 0.04. The answer 0.5
-# gets 0.2. On seeds 0 to 9 the LSTM ends below 0.04, the RNN above 0.19. So does an LSTM whose
-# forget gates start as they are drawn: its gradient vanishes, too.
+# On other sequences the LSTM ends with a root mean squared error of 0.02 to 0.04 (seeds 0 to 9 in
+# float32, 0 to 4 in float64), the RNN with 0.19 to 0.23, no better than the answer 0.5. An LSTM
+# whose forget gates start as they are drawn does no better: its gradient vanishes, too.
 MEMORY = {
     name: System(name, kind, MSELoss(), adding_problem, 16, 1, 0.005, 600, forget_bias=3.0)
     for name, kind in (("adding-rnn", SimpleRNN), ("adding-lstm", SimpleLSTM))

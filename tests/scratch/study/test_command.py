@@ -66,9 +66,20 @@ def test_loaded_weights_are_studied_as_they_are(study, tmp_path):
     assert names_told(trained_on) == [*FIGURES, *TRAINING, "page"]
 
 
+def test_weights_that_are_no_numbers_are_refused(tmp_path, capsys):
+    model = SimpleRNN(10, 2, 5, dtype=np.float64, rng=5)
+    model.rnn.weight_hh_l0.data[...] = np.inf
+    np.savez(tmp_path / "w.npz", **model.state_dict())
+    with pytest.raises(SystemExit) as raised:
+        main(["study", "classes-rnn", "--load", str(tmp_path / "w.npz"), "--out", str(tmp_path)])
+    assert raised.value.code == 2
+    assert "the loss is nan: expected" in capsys.readouterr().err
+
+
 def test_the_adding_problem_says_who_solved_it(study):
     out = re.sub(r"\s+", " ", study("adding-lstm", "--epochs", 1, "--dtype", "float32"))
-    found = re.search(r"\(RMS\): LSTM ([\d.]+), not solved; RNN ([\d.]+), not solved\.", out)
+    said = r"([\d.]+), \d+% within 0\.04: not solved"
+    found = re.search(rf"\(RMS\): LSTM {said}; RNN {said}\.", out)
     assert all(float(error) > 0.1 for error in found.groups())
     (constant,) = re.findall(r"the answer 0\.5 gets ([\d.]+)\.", out)
     assert float(constant) == pytest.approx(np.sqrt(1 / 24), abs=0.01)  # the variance of the sum
