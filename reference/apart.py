@@ -13,9 +13,10 @@ import torch
 from torch import nn
 
 from scratch.machinery.module import Array
+from scratch.machinery.nests import flatten
 
 from .readings import Read, Reading, readable, readings, with_reading
-from .sides import Mine, Theirs, Weights, copied_buffers, flat
+from .sides import Mine, Theirs, Weights, copied_buffers
 from .twin import to_numpy
 
 # Relative to the largest number: nearer than that are two sums taken in another order, at any
@@ -60,17 +61,17 @@ class _Run:
         given = inputs
         if their.takes_state and len(inputs) == 1:
             dtype = inputs[0].dtype
-            given = inputs[0], tuple(to_numpy(t).astype(dtype) for t in flat(their.inputs[1]))
+            given = inputs[0], tuple(to_numpy(t).astype(dtype) for t in flatten(their.inputs[1]))
             given = given if len(given[1]) > 1 else (given[0], given[1][0])
-        ours = Mine(copy.deepcopy(mine), given, flat(their.answers))
+        ours = Mine(copy.deepcopy(mine), given, flatten(their.answers))
         self.inputs = their.inputs
         self.ours, self.module = ours, ours.module
-        self.answers = [np.asarray(a) for a in flat(ours.answers)]
+        self.answers = [np.asarray(a) for a in flatten(ours.answers)]
 
     def pairs(self, module: nn.Module) -> list[tuple[Array, Array]]:
         """Mine's answers and those of `module`."""
         with torch.no_grad(), copied_buffers(module):
-            answers = [to_numpy(t) for t in flat(module(*self.inputs))]
+            answers = [to_numpy(t) for t in flatten(module(*self.inputs))]
         return list(zip(self.answers, answers, strict=False))
 
 

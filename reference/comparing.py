@@ -11,11 +11,12 @@ import numpy as np
 import torch
 
 from scratch.machinery.module import Array, Module, describe
+from scratch.machinery.nests import flatten
 from scratch.recurrent import Recurrent
 
 from . import apart
 from .parity import TOLERANCE, Kind, Parity, inaccurate_side, row_of
-from .sides import Mine, Theirs, as_numpy, flat, in_float64, map_arrays, weights_of
+from .sides import Mine, Theirs, as_numpy, in_float64, map_arrays, weights_of
 from .twin import from_torch, nearest_twin, to_numpy
 
 
@@ -123,24 +124,24 @@ def _tensors(
         inputs = inputs[0], as_numpy(map_arrays(lambda t: t.detach(), their.inputs[1]))
         inputs = map_arrays(lambda a: a.astype(_dtype(inputs[0])), inputs)
     names = set(weights_of(mine))  # a pass may leave other arrays in the object
-    our = Mine(mine, inputs, [np.empty(t.shape) for t in flat(their.answers)] if pair else None)
-    answers = flat(our.answers)
+    our = Mine(mine, inputs, [np.empty(t.shape) for t in flatten(their.answers)] if pair else None)
+    answers = flatten(our.answers)
     rng = np.random.default_rng(seed)
     upstream = map_arrays(
         lambda a: np.asarray(rng.standard_normal(np.shape(a)), np.asarray(a).dtype), our.answers
     )
     grads, used = our.gradients(upstream)
-    expected = flat(their.answers)
+    expected = flatten(their.answers)
     shown = [
         g.reshape(e.shape) if g.size == e.numel() else np.zeros(tuple(e.shape), g.dtype)
-        for g, e in zip(flat(upstream)[:used], expected, strict=False)
+        for g, e in zip(flatten(upstream)[:used], expected, strict=False)
     ]
     their_grads = their.gradients(shown)
     outputs: Tensors = [
         ("output", name, a, to_numpy(e))
         for name, a, e in zip(their.answer_names, answers, expected, strict=False)
     ]
-    count = len([n for n in flat(our.inputs) if n is not None])
+    count = len([n for n in flatten(our.inputs) if n is not None])
     input_names = [n for n in their.input_names[:count] if n in their_grads]
     ours = dict(zip(input_names, grads, strict=False))
     rows: Tensors = [("gradient", n, ours.get(n), their_grads[n]) for n in input_names]
@@ -163,7 +164,7 @@ def _left_out(their: Theirs, answers: list[Any], mine: Any) -> list[str]:
     more = their.answer_names[len(answers) :]
     if more:
         notes.append(f"Not compared, as mine does not answer with it: {', '.join(more)}.")
-    dtypes = {str(np.asarray(answers[0]).dtype), str(to_numpy(flat(their.answers)[0]).dtype)}
+    dtypes = {str(np.asarray(answers[0]).dtype), str(to_numpy(flatten(their.answers)[0]).dtype)}
     if len(dtypes) > 1:
         notes.append(
             f"The two compute in {' and '.join(sorted(dtypes))}: only the digits of float32 can "
@@ -173,7 +174,7 @@ def _left_out(their: Theirs, answers: list[Any], mine: Any) -> list[str]:
 
 
 def _dtype(value: Any) -> np.dtype[Any]:
-    return np.asarray(flat(value)[0]).dtype
+    return np.asarray(flatten(value)[0]).dtype
 
 
 def _check_dtype(answers: Any) -> None:

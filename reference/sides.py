@@ -14,6 +14,7 @@ from torch.nn.modules.loss import _Loss
 from torch.nn.utils.rnn import PackedSequence as TorchPacked
 
 from scratch.machinery.module import Array, Module
+from scratch.machinery.nests import flatten, map_leaves
 from scratch.machinery.packing import PackedSequence
 
 from .refusals import check_tensor
@@ -27,22 +28,9 @@ Weights = dict[str, tuple[Array, Array | None]]  # by name, an array and its gra
 # Nests of arrays: tuples, and packed sequences, whose array is their data
 
 
-def flat(value: Any) -> list[Any]:
-    """The arrays or tensors in nested tuples; of a packed sequence, its data."""
-    if isinstance(value, PackedSequence | TorchPacked):
-        return [value.data]
-    if isinstance(value, tuple):
-        return [array for entry in value for array in flat(entry)]
-    return [value]
-
-
-def map_arrays(function: Callable[[Any], Any], value: Any) -> Any:
-    """`value` with `function` applied to every array or tensor in it; None stays None."""
-    if isinstance(value, PackedSequence | TorchPacked):
-        return value._replace(data=function(value.data))
-    if isinstance(value, tuple | list):
-        return tuple(map_arrays(function, entry) for entry in value)
-    return None if value is None else function(value)
+def map_arrays(function: Callable[[Any], Any], nest: Any) -> Any:
+    """`nest` with `function` applied to every array or tensor in it; None stays None."""
+    return map_leaves(lambda leaf: None if leaf is None else function(leaf), nest)
 
 
 def as_numpy(value: Any) -> Any:
@@ -89,7 +77,7 @@ class Theirs:
             tensors = tensors[0], self._state(*tensors)
         self.inputs = tensors
         self.input_names = self._names_of_inputs()
-        leaves = [t for t in flat(tensors) if isinstance(t, torch.Tensor)]
+        leaves = [t for t in flatten(tensors) if isinstance(t, torch.Tensor)]
         if isinstance(module, _Loss):
             leaves = leaves[:1]  # a target has no gradient
         self.leaves = [t.requires_grad_() for t in leaves if t.is_floating_point()]
@@ -107,7 +95,7 @@ class Theirs:
         """Of the inputs and the parameters, by name, for the gradients of the first answers."""
         pairs = [
             (answer, torch.as_tensor(np.asarray(grad)).to(answer.device, answer.dtype))
-            for answer, grad in zip(flat(self.answers), upstream, strict=False)
+            for answer, grad in zip(flatten(self.answers), upstream, strict=False)
             if answer.requires_grad
         ]
         if not pairs:
@@ -130,10 +118,10 @@ class Theirs:
         with torch.no_grad():
             answers = self.module(x)
         expected = answers if isinstance(self.module, CELLS) else answers[1]
-        states = [s for s in flat(tuple(given)) if s is not None]
+        states = [s for s in flatten(tuple(given)) if s is not None]
         if not states:
             return map_arrays(torch.zeros_like, expected)
-        shapes = flat(expected)
+        shapes = flatten(expected)
         if len(states) == len(shapes) and all(
             s.numel() == e.numel() for s, e in zip(states, shapes, strict=True)
         ):
@@ -143,13 +131,13 @@ class Theirs:
     def _names_of_inputs(self) -> list[str]:
         if isinstance(self.module, LAYERS + CELLS):
             ending = "0" if isinstance(self.module, LAYERS) else "prev"
-            return ["x", *(f"{s}_{ending}" for s in "hc"[: len(flat(self.inputs[1]))])]
+            return ["x", *(f"{s}_{ending}" for s in "hc"[: len(flatten(self.inputs[1]))])]
         if isinstance(self.module, _Loss):
             return ["prediction"]
-        return ["x", *(f"input {k}" for k in range(1, len(flat(self.inputs))))]
+        return ["x", *(f"input {k}" for k in range(1, len(flatten(self.inputs))))]
 
     def _names_of_answers(self) -> list[str]:
-        count = len(flat(self.answers))
+        count = len(flatten(self.answers))
         if isinstance(self.module, LAYERS):
             return ["output", "h_n", "c_n"][:count]
         if isinstance(self.module, CELLS):
@@ -195,7 +183,7 @@ class Mine:
             except Exception as raised:  # a form of the state that this class does not take
                 error = error or raised
                 continue
-            found = [np.shape(a) for a in flat(answers)]
+            found = [np.shape(a) for a in flatten(answers)]
             exact = found == shapes[: len(found)]
             alike = [_squeeze(s) for s in found] == [_squeeze(s) for s in shapes][: len(found)]
             fits.append((0 if exact else 1 if alike else 2, form, answers))
@@ -229,15 +217,15 @@ class Mine:
             except TypeError:
                 if zeros or not weights:
                     raise
-        return flat(tuple(returned) if isinstance(returned, list) else returned), used
+        return flatten(tuple(returned) if isinstance(returned, list) else returned), used
 
     def _backward(self, record: Any, upstream: Any) -> tuple[Any, int]:
         parts = upstream if isinstance(upstream, tuple) else (upstream,)
         takes = positional(self.module.backward)
-        backward, count = self.module.backward, len(flat(upstream))
+        backward, count = self.module.backward, len(flatten(upstream))
         if not self._is_called and _answers_of(record) is record and takes is not None:
             if takes < len(parts):  # the record is kept inside
-                return backward(*parts[:takes]), len(flat(parts[:takes]))
+                return backward(*parts[:takes]), len(flatten(parts[:takes]))
             if takes == len(parts):
                 return backward(*parts), count
         if takes == 2:
@@ -250,7 +238,7 @@ def forms(module: Any, inputs: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
     yield inputs
     takes = positional(module.forward)
     x, *state = inputs
-    states = flat(tuple(state))
+    states = flatten(tuple(state))
     if not state or any(s is None or not isinstance(s, np.ndarray) for s in states):
         return
     thin = [s[0] if s.ndim == 3 and len(s) == 1 else s for s in states]

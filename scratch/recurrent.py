@@ -26,6 +26,7 @@ from .machinery.arrays import (
     Run,
     Weights,
     memory_of_one_step,
+    reverse,
     shapes,
 )
 from .machinery.checks import check_layer_arguments, check_nonlinearity
@@ -286,11 +287,6 @@ class Recurrent(Module):
         }
         changed = [f"{k}={getattr(self, k)}" for k, v in defaults.items() if getattr(self, k) != v]
         return ", ".join([f"{self.input_size}, {self.hidden_size}", *changed])
-
-
-def reverse(blocks: Blocks) -> Blocks:
-    """The steps of all blocks the other way round; views."""
-    return [block[::-1] for block in reversed(blocks)]
 
 
 class RNN(Recurrent):

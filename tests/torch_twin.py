@@ -10,6 +10,7 @@ import torch
 from torch.nn.utils import rnn as torch_packing
 
 from scratch.cells import LSTMCell, RNNCell
+from scratch.machinery.nests import flatten
 from scratch.machinery.packing import PackedSequence
 from tests.parity import assert_parity_to_rounding, assert_same_rounding
 
@@ -41,15 +42,6 @@ def to_torch(value, requires_grad=False):
     if value is None:
         return None
     return torch.tensor(np.array(value), requires_grad=requires_grad)
-
-
-def flatten(value):
-    """The arrays or tensors in a nest of tuples, in order; of a packed sequence its data."""
-    if isinstance(value, PackedSequence | torch_packing.PackedSequence):
-        return [value.data]
-    if isinstance(value, tuple | list):
-        return [array for entry in value for array in flatten(entry)]
-    return [value]
 
 
 def flat_grads(grads, answers):

@@ -18,7 +18,7 @@ import torch
 
 from scratch import LSTM, RNN
 from scratch.commands.options import UsageError, at_least, check_writable
-from scratch.commands.writing import replacing
+from scratch.machinery.writing import replacing
 
 from ..benchmark import (
     DTYPES,

@@ -21,8 +21,8 @@ from scratch.commands.options import (
     read_task,
     training_words,
 )
-from scratch.commands.writing import replacing
 from scratch.machinery.module import Array
+from scratch.machinery.writing import replacing
 from scratch.tasks.data import HeldOut
 from scratch.tasks.systems import SYSTEMS, Model, System, Task
 from scratch.training import epoch_line

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from scratch.commands.options import UsageError
-from scratch.commands.writing import replacing
 from scratch.losses import MSELoss
+from scratch.machinery.writing import replacing
 from scratch.tasks.data import HeldOut
 from scratch.tasks.systems import System, Task
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..machinery.module import Array
-from ..study import document
-from ..study.document import Block, Heading, Paragraph
-from ..study.explain import card, worked_example
-from ..study.sequence import follow
 from ..tasks.systems import SYSTEMS, Model, Task
 from .options import UsageError, at_least, file_name, make_model, read_task
 from .weight_files import load
+
+if TYPE_CHECKING:
+    from ..study.document import Block
 
 EXAMPLES = ("rnn", "lstm")
 OF_A_SYSTEM = ("load", "sequence", "step", "unit", "every_step")
@@ -55,6 +54,8 @@ def subjects() -> str:
 def run(args: argparse.Namespace) -> None:
     if args.markdown and args.latex:
         raise UsageError("expected --markdown or --latex, got both")
+    from ..study import document
+
     write = document.markdown if args.markdown else document.latex if args.latex else document.plain
     print(write(blocks(args)))
 
@@ -68,10 +69,16 @@ def blocks(args: argparse.Namespace) -> list[Block]:
         if getattr(args, name) is not None:
             option = f"--{name.replace('_', '-')}"
             raise UsageError(f"{option}: expected a system with it: {', '.join(SYSTEMS)}")
+    from ..study.explain import worked_example
+
     return worked_example(args.subject, args.hidden_size or 2, args.steps or 2, args.seed)
 
 
 def card_of_system(args: argparse.Namespace) -> list[Block]:
+    from ..study.document import Heading, Paragraph
+    from ..study.explain import card
+    from ..study.sequence import follow
+
     system = SYSTEMS[args.subject]
     args.every_step = bool(args.every_step)
     if args.every_step and not system.allows_every_step:

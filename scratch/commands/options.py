@@ -13,10 +13,10 @@ from dataclasses import fields, replace
 from typing import NoReturn
 
 from ..machinery import interrupt
+from ..machinery.writing import try_to_write
 from ..tasks.column import DECIMALS, Reading
 from ..tasks.systems import MEMORY, SYSTEMS, Model, System, Task, load_task, with_series
 from ..training import tenths
-from .writing import try_to_write
 
 READING = [field.name for field in fields(Reading)]
 

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..machinery.module import Array
+from ..machinery.writing import replacing
 from ..models import SimpleLSTM, SimpleRNN
 from ..optim import Adam
 from ..tasks.adding import CORRECT, SOLVED, STEPS, adding_problem, adding_sequences
 from ..tasks.systems import MEMORY, SYSTEMS, Model, System, Task
 from ..training import epoch_line, train
+from .explain import one_sequence
 from .options import (
     Pace,
     UsageError,
@@ -30,8 +32,7 @@ from .options import (
     training_words,
 )
 from .train import check_finite
-from .weight_files import hidden_size_in, load
-from .writing import replacing
+from .weight_files import load, sized
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -86,9 +87,7 @@ def prepare(args: argparse.Namespace) -> tuple[System, Task]:
         raise UsageError("--truncate: expected none, as a gradient is followed to the first step")
     system = choose_system(args.system, args)
     if args.load is not None:
-        if args.hidden_size is None:
-            size = hidden_size_in(args.load) or system.hidden_size
-            system = replace(system, hidden_size=size)
+        system = sized(system, args)
         load(make_model(read_task(system, args)), args.load)
     task = read_task(system, args)
     if args.sequence >= len(task.inputs):
@@ -291,12 +290,9 @@ def write_page(args: argparse.Namespace, studied: Studied) -> str:
     from .. import study
 
     path = os.path.join(args.out, f"{args.system}-page.html")
-    some = slice(args.sequence, args.sequence + 1)
-    x, target = studied.task.inputs[some], studied.task.targets[some]
-    criterion: Any = studied.task.system.criterion
-    loss = criterion.forward(studied.model.forward(x).output, target)
+    x, grad_output = one_sequence(studied.task, studied.model, args.sequence)
     try:
-        study.page(studied.model, x, criterion.backward(loss), path)
+        study.page(studied.model, x, grad_output, path)
     except OSError as error:
         raise UsageError(f"--out {path}: {error.strerror or error}") from None
     print(f"{'page':<14}sequence {args.sequence}, step by step, to be opened in a browser")

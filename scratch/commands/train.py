@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from .options import (
     read_task,
     training_words,
 )
-from .weight_files import hidden_size_in, load, save
+from .weight_files import load, save, sized
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -52,8 +52,8 @@ def run(args: argparse.Namespace) -> None:
     system = choose_system(args.system, args)
     if args.save is not None:
         check_writable("--save", args.save)
-    if args.load is not None and args.hidden_size is None:
-        system = replace(system, hidden_size=hidden_size_in(args.load) or system.hidden_size)
+    if args.load is not None:
+        system = sized(system, args)
     task = read_task(system, args)
     model = make_model(task)
     if args.load is not None:

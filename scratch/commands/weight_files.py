@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import lzma
 import os
@@ -12,14 +13,15 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 import numpy as np
 
 from ..machinery.module import Array
-from ..tasks.systems import Model
+from ..machinery.writing import replacing
+from ..tasks.systems import Model, System
 from ..tasks.table import short
 from .options import UsageError
-from .writing import replacing
 
 # What zipfile, its decompressors and NumPy's reader of array headers raise for damaged bytes.
 DAMAGE = (
@@ -101,6 +103,13 @@ def size(shape: tuple[int, ...]) -> int:
     for length in shape:
         count *= int(length)
     return count
+
+
+def sized(system: System, args: argparse.Namespace) -> System:
+    """The system with the hidden size of the weights in --load, unless --hidden-size is given."""
+    if args.hidden_size is not None:
+        return system
+    return replace(system, hidden_size=hidden_size_in(args.load) or system.hidden_size)
 
 
 def hidden_size_in(path: str) -> int | None:

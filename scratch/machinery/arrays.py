@@ -172,6 +172,11 @@ def _copies(arrays: Iterable[Any]) -> list[Any]:
 Layout = PaddedLayout | PackedLayout
 
 
+def reverse(blocks: Blocks) -> Blocks:
+    """The steps of all blocks the other way round; views."""
+    return [block[::-1] for block in reversed(blocks)]
+
+
 def _references() -> int:
     """How many `sys.getrefcount` counts for an array that nothing but a variable holds."""
     block = [np.empty(0)].pop()
@@ -239,11 +244,13 @@ class Run:
         return tuple(self._arrays(0)) if self.steps else ()
 
     def __getattr__(self, name: str) -> Array:
-        names = () if name.startswith("_") or "steps" not in vars(self) else self.names
-        if name not in names:
-            have = f": it has {', '.join(names)}" if names else ""
+        # A name of Python's own, or of a run that is being copied, is not looked for in the arrays.
+        known = not name.startswith("_") and "steps" in vars(self)
+        blocks = [self._arrays(block) for block in range(len(self.steps))] if known else []
+        if not blocks or name not in blocks[0]:
+            have = f": it has {', '.join(blocks[0])}" if blocks else ""
             raise AttributeError(f"{type(self).__name__} has no {name!r}{have}")
-        return self._turned([self._arrays(block)[name] for block in range(len(self.steps))])
+        return self._turned([arrays[name] for arrays in blocks])
 
     def _turned(self, blocks: Blocks) -> Array:
         blocks = [block.swapaxes(1, 2) for block in self._by_step(blocks)]  # (T, N, features)
@@ -255,7 +262,7 @@ class Run:
 
     def _by_step(self, blocks: Blocks) -> Blocks:
         """In the order of the input's steps."""
-        return [block[::-1] for block in reversed(blocks)] if self.reverse else blocks
+        return reverse(blocks) if self.reverse else blocks
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self.names]

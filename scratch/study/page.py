@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from importlib import resources
-from os import PathLike
-from pathlib import Path
 from typing import Any
 
+from ..machinery.writing import replacing
 from .sequence import SequenceRun, follow
 
 
@@ -16,7 +16,7 @@ def page(
     module: Any,
     x: Any,
     grad_output: Any,
-    path: str | PathLike[str],
+    path: str | os.PathLike[str],
     *,
     state: Any = None,
     grad_state: Any = None,
@@ -45,7 +45,8 @@ def page(
     template = resources.files(__package__).joinpath("page.html").read_text("utf-8")
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     text = text.replace("<", "\\u003c")  # nothing in it ends the script element
-    Path(path).write_text(template.replace("DATA", text, 1), "utf-8")
+    with replacing(os.fspath(path)) as file:
+        file.write(template.replace("DATA", text, 1).encode())
 
 
 def run_data(run: SequenceRun) -> dict[str, Any]:
