@@ -273,7 +273,7 @@ def refused(call, torch_call, argument):
 
 
 @pytest.mark.parametrize("enforce_sorted", [True, False])
-@pytest.mark.parametrize("lengths", BAD_LENGTHS, ids=repr)
+@pytest.mark.parametrize("lengths", BAD_LENGTHS, ids=lambda lengths: repr(lengths).split(" at ")[0])
 def test_refused_lengths(lengths, enforce_sorted):
     x = np.ones((5, 3, 2))
     refused(
