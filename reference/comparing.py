@@ -15,8 +15,9 @@ from scratch.machinery.nests import flatten
 from scratch.recurrent import Recurrent
 
 from . import apart
+from .own_weights import in_float64, weights_of
 from .parity import TOLERANCE, Kind, Parity, inaccurate_side, row_of
-from .sides import Mine, Theirs, as_numpy, in_float64, map_arrays, weights_of
+from .sides import Mine, Theirs, as_numpy, map_arrays
 from .twin import from_torch, nearest_twin, to_numpy
 
 

@@ -243,6 +243,56 @@ def test_a_plain_object_whose_weights_lie_otherwise():
     assert bad.scratch == pytest.approx(1.5 * bad.torch)
 
 
+class Cached(Stateful):
+    """As courses write it: forward hands out a cache, and backward takes it, behind or before."""
+
+    def forward(self, x):
+        return super().forward(x), {"x": x}
+
+    def backward(self, grad, cache):
+        self.x = cache["x"]
+        return super().backward(grad)
+
+
+class CacheFirst(Cached):
+    def backward(self, cache, grad):
+        return super().backward(grad, cache)
+
+
+@pytest.mark.parametrize("kind", [Cached, CacheFirst])
+def test_a_cache_behind_the_answers(kind):
+    linear = nn.Linear(D, H).double()
+    parity = compare(kind(linear), linear, X[0])
+    assert parity.ok, str(parity)
+    assert [row.name for row in parity.rows] == ["output", "x", "W", "bias"]
+    (bad,) = (row for row in compare(kind(linear, 1.5), linear, X[0]).rows if not row.ok)
+    assert bad.name == "W"
+
+
+def test_a_cache_of_arrays_is_not_taken_for_the_state():
+    class Sums:
+        def forward(self, x, h):
+            return np.tanh(x.cumsum(0)), np.tanh(x.cumsum(0))[-1:], (x, h)
+
+        def backward(self, grad, grad_h, cache):
+            assert grad_h.shape == (1, N, D)
+            x, h = cache
+            grad = grad.copy()
+            grad[-1] += grad_h[0]
+            grad_z = grad * (1 - np.tanh(x.cumsum(0)) ** 2)
+            return grad_z[::-1].cumsum(0)[::-1], np.zeros_like(h)
+
+    class Theirs(nn.RNN):
+        def forward(self, x, h=None):
+            output = x.cumsum(0).tanh()
+            return output, output[-1:]
+
+    parity = compare(Sums(), Theirs(D, D).double(), X)
+    assert [(row.name, row.ok) for row in parity.rows] == [
+        (name, True) for name in ("output", "h_n", "x", "h_0")
+    ]
+
+
 def test_one_bias_is_the_sum_of_two():
     class Sum(Stateful):
         def __init__(self, rnn):
@@ -349,6 +399,44 @@ def test_a_container_of_torch_with_a_layer_inside():
         for weight in net.body.parameters():
             weight.copy_(torch.cat([weight.chunk(4)[k] for k in (0, 2, 1, 3)]))
     assert "i g f o (TensorFlow 1)" in compare(mine, net, x).notes[-1]
+
+
+def in_order(layer, order):
+    """The same layer with its gates in another order."""
+    other = lstm(bidirectional=layer.bidirectional, proj_size=layer.proj_size)
+    other.load_state_dict(
+        {name: weight if "hr" in name else torch.cat([weight.chunk(4)["ifgo".index(gate)]
+                                                      for gate in order])
+         for name, weight in layer.state_dict().items()}
+    )  # fmt: skip
+    return other
+
+
+@pytest.mark.parametrize("batched", [True, False])
+@pytest.mark.parametrize("options", [{"proj_size": 2}, {"bidirectional": True}])
+def test_the_reading_of_packed_sequences_and_of_a_projection(options, batched):
+    theirs = lstm(**options)
+    mine = from_torch(theirs)
+    x = torch.tensor(X)
+    packed = nn.utils.rnn.pack_padded_sequence(x, [2, 5], enforce_sorted=False)
+    note = compare(mine, in_order(theirs, "iofg"), x if batched else packed).notes[-1]
+    assert "i o f g (ONNX)" in note, note
+
+
+def test_the_step_of_a_packed_sequence_at_which_they_part():
+    class Late(scratch.LSTM):
+        def __call__(self, x, state=None):
+            output, state = super().__call__(x, state)
+            rows = output.batch_sizes[:3].sum()
+            return output._replace(data=output.data + (np.arange(len(x.data)) >= rows)[:, None]), (
+                state
+            )
+
+    theirs = lstm()
+    mine = Late(D, H, dtype=np.float64)
+    mine.load_state_dict(from_torch(theirs).state_dict())
+    packed = nn.utils.rnn.pack_padded_sequence(torch.tensor(X), [2, 5], enforce_sorted=False)
+    assert compare(mine, theirs, packed).notes[-1].endswith("They part at step 3.")
 
 
 # Rounding, and what is refused
