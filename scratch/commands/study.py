@@ -76,9 +76,13 @@ def run(args: argparse.Namespace) -> None:
         if system.make_data is adding_problem:
             print_filled("", memory_words([studied, beside], args.seed))
         print()
-        paths = [save_and_tell(args, *told) for told in figures(studied, beside, args.sequence)]
-        paths.append(write_page(args, studied))
-    print(f"\n{len(paths)} files in {args.out}: {os.path.basename(paths[0])}, …")
+        start = os.path.join(args.out, system.file_stem)
+        paths = [
+            save_and_tell(f"{start}-{name}.png", name, figure, told)
+            for name, figure, told in figures(studied, beside, args.sequence)
+        ]
+        page = write_page(f"{start}-page.html", studied, args.sequence)
+    print(f"\n{len(paths)} pictures: {paths[0]}, …\nThe page, for a browser: {page}")
 
 
 def prepare(args: argparse.Namespace) -> tuple[System, Task]:
@@ -245,7 +249,7 @@ def start_figure(studied: Studied, beside: Studied, k: int) -> Told:
         beside_label="product of the forget gates",
     )
     told = (
-        f"before training, of a gradient of norm 1 at the last step the first step gets\n"
+        f"before training, a gradient of norm 1 at the last step has at the first step the norm\n"
         f"RNN: {study.say_flow(radii)}\nLSTM: {study.say_flow(biases)}\n"
         f"LSTM, straight through the forget gates: {study.say_flow(straight)}"
     )
@@ -285,23 +289,21 @@ def training_figures(watch: Watch) -> Iterator[Told]:
     yield "adam", study.draw_adam(watch.adam), told
 
 
-def write_page(args: argparse.Namespace, studied: Studied) -> str:
-    """The path of the page to play with, of the sequence that is studied."""
+def write_page(path: str, studied: Studied, k: int) -> str:
+    """Writes the page to play with, of sequence k. Returns its path."""
     from .. import study
 
-    path = os.path.join(args.out, f"{args.system}-page.html")
-    x, grad_output = one_sequence(studied.task, studied.model, args.sequence)
+    x, grad_output = one_sequence(studied.task, studied.model, k)
     try:
         study.page(studied.model, x, grad_output, path)
     except OSError as error:
         raise UsageError(f"--out {path}: {error.strerror or error}") from None
-    print(f"{'page':<14}sequence {args.sequence}, step by step, to be opened in a browser")
+    print(f"{'page':<14}sequence {k}, forward and backward, step by step")
     return path
 
 
-def save_and_tell(args: argparse.Namespace, name: str, figure: Figure, told: str) -> str:
-    """The path of the figure, which is written; its words go to standard output."""
-    path = os.path.join(args.out, f"{args.system}-{name}.png")
+def save_and_tell(path: str, name: str, figure: Figure, told: str) -> str:
+    """Writes the figure and prints its words. Returns the path."""
     try:
         with replacing(path) as file:
             figure.savefig(file, format="png")

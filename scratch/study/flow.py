@@ -205,13 +205,12 @@ def draw_shares(
 
 def say_shares(shares: Mapping[str, Array]) -> str:
     """For each gate the sum, and how many of the last steps have 90% of all that is added."""
-    parts = []
+    sums, steps = [], []
     for gate, share in shares.items():
         size = np.abs(share)[::-1].cumsum()
-        steps = int(np.searchsorted(size, 0.9 * size[-1])) + 1
-        name = f"{gate}: " if gate else ""
-        parts.append(f"{name}{number(float(share.sum()), 2)} ({steps})")
+        sums.append(f"{gate} {number(float(share.sum()), 2)}".lstrip())
+        steps.append(str(int(np.searchsorted(size, 0.9 * size[-1])) + 1))
     return (
-        f"the sum over {len(share)} steps and, in parentheses, how many of the last steps have 90% "
-        f"of all |parts|: {', '.join(parts)}"
+        f"the gradient, a sum over {len(share)} steps, is {', '.join(sums)}; of all that they add, "
+        f"in absolute value, 90% comes from the last {', '.join(steps)} steps"
     )

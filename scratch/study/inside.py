@@ -138,8 +138,8 @@ def say_backward(back: BackwardRun, sample: int = 0) -> str:
     by_step = np.sort(grad.sum(axis=1))[::-1].cumsum()
     steps = int(np.searchsorted(by_step, 0.9 * by_step[-1])) + 1
     return (
-        f"|∂L/∂h| is largest, {number(grad.max(), 2)}, at step {t} in unit {unit}; {steps} of "
-        f"{len(grad)} steps have 90% of its sum over all steps and units"
+        f"|∂L/∂h| is largest, {number(grad.max(), 2)}, at step {t} in unit {unit}; 90% of its sum "
+        f"over all steps and units lies in {steps} of {len(grad)} steps"
     )
 
 

@@ -164,7 +164,10 @@ def say_saturation(saturation: Mapping[str, Array]) -> str:
         f"{name} {shares[0].sum():.0%} → {shares[-1].sum():.0%}"
         for name, shares in saturation.items()
     ]
-    return f"near one of their ends, before and after: {', '.join(parts)}"
+    return (
+        f"share of values within {NEAR:.0%} of their range from one of its ends, before → after "
+        f"training: {', '.join(parts)}"
+    )
 
 
 def draw_adam(way: AdamWay, *, axes: Panels | None = None) -> Figure:

@@ -285,7 +285,8 @@ def write_csv(path, rows, column="level"):
     return ["--csv", str(path), "--column", column, "--window", "4"]
 
 
-def test_a_series_of_ones_own(tmp_path, capsys):
+def test_a_series_of_ones_own(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     series = write_csv(tmp_path / "level.csv", np.sin(np.arange(40)) * 3)
     options = ["--epochs", "2", "--out", str(tmp_path)]
     assert main(["compare", *series, *options]) == 0

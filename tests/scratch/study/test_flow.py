@@ -112,12 +112,14 @@ def test_shares_end_at_the_gradient(kind, gates):
         assert total[-1] == shares[gate][-1]
         assert total[0] == pytest.approx(grads[gate], rel=1e-12)
         assert set(line(axes, ".grad")) == {grads[gate]}
-    assert "how many of the last steps" in say_shares(shares)
+    sums = ", ".join(f"{gate} {number(share.sum(), 2)}".strip() for gate, share in shares.items())
+    assert f"steps, is {sums};" in say_shares(shares)
 
 
 def test_shares_are_said_from_the_last_step_on():
     said = say_shares({"": np.array([0.1, 0.0, -0.4, 0.5])})
-    assert said.endswith(": 0.2 (2)")
+    assert "steps, is 0.2;" in said
+    assert said.endswith("the last 2 steps")
 
 
 layers = st.sampled_from(["tanh", "relu", "lstm"])
