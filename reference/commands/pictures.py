@@ -27,8 +27,8 @@ def draw(task: Task, parity: Parity, scratch: Side, torch: Side, out: str) -> li
         figures.draw_losses(scratch.losses, torch.losses, loss_label) if scratch.losses else None,
         figures.draw_parity(parity),
     )
-    file, column = task.system.series or ("", "")
-    of = f" on {os.path.basename(file)} {column}" if file else ""
+    csv, column = task.system.series or ("", "")
+    of = f" on {os.path.basename(csv)} {column}" if csv else ""
     trained = f"epochs {task.system.epochs}" if scratch.losses else "not trained"
     paths = []
     every = zip(picture_paths(task.system, out), pictures, strict=True)

@@ -21,6 +21,7 @@ from .style import (
     GREY,
     LINES,
     Panels,
+    dot,
     few_ticks,
     legend_above,
     legend_below,
@@ -134,7 +135,7 @@ def _draw_curves(panel: Any, curves: Curves, beside: Curves, beside_label: str) 
     dots: dict[str, Any] = {"linestyle": "none", "marker": "o", "ms": 3, "mfc": "white"}
     steps = 0
     for (label, curve), style in zip(curves.items(), cycle(LINES), strict=False):
-        panel.plot(curve, **style, linewidth=1.8, label=label)
+        panel.plot(curve, **style, **dot(curve), linewidth=1.8, label=label)
         steps = max(steps, len(curve))
         if label in beside:
             few = {"markevery": max(1, len(curve) // 25)}
@@ -188,7 +189,8 @@ def draw_shares(
         steps = np.arange(len(share))
         panel.bar(steps, share, width=0.8, color=GATES.get(gate, GATES["i"]), label="step t adds")
         total = np.cumsum(share[::-1])[::-1]
-        panel.plot(steps, total, color=DARK, linewidth=1.4, label="sum from the last step to t")
+        line = {"color": DARK, "linewidth": 1.4, **dot(total)}
+        panel.plot(steps, total, **line, label="sum from the last step to t")
         panel.axhline(grads[gate], color=DARK, linewidth=0.9, linestyle=(0, (4, 3)), label=".grad")
         panel.axhline(0, color="0.8", linewidth=0.8, zorder=0)
         panel.set_xlim(-0.6, len(share) - 0.4)

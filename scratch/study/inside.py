@@ -15,6 +15,7 @@ from .style import (
     LINES,
     SHARE,
     Panels,
+    dot,
     draw_strip,
     few_ticks,
     legend_above,
@@ -106,7 +107,7 @@ def _strips(axes: Panels | None, values: list[Array]) -> tuple[Figure, Panels]:
 
 def _draw_lines(panel: Any, x: Array) -> None:
     for feature, (values, style) in enumerate(zip(x.T, LINES, strict=False)):
-        panel.plot(values, **style, label=f"x[{feature}]")
+        panel.plot(values, **style, **dot(values), label=f"x[{feature}]")
     if x.shape[1] > 1:
         legend_beside(panel)
     panel.axhline(0, color="0.8", linewidth=0.8, zorder=0)

@@ -113,6 +113,11 @@ def few_ticks(axis: Any, count: int, most: int = 8) -> None:
     axis.set_tick_params(labelsize="x-small")
 
 
+def dot(curve: Array) -> dict[str, Any]:
+    """How a curve of a single point is drawn, which has no line to be seen by."""
+    return {"marker": "o", "markersize": 5} if len(curve) == 1 else {}
+
+
 def log_axis(axis: Any, *curves: Array) -> None:
     """Logarithmic, over what is positive in `curves`, with at most seven ticks."""
     from matplotlib.ticker import FixedLocator, NullLocator

@@ -14,6 +14,7 @@ from .style import (
     DARK,
     ORANGE,
     Panels,
+    dot,
     legend_above,
     legend_below,
     number,
@@ -177,9 +178,9 @@ def draw_adam(way: AdamWay, *, axes: Panels | None = None) -> Figure:
     """
     figure, panels = several(axes, 3, 1, 8.5, 7, sharex=True)
     t = way.t
-    thick, thin = {"color": DARK, "linewidth": 1.6}, {"color": ORANGE, "linewidth": 1.4}
-    dashed = thin | {"linestyle": (0, (4, 2))}
-    panels[0].plot(t, way.g, color="0.7", linewidth=1, label="g, the gradient")
+    thick: dict[str, Any] = {"color": DARK, "linewidth": 1.6, **dot(t)}
+    dashed: dict[str, Any] = {"color": ORANGE, "linewidth": 1.4, "linestyle": (0, (4, 2)), **dot(t)}
+    panels[0].plot(t, way.g, color="0.7", linewidth=1, **dot(t), label="g, the gradient")
     panels[0].plot(t, way.m_hat, **thick, label="m̂, corrected")
     panels[0].plot(t, way.m, **dashed, label="m")
     panels[1].plot(t, way.v_hat, **thick, label="v̂, corrected")

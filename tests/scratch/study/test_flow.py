@@ -7,8 +7,11 @@ from hypothesis import strategies as st
 
 from scratch import LSTM, RNN
 from scratch.study import (
+    AdamWay,
     Shares,
+    draw_adam,
     draw_flow,
+    draw_forward,
     draw_jacobians,
     draw_shares,
     jacobian_norms,
@@ -173,3 +176,17 @@ def test_jacobians_are_drawn():
     said = say_jacobians(a, b)
     assert f"of a random change of h_0, {number(a[6, 0], 2)} is left in h_6" in said
     assert say_jacobians(a, a + 0.5).endswith(number(0.5 / np.nanmax(a + 0.5), 1))
+
+
+def test_a_curve_of_one_step_is_a_point():
+    """A line through one point has nothing to be seen by."""
+    one = np.ones(1)
+    way = AdamWay(one, one, one, 0.01, 0.9, 0.999, 1e-8)
+    _, run, _ = passes("lstm", 2, 1)
+    for figure in (
+        *(draw_flow({"": {"h": one}}), draw_shares({"i": one}, {"i": 1.0})),
+        *(draw_adam(way), draw_forward(run)),
+    ):
+        curves = [c for axes in figure.axes for c in axes.lines if len(c.get_xdata()) == 1]
+        assert curves
+        assert all(curve.get_marker() == "o" for curve in curves)
