@@ -109,13 +109,15 @@ def prepare(args: argparse.Namespace) -> tuple[System, Task]:
 class Studied:
     """A model of a task before and after training, and what was watched meanwhile.
 
-    watch: None if nothing was trained.
+    trained: whether the two differ, by training or by weights from a file.
+    watch: None if nothing was trained here.
     """
 
     task: Task
     before: Model
     model: Model
-    watch: Watch | None
+    trained: bool
+    watch: Watch | None = None
 
     @property
     def name(self) -> str:
@@ -143,10 +145,10 @@ def study(task: Task, args: argparse.Namespace, path: str | None) -> Studied:
     before = copy.deepcopy(model)
     if path is not None:
         load(model, path)
-    studied = Studied(task, before, model, None)
+    studied = Studied(task, before, model, trained=bool(path or system.epochs))
     words = f"{studied.name} with {system.hidden_size} units in {task.inputs.dtype}"
-    if path is not None and args.epochs is None:
-        print(f"{system.name}: {words}, weights of {path}")
+    if not system.epochs or (path is not None and args.epochs is None):
+        print(f"{system.name}: {words}, {f'weights of {path}' if path else 'not trained'}")
     else:
         print(f"{system.name}: {words}, Adam lr {system.lr:g}{training_words(args, task)}")
         studied.watch = train_and_watch(studied, args.max_norm)
@@ -221,11 +223,13 @@ def flow_figure(studied: Studied, beside: Studied) -> Told:
 
     panels: dict[str, dict[str, Array]] = {"before training": {}, "after training": {}}
     for s in sorted((studied, beside), key=lambda s: s.name, reverse=True):
-        for title, model in zip(panels, (s.before, s.model), strict=True):
+        models = (s.before, s.model) if s.trained else (s.before,)
+        for title, model in zip(panels, models, strict=False):
             back = s.passes(model, slice(SAMPLES))[1].runs["l0"]
             for state, curve in study.norms(back).items():
                 panels[title][f"{s.name} {state}"] = curve
     told = "from the last step back to the first the norm of the gradient changes by a factor of"
+    panels = {title: curves for title, curves in panels.items() if curves}
     for title, curves in panels.items():
         told += f"\n{title}: {study.say_flow(curves)}"
     label = r"norm of $\partial L / \partial h_t$ or $\partial L / \partial c_t$"

@@ -15,6 +15,8 @@ from ..machinery.arrays import BackwardRun
 from ..machinery.module import Array
 from ..machinery.starting import set_forget_bias, set_spectral_radius
 from ..recurrent import LSTM, RNN
+from .checks import check_numbers, check_single
+from .equations import counted
 from .style import (
     DARK,
     GATES,
@@ -28,6 +30,7 @@ from .style import (
     log_axis,
     number,
     plain_numbers,
+    say_nothing_is_drawn,
     several,
     title,
 )
@@ -55,9 +58,9 @@ def rnn_flow(
     """‖∂L/∂h_t‖, (T,), for copies of `rnn` whose W_hh has these spectral radii.
 
     L is the last h in a random direction, drawn by `seed`, so that ‖∂L/∂h_T‖ is 1. Raises
-    ValueError for more than one layer or direction.
+    ValueError for more than one layer or direction, and for complex numbers.
     """
-    _check_single(rnn)
+    check_single(rnn)
     found = {}
     for radius in radii:
         scaled = rnn.astype(np.float64)
@@ -75,9 +78,10 @@ def lstm_flow(
 
     L is the last c in a random direction u, drawn by `seed`, so that ‖∂L/∂c_T‖ is 1. The second
     result is the part of it that takes the straight way through c: ‖u ⊙ f_T ⊙ … ⊙ f_{t+1}‖. Raises
-    ValueError for more than one layer or direction, for a projection and without biases.
+    ValueError for more than one layer or direction, a projection, complex numbers, and without
+    biases.
     """
-    _check_single(lstm)
+    check_single(lstm)
     found, straight = {}, {}
     for bias in biases:
         opened = lstm.astype(np.float64)
@@ -91,13 +95,6 @@ def lstm_flow(
         found[f"forget bias {bias:g}"] = norms(back.runs["l0"])["c"]
         straight[f"forget bias {bias:g}"] = ways
     return found, straight
-
-
-def _check_single(layer: RNN | LSTM) -> None:
-    if layer.num_layers > 1 or layer.bidirectional or layer.proj_size:
-        raise ValueError(
-            f"layer: expected one layer in one direction without a projection, got {layer!r}"
-        )
 
 
 def _direction(state: Array, seed: int) -> Array:
@@ -142,14 +139,10 @@ def _draw_curves(panel: Any, curves: Curves, beside: Curves, beside_label: str) 
             panel.plot(beside[label], **dots, **few, color=style["color"], zorder=3)
     if beside:
         panel.plot([], [], **dots, color=GREY, label=beside_label)
+    say_nothing_is_drawn(panel, *curves.values())
     legend_below(panel)
     few_ticks(panel.xaxis, steps)
     panel.set_xlabel("← time step t")
-
-
-def factor(curve: Array) -> float:
-    """By how much a norm changes on the way from the last step to step 0."""
-    return float(curve[0] / curve[-1]) if curve[-1] else float("nan")
 
 
 def say_flow(curves: Curves) -> str:
@@ -157,18 +150,27 @@ def say_flow(curves: Curves) -> str:
 
     Words that all labels begin with are said once: "forget bias 0: 3e−12, 1: 1.9e−5".
     """
-    beginnings = {label.rpartition(" ")[0] for label in curves}
-    common = f"{beginnings.pop()} " if len(beginnings) == 1 else ""
-    parts = [f"{label[len(common) :]}: {number(factor(c), 2)}" for label, c in curves.items()]
+    beginnings = {"".join(label.rpartition(" ")[:2]) for label in curves}
+    common = beginnings.pop() if len(beginnings) == 1 else ""
+    parts = [f"{label[len(common) :]}: {_factor(curve)}" for label, curve in curves.items()]
     return common + ", ".join(parts)
+
+
+def _factor(curve: Array) -> str:
+    return number(float(curve[0] / curve[-1]), 2) if curve[-1] else "none, as it is 0"
 
 
 class Shares(dict[str, Array]):
     """By gate ("" for an RNN), what each step adds to the gradient of one weight: (T,)."""
 
     def __init__(self, back: BackwardRun, name: str, unit: int, column: int) -> None:
-        """The weight at row `unit` of each gate, and `column`, of the parameter `name`."""
+        """The weight at row `unit` of each gate, and `column`, of the parameter `name`.
+
+        Raises ValueError for a name that is not a parameter's, and complex numbers; IndexError for
+        a weight that is not there.
+        """
         contributions = back.contributions(name)  # (T, G·H, columns)
+        check_numbers(name, contributions)
         gates = "ifgo" if "grad_z_i" in back.names else [""]
         parts = np.split(contributions, len(gates), axis=1)
         super().__init__({g: part[:, unit, column] for g, part in zip(gates, parts, strict=True)})
@@ -209,10 +211,10 @@ def say_shares(shares: Mapping[str, Array]) -> str:
     """For each gate the sum, and how many of the last steps have 90% of all that is added."""
     sums, steps = [], []
     for gate, share in shares.items():
-        size = np.abs(share)[::-1].cumsum()
+        size = np.append(0, np.abs(share)[::-1].cumsum())  # of the last 0, 1, 2, … steps
         sums.append(f"{gate} {number(float(share.sum()), 2)}".lstrip())
-        steps.append(str(int(np.searchsorted(size, 0.9 * size[-1])) + 1))
+        steps.append(str(np.searchsorted(size, 0.9 * size[-1])))
     return (
-        f"the gradient, a sum over {len(share)} steps, is {', '.join(sums)}; of all that they add, "
-        f"in absolute value, 90% comes from the last {', '.join(steps)} steps"
+        f"the gradient, a sum over {counted(len(share), 'step')}, is {', '.join(sums)}; of all "
+        f"that they add, in absolute value, 90% comes from the last {', '.join(steps)}"
     )

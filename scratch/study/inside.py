@@ -8,6 +8,8 @@ import numpy as np
 
 from ..machinery.arrays import BackwardRun, Run
 from ..machinery.module import Array
+from .checks import check_numbers
+from .equations import counted
 from .style import (
     DARK,
     GATES,
@@ -44,12 +46,14 @@ LINES_OF_X = 3  # an input of more features is drawn as a strip, too
 def of_sample(run: Run, name: str, sample: int) -> Array:
     """One quantity of one sample, (T, units).
 
-    Raises ValueError for packed input, whose rows mix sequences of several lengths, and IndexError
-    for a sample that is not there.
+    Raises ValueError for packed input, whose rows mix sequences of several lengths, and for complex
+    numbers; IndexError for a sample that is not there.
     """
     if run.packed:
         raise ValueError("run: expected one of padded input, got one of packed input")
     array: Array = getattr(run, name)
+    if array.dtype.kind == "c":
+        raise ValueError(f"run: expected real numbers, got {array.dtype}")
     if not -array.shape[1] <= sample < array.shape[1]:
         raise IndexError(f"sample: expected one of {array.shape[1]}, got {sample}")
     return array[:, sample]
@@ -138,9 +142,11 @@ def say_backward(back: BackwardRun, sample: int = 0) -> str:
     t, unit = np.unravel_index(grad.argmax(), grad.shape)
     by_step = np.sort(grad.sum(axis=1))[::-1].cumsum()
     steps = int(np.searchsorted(by_step, 0.9 * by_step[-1])) + 1
+    if not grad.any():
+        return "∂L/∂h is 0 at every step"
     return (
         f"|∂L/∂h| is largest, {number(grad.max(), 2)}, at step {t} in unit {unit}; 90% of its sum "
-        f"over all steps and units lies in {steps} of {len(grad)} steps"
+        f"over all steps and units lies in {steps} of {counted(len(grad), 'step')}"
     )
 
 
@@ -153,7 +159,11 @@ class Components(NamedTuple):
 
 
 def principal_components(h: Array) -> Components:
-    """h: (T, N, H), centred over all T · N states. With one unit the second component is 0."""
+    """h: (T, N, H), centred over all T · N states. With one unit the second component is 0.
+
+    Raises ValueError for numbers that are not real and finite.
+    """
+    check_numbers("h", h)
     states = h.reshape(-1, h.shape[2])
     centred = states - states.mean(axis=0)
     _, lengths, directions = np.linalg.svd(centred, full_matrices=False)

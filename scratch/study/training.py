@@ -9,6 +9,7 @@ import numpy as np
 
 from ..machinery.module import Array
 from ..optim import Adam
+from .equations import counted
 from .style import (
     BLUE,
     DARK,
@@ -17,8 +18,10 @@ from .style import (
     dot,
     legend_above,
     legend_below,
+    log_axis,
     number,
     plain_numbers,
+    say_nothing_is_drawn,
     several,
     title,
 )
@@ -185,7 +188,8 @@ def draw_adam(way: AdamWay, *, axes: Panels | None = None) -> Figure:
     panels[0].plot(t, way.m, **dashed, label="m")
     panels[1].plot(t, way.v_hat, **thick, label="v̂, corrected")
     panels[1].plot(t, way.v, **dashed, label="v")
-    panels[1].set_yscale("log")
+    log_axis(panels[1].yaxis, way.v, way.v_hat)
+    say_nothing_is_drawn(panels[1], way.v)
     panels[2].plot(t, way.step, **thick, label="α m̂ / (√v̂ + ε), what the weight loses")
     panels[2].plot(
         t, way.step_without_correction, **dashed, label="α m / (√v + ε), without correction"
@@ -207,6 +211,7 @@ def say_adam(way: AdamWay) -> str:
     """The first and the largest step, with and without bias correction."""
     steps, without = np.abs(way.step), np.abs(way.step_without_correction)
     return (
-        f"the first of {len(steps)} steps is {number(steps[0])}, without bias correction "
-        f"{number(without[0])}; the largest {number(steps.max())} and {number(without.max())}"
+        f"the first of {counted(len(steps), 'step')} is {number(steps[0])}, without bias "
+        f"correction {number(without[0])}; the largest {number(steps.max())} and "
+        f"{number(without.max())}"
     )

@@ -39,7 +39,7 @@ def test_every_figure_is_written_and_told(study, tmp_path):
         assert picture.startswith(b"\x89PNG")
     assert out.splitlines()[0] == "classes-rnn: RNN with 20 units in float64, Adam lr 0.001"
     assert "classes-rnn: LSTM with 20 units" in out  # beside it, on the same data
-    assert max(map(len, out.splitlines()[:-1])) <= 100  # the last one names a folder
+    assert max(map(len, out.splitlines()[:-2])) <= 100  # the last ones name a folder
 
 
 def test_what_it_says_changes_with_the_seed_and_the_sequence(study):
@@ -64,6 +64,14 @@ def test_loaded_weights_are_studied_as_they_are(study, tmp_path):
     assert f"|eigenvalue|: W_hh {largest:.3g}" in re.sub(r"\s+", " ", out)
     trained_on = study("classes-rnn", "--load", tmp_path / "w.npz", "--epochs", 1)
     assert names_told(trained_on) == [*FIGURES, *TRAINING, "page"]
+
+
+def test_a_system_that_is_not_trained_is_studied_as_it_is(study):
+    out = study("classes-rnn", "--epochs", 0, "--hidden-size", 2)
+    assert out.startswith("classes-rnn: RNN with 2 units in float64, not trained\n")
+    assert names_told(out) == [*FIGURES, "page"]
+    assert "before training: RNN h:" in out
+    assert "after training" not in out
 
 
 def test_weights_that_are_no_numbers_are_refused(tmp_path, capsys):

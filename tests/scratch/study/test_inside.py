@@ -138,3 +138,30 @@ def test_what_is_said_is_computed():
     share = principal_components(run.h).share.sum()
     assert f"{share:.1%} of the variance of 3 units" in say_trajectories(run.h, np.eye(3))
     assert say_trajectories(run.h, np.diag([0.5, -2.0, 1.0])).endswith("|eigenvalue|: W_hh 2")
+
+
+def test_what_is_no_number_is_grey_and_what_is_complex_is_refused():
+    model, _, _ = passes("rnn", 3, 4)
+    model.rnn.weight_hh_l0.data[0, 0] = np.nan
+    record = model.forward(np.ones((1, 4, 1)))
+    run = record.rnn.runs["l0"]
+    back = model.backward_record(record, np.ones((1, 2))).rnn.runs["l0"]
+    for figure in (draw_forward(run), draw_backward(back), draw_backward(back, decades=0)):
+        strip = figure.axes[-1].images[0]
+        assert np.isfinite(strip.get_clim()).all()
+        figure.draw_without_rendering()
+    with pytest.raises(ValueError, match="h: expected finite numbers, got infinity or NaN"):
+        draw_trajectories(run.h, np.eye(3))
+    record = LSTM(2, 3, dtype=np.complex128, rng=0).forward(np.ones((4, 1, 2), np.complex128))
+    run = record.runs["l0"]
+    with pytest.raises(ValueError, match="run: expected real numbers, got complex128"):
+        draw_forward(run)
+    with pytest.raises(ValueError, match="h: expected real numbers, got complex128"):
+        draw_trajectories(run.h, np.eye(3))
+
+
+def test_a_gradient_of_zeros_is_said_to_be_one():
+    model, _, _ = passes("lstm", 3, 4)
+    record = model.forward(np.ones((1, 4, 1)))
+    back = model.backward_record(record, np.zeros((1, 2))).lstm.runs["l0"]
+    assert say_backward(back) == "∂L/∂h is 0 at every step"
