@@ -36,6 +36,12 @@ def run(*arguments, cwd=ROOT):
     )
 
 
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Pictures are made and their files written, but nothing is drawn into them."""
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda *_, **__: None)
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A run in an empty folder: the folder, what was printed, and the numbers."""
@@ -144,6 +150,7 @@ def test_a_ratio_of_short_times_is_not_printed():
     assert line([0.3] * 10, [0.1] * 10).startswith("PyTorch took 1 s, NumPy 3 s (3 [3, 3] times")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_trained_weights_are_compared_without_training(tmp_path, capsys):
     folder = ["--out", str(tmp_path / "out")]
     saved = tmp_path / "weights"
@@ -196,6 +203,7 @@ def test_which_side_is_inaccurate():
         assert "neither side" in compare.inaccurate_side(*pair)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_tensor_above_the_tolerance_in_float32(tmp_path, capsys, monkeypatch):
     options = ["--dtype", "float32", "--epochs", "1", "--out", str(tmp_path)]
     assert main(["compare", "classes-rnn", *options]) == 0
@@ -234,6 +242,7 @@ def test_the_numbers(finished):
     assert rmse["scratch"] == pytest.approx(rmse["torch"], rel=1e-8)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_every_option(tmp_path, capsys):
     path = tmp_path / "numbers.json"
     options = {"--epochs": 2, "--hidden-size": 3, "--lr": 0.02, "--seed": 5, "--dtype": "float32"}
@@ -247,6 +256,7 @@ def test_every_option(tmp_path, capsys):
     assert "Epoch [2/2]" in output
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_max_norm_clips_both_sides(tmp_path, capsys):
     def losses(*options):
         path = tmp_path / "numbers.json"
@@ -262,6 +272,7 @@ def test_max_norm_clips_both_sides(tmp_path, capsys):
         assert clipped[side][2] > free[side][2]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_every_step_leaves_out_what_answers_once(tmp_path, capsys):
     options = ["--every-step", "--epochs", "1", "--hidden-size", "2", "--out", str(tmp_path)]
     assert main(["compare", *options]) == 0
@@ -285,6 +296,7 @@ def write_csv(path, rows, column="level"):
     return ["--csv", str(path), "--column", column, "--window", "4"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_series_of_ones_own(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     series = write_csv(tmp_path / "level.csv", np.sin(np.arange(40)) * 3)
@@ -310,6 +322,7 @@ def titles(monkeypatch):
     return seen
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_model_that_loses_is_said_to_lose(tmp_path, capsys, monkeypatch):
     """Nothing can be learned of a random walk's steps in one epoch, and all of a sine's."""
     seen = titles(monkeypatch)

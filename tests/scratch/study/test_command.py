@@ -4,7 +4,9 @@ import re
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
+import scratch.study
 from scratch import SimpleRNN
 from scratch.__main__ import main
 
@@ -14,11 +16,11 @@ TRAINING = ["saturation", "adam"]
 
 @pytest.fixture
 def study(tmp_path, capsys, monkeypatch):
-    """Run the command; returns what it prints. Figures are not drawn unless `drawn`."""
+    """Run the command; returns what it prints. Figures are not made unless `drawn`."""
 
     def run(*arguments, drawn=False):
-        if not drawn:
-            monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda *_, **__: None)
+        for name in () if drawn else filter(re.compile("draw_").match, dir(scratch.study)):
+            monkeypatch.setattr(scratch.study, name, lambda *_, **__: Figure(figsize=(1, 1)))
         assert main(["study", *map(str, arguments), "--out", str(tmp_path / "out")]) == 0
         return capsys.readouterr().out
 
