@@ -154,7 +154,8 @@ def test_a_ratio_of_short_times_is_not_printed():
 def test_trained_weights_are_compared_without_training(tmp_path, capsys):
     folder = ["--out", str(tmp_path / "out")]
     saved = tmp_path / "weights"
-    assert main(["compare", "classes-rnn", "--epochs", "3", "--save", str(saved), *folder]) == 0
+    options = ["--epochs", "3", "--hidden-size", "3", "--save", str(saved), *folder]
+    assert main(["compare", "classes-rnn", *options]) == 0
     assert f"{saved}.npz {saved}.pt" in capsys.readouterr().out
     wrapped = tmp_path / "wrapped.pt"
     state = torch.load(f"{saved}.pt", weights_only=True)
@@ -166,7 +167,7 @@ def test_trained_weights_are_compared_without_training(tmp_path, capsys):
         assert main([*again, "--save", str(tmp_path / "again"), *folder]) == 0
         output = capsys.readouterr().out
         assert f"Weights: those of {file}" in output
-        assert "epochs 0" in output
+        assert "hidden size 3, Adam lr 0.001, epochs 0" in output
         assert ("below 'module.'" in output) is (file == str(wrapped))
         assert "not trained" in output
         assert "seconds" not in output
@@ -188,10 +189,13 @@ def test_weights_that_do_not_fit(tmp_path):
     file, other = tmp_path / "lstm.pt", tmp_path / "text.pt"
     torch.save(torch.nn.LSTM(1, 32).state_dict(), file)
     other.write_text("text")
+    weights = compare.read_weights(str(file))
     with pytest.raises(UsageError, match=r"--load .*lstm\.pt: .*missing: lstm\.weight_ih_l0"):
-        compare.load(scratch.SimpleLSTM(1, 32, 1), str(file))
+        compare.load(scratch.SimpleLSTM(1, 32, 1), weights, str(file))
+    with pytest.raises(UsageError, match="; --hidden-size 32 would fit"):
+        compare.load(scratch.SimpleLSTM(1, 3, 1), weights, str(file))
     with pytest.raises(UsageError, match=r"--load .*text\.pt: expected a state_dict"):
-        compare.load(scratch.SimpleLSTM(1, 32, 1), str(other))
+        compare.read_weights(str(other))
 
 
 def test_which_side_is_inaccurate():
