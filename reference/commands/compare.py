@@ -20,6 +20,7 @@ from scratch.commands.options import (
     file_name,
     make_model,
     read_task,
+    systems_table,
     training_words,
 )
 from scratch.commands.weight_files import copy_into, hidden_size_of
@@ -68,6 +69,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="one or more of those below (default: all)",
     )
     add_options(parser)
+    parser.epilog = systems_table(SYSTEMS)
     parser.add_argument(
         "--out", type=file_name, metavar="DIR", default="out", help="where the pictures go (out)"
     )

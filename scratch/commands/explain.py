@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..machinery.module import Array
-from ..tasks.systems import MEMORY, SYSTEMS, Model, Task
+from ..tasks.systems import EVERY_SYSTEM, Model, Task
 from .options import UsageError, at_least, file_name, make_model, read_task
 from .weight_files import load, sized
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from ..study.document import Block
 
 EXAMPLES = ("rnn", "lstm")
-EVERY_SYSTEM = SYSTEMS | MEMORY
 OF_A_SYSTEM = ("load", "sequence", "step", "unit", "every_step")
 
 
@@ -27,7 +26,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "weights to their gradients. Of a system: one unit at one step, in numbers.",
     )
     parser.add_argument(
-        "subject", metavar="SUBJECT", choices=[*EXAMPLES, *EVERY_SYSTEM], help=subjects()
+        "subject",
+        metavar="SUBJECT",
+        choices=[*EXAMPLES, *EVERY_SYSTEM],
+        help=f"one of {', '.join([*EXAMPLES, *EVERY_SYSTEM])}",
     )
     parser.add_argument("--hidden-size", type=at_least(1), help="(2, or the system's own)")
     parser.add_argument("--seed", type=at_least(0), default=0, help="of data and weights (0)")
@@ -46,10 +48,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--every-step", action="store_true", default=None, help="the model answers at every step"
     )
     parser.set_defaults(run=run, csv=None, dtype="float64")
-
-
-def subjects() -> str:
-    return f"one of {', '.join([*EXAMPLES, *EVERY_SYSTEM])}"
 
 
 def run(args: argparse.Namespace) -> None:

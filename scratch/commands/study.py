@@ -17,7 +17,7 @@ from ..machinery.writing import replacing
 from ..models import SimpleLSTM, SimpleRNN
 from ..optim import Adam
 from ..tasks.adding import CORRECT, SOLVED, STEPS, adding_problem, adding_sequences
-from ..tasks.systems import MEMORY, SYSTEMS, Model, System, Task
+from ..tasks.systems import EVERY_SYSTEM, Model, System, Task
 from ..training import epoch_line, train
 from .explain import one_sequence
 from .options import (
@@ -50,9 +50,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="look inside a system: gates, gradients, training",
         description="Train a system, or load its weights, and draw what happens inside.",
     )
-    parser.add_argument(
-        "system", metavar="SYSTEM", choices=[*SYSTEMS, *MEMORY], help="one of those below"
-    )
+    parser.add_argument("system", metavar="SYSTEM", choices=EVERY_SYSTEM, help="one of those below")
     add_options(parser)
     parser.add_argument(
         "--load", type=file_name, metavar="FILE.npz", help="weights; trained on for --epochs only"

@@ -113,9 +113,9 @@ def draw_flow(
 ) -> Figure:
     """Norms over time on a common logarithmic axis; a panel with its title for each mapping.
 
-    panels: title → label → (T,). beside: the same for other curves, drawn
-    as dots in the colour of those with their title and label; the dots are called `beside_label`.
-    label: of the vertical axis. axes: a panel each.
+    panels: title → label → (T,). beside: the same for other curves, drawn as dots in the colour of
+    those with their title and label; the dots are called `beside_label`. label: of the vertical
+    axis. axes: one for each panel. Zeros are not drawn; where there is nothing else, it is said.
     """
     figure, drawn = several(axes, 1, len(panels), 5.2 * len(panels), 4.2, sharey=True)
     others = beside or {}

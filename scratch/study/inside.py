@@ -208,7 +208,8 @@ def draw_trajectories(h: Array, weight_hh: Array, *, axes: Panels | None = None)
     """The path of the hidden state on its first two principal components, and the eigenvalues.
 
     h: (T, N, H), a path for each of N samples, coloured from the first step to the last.
-    weight_hh: (H, H) or (4H, H). axes: 2.
+    weight_hh: (H, H) or (4H, H). axes: 2. Raises ValueError for numbers that are not real and
+    finite, and for a projected LSTM's weight, which is not square.
     """
     figure, (left, right) = several(axes, 1, 2, 10, 4.6)
     _draw_paths(left, principal_components(h))
@@ -241,16 +242,9 @@ def _draw_eigenvalues(axes: Any, parts: dict[str, Array]) -> None:
     axes.axhline(0, color="0.85", linewidth=0.8, zorder=0)
     axes.axvline(0, color="0.85", linewidth=0.8, zorder=0)
     for (name, values), marker in zip(parts.items(), "osD^", strict=False):
-        axes.plot(
-            *(values.real, values.imag),
-            linestyle="none",
-            marker=marker,
-            ms=6,
-            mfc="none",
-            mec=GATES.get(name, GATES["i"]),
-            mew=1.3,
-            label=f"of W_h{name}" if name else "of W_hh",
-        )
+        look = {"linestyle": "none", "marker": marker, "ms": 6, "mfc": "none", "mew": 1.3}
+        colour, label = GATES.get(name, GATES["i"]), f"of W_h{name or 'h'}"
+        axes.plot(values.real, values.imag, **look, mec=colour, label=label)
     axes.set(xlabel="real part of the eigenvalue", ylabel="imaginary part", aspect="equal")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(5))

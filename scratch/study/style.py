@@ -77,7 +77,7 @@ def draw_strip(axes: Any, values: Array, *, decades: float | None = None) -> Any
     if decades:
         norm = SymLogNorm(high / 10**decades, vmin=low, vmax=high)
     image = axes.imshow(
-        *(values.T,),
+        values.T,
         aspect="auto",
         interpolation="nearest",
         cmap=SHARE if decades is None else SIGNED,

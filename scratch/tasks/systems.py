@@ -77,6 +77,7 @@ MEMORY = {
     name: System(name, kind, MSELoss(), adding_problem, 16, 1, 0.005, 600, forget_bias=3.0)
     for name, kind in (("adding-rnn", SimpleRNN), ("adding-lstm", SimpleLSTM))
 }
+EVERY_SYSTEM = SYSTEMS | MEMORY
 
 
 def with_series(

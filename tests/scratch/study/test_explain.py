@@ -21,7 +21,7 @@ from scratch.study import document
 from scratch.study.equations import Equation, number_text
 from scratch.study.explain import Example, card, gradient_blocks, worked_example, written_out
 from scratch.study.sequence import follow
-from scratch.tasks.systems import MEMORY, SYSTEMS, load_task
+from scratch.tasks.systems import EVERY_SYSTEM, load_task
 
 ROOT = Path(__file__).parents[3]
 T, N, D, H, P = 5, 3, 2, 6, 4
@@ -368,9 +368,6 @@ def test_the_command_writes_a_worked_example(capsys):
     )
     assert explain(capsys, "rnn", "--markdown").startswith("# An RNN")
     assert explain(capsys, "rnn", "--latex").startswith(r"\documentclass")
-
-
-EVERY_SYSTEM = SYSTEMS | MEMORY
 
 
 @pytest.mark.parametrize("system", ["classes-rnn", "airline-lstm", "adding-lstm"])
