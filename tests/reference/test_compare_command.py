@@ -359,7 +359,7 @@ def test_one_side_that_loses_is_named():
 def test_the_default_picture_of_a_wave_is_a_wave(tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(
-        figures, "draw_wave_ends", lambda *data: drawn.append(data) or figures._figure(1, 1)
+        figures, "draw_wave_ends", lambda *data: drawn.append(data) or figures.new_figure(1, 1)
     )
     options = ["--epochs", "1", "--hidden-size", "2", "--out", str(tmp_path)]
     assert main(["compare", "sine-rnn", *options]) == 0
