@@ -156,7 +156,7 @@ def test_twenty_places_have_the_numbers_of_explain(browser, files, case):
     file, runs = files[case]
     browser.open(file)
     rng = np.random.default_rng(5)
-    for _ in range(20 if case == "lstm" else 8):
+    for _ in range(20 if case == "lstm" else 4):
         suffix = str(rng.choice(list(runs)))
         run = runs[suffix]
         t, unit, back = (int(rng.integers(size)) for size in (run.steps, run.units, 2))
