@@ -6,7 +6,22 @@ from typing import Any
 
 import numpy as np
 
+from ..machinery.arrays import BackwardRun, Run
 from ..machinery.module import Array
+
+
+def check_run(run: Any) -> None:
+    """Raises TypeError unless it is one of the runs of a layer's forward record."""
+    if type(run) is not Run:
+        expected = 'run: expected record.runs["l0"] of forward, or another run of a layer'
+        raise TypeError(f"{expected}, got {type(run).__name__}")
+
+
+def check_back(back: Any) -> None:
+    """Raises TypeError unless it is one of the runs of a layer's backward record."""
+    if type(back) is not BackwardRun:
+        expected = 'back: expected back.runs["l0"] of backward_record, or another run of a layer'
+        raise TypeError(f"{expected}, got {type(back).__name__}")
 
 
 def check_numbers(name: str, array: Array) -> None:

@@ -15,7 +15,7 @@ from ..machinery.arrays import BackwardRun
 from ..machinery.module import Array
 from ..machinery.starting import set_forget_bias, set_spectral_radius
 from ..recurrent import LSTM, RNN
-from .checks import check_numbers, check_single
+from .checks import check_back, check_numbers, check_single
 from .equations import counted
 from .style import (
     DARK,
@@ -44,8 +44,9 @@ Curves = Mapping[str, Array]  # what it is of → (T,)
 def norms(back: BackwardRun) -> dict[str, Array]:
     """‖∂L/∂h_t‖ and, of an LSTM, ‖∂L/∂c_t‖, over all samples and units: (T,) each, by "h", "c".
 
-    Raises ValueError for packed input, whose rows are not steps.
+    Raises TypeError for another record, and ValueError for packed input, whose rows are not steps.
     """
+    check_back(back)
     if back.packed:
         raise ValueError("back: expected one of padded input, got one of packed input")
     states = [name for name in ("h", "c") if f"grad_{name}" in back.names]
@@ -164,11 +165,14 @@ class Shares(dict[str, Array]):
     """By gate ("" for an RNN), what each step adds to the gradient of one weight: (T,)."""
 
     def __init__(self, back: BackwardRun, name: str, unit: int, column: int) -> None:
-        """The weight at row `unit` of each gate, and `column`, of the parameter `name`.
+        """The weight at row `unit` of each gate, and `column`, of "weight_ih" or "weight_hh".
 
-        Raises ValueError for a name that is not a parameter's, and complex numbers; IndexError for
-        a weight that is not there.
+        Raises TypeError for another record, ValueError for another name, and complex numbers;
+        IndexError for a weight that is not there.
         """
+        check_back(back)
+        if name not in ("weight_ih", "weight_hh"):
+            raise ValueError(f"name: expected weight_ih or weight_hh, got {name!r}")
         contributions = back.contributions(name)  # (T, G·H, columns)
         check_numbers(name, contributions)
         gates = "ifgo" if "grad_z_i" in back.names else [""]

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..machinery.arrays import BackwardRun, Run
 from ..machinery.module import Array
-from .checks import check_numbers
+from .checks import check_back, check_numbers, check_run
 from .equations import counted
 from .style import (
     DARK,
@@ -65,6 +65,7 @@ def draw_forward(run: Run, sample: int = 0, *, axes: Panels | None = None) -> Fi
     run: `record.runs["l0"]` or another. Gates of σ are coloured from 0 to 1, what has a sign
     symmetrically around 0. axes: 7 of them for an LSTM (x, i, f, g, o, c, h), 2 for an RNN (x, h).
     """
+    check_run(run)
     names = [name for name in NAMES if name in run.names]
     values = {name: of_sample(run, name, sample) for name in names}
     figure, panels = _strips(axes, list(values.values()))
@@ -89,6 +90,7 @@ def draw_backward(
     tell apart, logarithmically; 0 for linear colours. axes: 6 for an LSTM (i, f, g, o, c, h), 2 for
     an RNN (h, z).
     """
+    check_back(back)
     names = [name for name in NAMES if f"grad_{name}" in back.names]
     values = {name: of_sample(back, f"grad_{name}", sample) for name in names}
     figure, panels = _strips(axes, list(values.values()))
@@ -128,6 +130,7 @@ def _time_below(panels: Panels, steps: int, label: str) -> None:
 
 def say_forward(run: Run, sample: int = 0) -> str:
     """The range of the gates and the states of one sample."""
+    check_run(run)
     parts = []
     for name in ("i", "f", "o", "g", "c", "h"):
         if name in run.names:
@@ -138,6 +141,7 @@ def say_forward(run: Run, sample: int = 0) -> str:
 
 def say_backward(back: BackwardRun, sample: int = 0) -> str:
     """Where ∂L/∂h of one sample is largest, and on how few steps most of it falls."""
+    check_back(back)
     grad = np.abs(of_sample(back, "grad_h", sample))
     t, unit = np.unravel_index(grad.argmax(), grad.shape)
     by_step = np.sort(grad.sum(axis=1))[::-1].cumsum()

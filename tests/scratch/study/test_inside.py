@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
-from scratch import LSTM, pack_padded_sequence
+from scratch import LSTM, LSTMCell, pack_padded_sequence
 from scratch.study import (
+    Shares,
     draw_backward,
     draw_forward,
     draw_trajectories,
     eigenvalues,
+    norms,
     principal_components,
     say_backward,
     say_forward,
@@ -158,6 +160,21 @@ def test_what_is_no_number_is_grey_and_what_is_complex_is_refused():
         draw_forward(run)
     with pytest.raises(ValueError, match="h: expected real numbers, got complex128"):
         draw_trajectories(run.h, np.eye(3))
+
+
+def test_another_record_than_that_of_a_run_is_refused():
+    model, run, back = passes("lstm", 3, 4)
+    step = LSTMCell(1, 3, rng=0).forward(np.ones((2, 1), np.float32))
+    record = model.forward(np.ones((1, 4, 1)))
+    for wrong in (back, step, record.lstm):
+        with pytest.raises(TypeError, match=r'run: expected record\.runs\["l0"\] of forward, or'):
+            draw_forward(wrong)
+    for function in (draw_backward, say_backward, norms):
+        with pytest.raises(TypeError, match=r"back: expected back\.runs.* of a layer, got Run"):
+            function(run)
+    for name in ("bias_ih", "weight_hr"):
+        with pytest.raises(ValueError, match=f"name: expected weight_ih or weight_hh, got '{name}"):
+            Shares(back, name, 0, 0)
 
 
 def test_a_gradient_of_zeros_is_said_to_be_one():
