@@ -214,6 +214,11 @@ def match(
         else:
             unknown.append(name)
     notes = []
+    if not weights and parameters:
+        notes.append(
+            "Gradients of weights not compared, as mine has none under names that are known: "
+            "parameters(), W and dW or grad_W, params and grads."
+        )
     if other:
         notes.append(f"The weights themselves differ: {', '.join(other)}.")
     if unknown:

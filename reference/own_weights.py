@@ -20,38 +20,71 @@ def vars_with_grad(module: Any) -> Iterator[Any]:
 
 
 def weights_of(module: Any) -> Weights:
-    """Every weight and its gradient: a Parameter's, or that of `W` in `dW`, `grad_W` or `grads`."""
-    found: Weights = {}
+    """Every weight and its gradient.
+
+    A Parameter's `.grad`; of an attribute `W`, or a key of a dict, what is called `dW` or `grad_W`
+    beside it, or `W` in a dict `grads`; of `params[0]` in a list `grads[0]`. One that has several
+    names stands under the first with a gradient.
+    """
+    known: dict[int, tuple[str, Array, Array | None]] = {}
     for name, holder in _holders(module):
-        if not isinstance(holder, np.ndarray):
-            found[name] = holder.data, holder.grad
-            continue
-        owner, _, last = name.rpartition(".")
-        place = vars(module) if not owner else vars(module).get(owner, {})
-        grads = vars(module).get("grads", {})
-        options = [place.get(f"d{last}"), place.get(f"grad_{last}")]
-        options += [grads.get(last)] if isinstance(grads, dict) else []
-        grad = next((g for g in options if np.shape(g) == holder.shape and g is not None), None)
-        found[name] = holder, grad
-    gradients = {f"{start}{name}" for name in found for start in ("d", "grad_")}
-    return {name: pair for name, pair in found.items() if name not in gradients}
+        if isinstance(holder, np.ndarray):
+            found = name, holder, _gradient(module, name, holder.shape)
+        else:
+            found = name, holder.data, holder.grad
+        if id(holder) not in known or (known[id(holder)][2] is None and found[2] is not None):
+            known[id(holder)] = found
+    gradients = set()
+    for name, *_ in known.values():
+        owner, dot, last = name.rpartition(".")
+        gradients |= {f"{owner}{dot}d{last}", f"{owner}{dot}grad_{last}"}
+    return {name: (data, grad) for name, data, grad in known.values() if name not in gradients}
+
+
+def weight_names(module: Any) -> set[str]:
+    """All of them, also the second name of a weight that has two."""
+    return {name for name, _ in _holders(module)}
+
+
+def _gradient(module: Any, name: str, shape: tuple[int, ...]) -> Array | None:
+    owner, _, last = name.rpartition(".")
+    beside, grads = (_entries(vars(module).get(n, {})) for n in (owner, "grads"))
+    beside = beside if owner else vars(module)
+    found = beside.get(f"d{last}"), beside.get(f"grad_{last}"), grads.get(last)
+    return next((g for g in found if g is not None and np.shape(g) == shape), None)
 
 
 def _holders(module: Any) -> Iterator[tuple[str, Any]]:
+    """The weights, by every name: "W", "params.W" in a dict, "params.0" in a list."""
     if hasattr(module, "named_parameters"):
         yield from module.named_parameters()
         return
-    for name, value in getattr(module, "__dict__", {}).items():
-        if isinstance(value, dict) and name != "grads":
-            named = {f"{name}.{key}": entry for key, entry in value.items()}
-        else:
-            named = {name: value}
-        for key, entry in named.items():
-            if isinstance(entry, torch.Tensor):
-                continue
-            data = entry.data if hasattr(entry, "grad") and hasattr(entry, "data") else entry
-            if isinstance(data, np.ndarray) and np.issubdtype(data.dtype, np.floating):
-                yield key, entry
+    attributes = getattr(module, "__dict__", {})
+    named = dict(attributes)
+    for name, value in attributes.items():
+        if name != "grads":
+            named |= {f"{name}.{key}": entry for key, entry in _entries(value).items()}
+    yield from (
+        (n, entry) for n, entry in named.items() if _is_weight(entry) or _is_parameter(entry)
+    )
+
+
+def _is_weight(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and np.issubdtype(value.dtype, np.floating)
+
+
+def _is_parameter(value: Any) -> bool:
+    """Whether it has .data and .grad, as Parameter has; a tensor is not one of mine."""
+    if isinstance(value, torch.Tensor | np.ndarray):
+        return False
+    return _is_weight(getattr(value, "data", None)) and hasattr(value, "grad")
+
+
+def _entries(value: Any) -> dict[str, Any]:
+    """Those of a dict or a list, by key or number as text."""
+    if isinstance(value, dict):
+        return {str(key): entry for key, entry in value.items()}
+    return {str(k): entry for k, entry in enumerate(value)} if isinstance(value, list) else {}
 
 
 def in_float64(module: Any) -> Any:
@@ -61,12 +94,18 @@ def in_float64(module: Any) -> Any:
     if hasattr(module, "astype"):
         return module.astype(np.float64)
     result = copy.deepcopy(module)
-    for name, holder in list(_holders(result)):
-        if not isinstance(holder, np.ndarray):
-            holder.data, holder.grad = holder.data.astype(np.float64), None
-        elif "." in name:
-            owner, _, key = name.partition(".")
-            getattr(result, owner)[key] = holder.astype(np.float64)
-        else:
-            setattr(result, name, holder.astype(np.float64))
+    known: dict[int, tuple[Any, Array]] = {}  # an array under two names stays one
+
+    def cast(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: cast(entry) for key, entry in value.items()}
+        if isinstance(value, list):
+            return [cast(entry) for entry in value]
+        if _is_weight(value):
+            return known.setdefault(id(value), (value, value.astype(np.float64)))[1]
+        if _is_parameter(value):
+            value.data, value.grad = cast(value.data), None
+        return value
+
+    vars(result).update(cast(vars(result)))
     return result

@@ -293,6 +293,75 @@ def test_a_cache_of_arrays_is_not_taken_for_the_state():
     ]
 
 
+class Listed:
+    """As in books: lists of weights and of gradients, which stay the same lists."""
+
+    def __init__(self, linear):
+        self.params = [linear.weight.detach().numpy().T.copy(), linear.bias.detach().numpy()]
+        self.grads = [np.zeros_like(array) for array in self.params]
+        self.W = self.params[0]
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W + self.params[1]
+
+    def backward(self, grad):
+        self.grads[0][...] = self.x.T @ grad
+        self.grads[1][...] = grad.sum(0)
+        return grad @ self.W.T
+
+
+def test_weights_and_gradients_in_one_dict():
+    class Keyed(Stateful):
+        def __init__(self, linear):
+            super().__init__(linear)
+            zeros = {"dW": np.zeros((D, H)), "db": np.zeros(H)}
+            self.p = {"W": self.W, "b": self.bias} | zeros
+
+        def backward(self, grad):
+            grad_x = super().backward(grad)
+            self.p |= {"dW": self.dW, "db": self.grad_bias}
+            del self.dW, self.grad_bias
+            return grad_x
+
+    linear = nn.Linear(D, H).double()
+    parity = compare(Keyed(linear), linear, X[0])
+    assert parity.ok, str(parity)
+    assert [row.name for row in parity.rows] == ["output", "x", "p.W", "p.b"]
+    assert parity.notes == ()
+
+
+def test_weights_and_gradients_in_lists():
+    linear = nn.Linear(D, H).double()
+    parity = compare(Listed(linear), linear, X[0])
+    assert parity.ok, str(parity)
+    assert [row.name for row in parity.rows] == ["output", "x", "params.0", "params.1"]
+    single = nn.Linear(D, H)
+    mine = Listed(single)
+    with torch.no_grad():
+        single.weight[0, 0] += 1
+    notes = compare(mine, single, X[0].astype(np.float32)).notes
+    assert any(note.startswith("In float64,") and "differ as well" in note for note in notes)
+
+
+def test_weights_that_are_not_found_are_said_to_be_none():
+    class Hidden(Stateful):
+        def __init__(self, linear):
+            super().__init__(linear)
+            self.W, self.bias = (self.W,), (self.bias,)
+
+        def forward(self, x):
+            return x @ self.W[0] + self.bias[0]
+
+        def backward(self, grad):
+            return grad @ self.W[0].T
+
+    linear = nn.Linear(D, H).double()
+    parity = compare(Hidden(linear), linear, X[0])
+    assert parity.ok
+    assert parity.notes[0].startswith("Gradients of weights not compared, as mine has none under")
+
+
 def test_one_bias_is_the_sum_of_two():
     class Sum(Stateful):
         def __init__(self, rnn):
