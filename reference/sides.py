@@ -229,10 +229,9 @@ class Mine:
         parts = upstream if isinstance(upstream, tuple) else (upstream,)
         count = len(flatten(upstream))
         if self.cached:
-            flat = tuple(flatten(upstream))
-            grads = (
-                flat if takes == len(flat) + 1 else parts if takes is None else parts[: takes - 1]
-            )
+            grads = parts if takes is None else parts[: takes - 1]
+            if takes == count + 1:  # h and c one by one
+                grads = tuple(flatten(upstream))
             first, cache = next(iter(inspect.signature(backward).parameters), ""), record[-1]
             given = (cache, *grads) if CACHE.fullmatch(first) else (*grads, cache)
             return backward(*given), len(flatten(grads))
