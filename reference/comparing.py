@@ -15,7 +15,7 @@ from scratch.machinery.nests import flatten
 from scratch.recurrent import Recurrent
 
 from . import apart
-from .own_weights import in_float64, weight_names, weights_of
+from .own_weights import in_float64, weight_names, weights_of, with_returned
 from .parity import TOLERANCE, Kind, Parity, inaccurate_side, row_of
 from .sides import Mine, Theirs, as_numpy, map_arrays
 from .twin import from_torch, nearest_twin, to_numpy
@@ -147,6 +147,7 @@ def _tensors(
     ours = dict(zip(input_names, grads, strict=False))
     rows: Tensors = [("gradient", n, ours.get(n), their_grads[n]) for n in input_names]
     weights = {name: entry for name, entry in weights_of(mine).items() if name in names}
+    weights = with_returned(weights, grads[len(input_names) :])
     parameters = list(their.parameters)
     if not pair:
         rows += [

@@ -41,6 +41,20 @@ def weights_of(module: Any) -> Weights:
     return {name: (data, grad) for name, data, grad in known.values() if name not in gradients}
 
 
+def with_returned(weights: Weights, returned: list[Any]) -> Weights:
+    """The same; if none has a gradient, with those that backward returned behind the inputs'.
+
+    Which is whose is told by the shapes, if each weight has another one.
+    """
+    by_shape = {np.shape(grad): grad for grad in returned}
+    shapes = {data.shape for data, _ in weights.values()}
+    if any(grad is not None for _, grad in weights.values()) or shapes != by_shape.keys():
+        return weights
+    if not len(shapes) == len(weights) == len(returned):
+        return weights
+    return {name: (data, by_shape[data.shape]) for name, (data, _) in weights.items()}
+
+
 def weight_names(module: Any) -> set[str]:
     """All of them, also the second name of a weight that has two."""
     return {name for name, _ in _holders(module)}

@@ -280,6 +280,8 @@ def forms(module: Any, inputs: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
         yield x, tuple(arrays) if len(arrays) > 1 else arrays[0]
         if takes is None or takes > len(arrays):
             yield x, *arrays
+        if len(arrays) > 1 and not arrays[1].any():  # a class whose c starts at zero
+            yield x, arrays[0]
     yield (x,)
 
 

@@ -269,6 +269,56 @@ def test_a_cache_behind_the_answers(kind):
     assert bad.name == "W"
 
 
+class Course:
+    """As in CS231n: h_0 is given and c starts at zero; backward returns every gradient."""
+
+    def __init__(self, theirs, order="ifog", scale=1.0):
+        def turned(weight):
+            blocks = dict(zip("ifgo", weight.detach().numpy().reshape(4, H, -1), strict=True))
+            return np.concatenate([blocks[gate] for gate in order]).T.copy()
+
+        self.Wx, self.Wh = turned(theirs.weight_ih_l0), turned(theirs.weight_hh_l0)
+        self.b = turned(theirs.bias_ih_l0 + theirs.bias_hh_l0)[0]
+        self.scale = scale
+
+    def forward(self, x, h):
+        c, cache = np.zeros_like(h), []
+        for x_t in x:
+            z = x_t @ self.Wx + h @ self.Wh + self.b
+            i, f, o = np.split(1 / (1 + np.exp(-z[:, : 3 * H])), 3, axis=1)
+            g = np.tanh(z[:, 3 * H :])
+            cache.append((x_t, h, c, i, f, o, g, f * c + i * g))
+            c = cache[-1][-1]
+            h = o * np.tanh(c)
+        outputs = [step[5] * np.tanh(step[7]) for step in cache]
+        return np.stack(outputs), cache
+
+    def backward(self, grad_output, cache):
+        grad_x, grad_h, grad_c = [], 0, 0
+        sums = [np.zeros_like(array) for array in (self.Wx, self.Wh, self.b)]
+        for grad, (x, h, c_prev, i, f, o, g, c) in zip(grad_output[::-1], cache[::-1], strict=True):
+            tanh_c, grad_h = np.tanh(c), grad_h + grad
+            grad_c = grad_c + grad_h * o * (1 - tanh_c**2)
+            z_i, z_f = grad_c * g * i * (1 - i), grad_c * c_prev * f * (1 - f)
+            z_o, z_g = grad_h * tanh_c * o * (1 - o), grad_c * i * (1 - g**2)
+            grad_z = np.hstack([z_i, z_f, z_o, z_g])
+            for total, part in zip(sums, (x.T @ grad_z, h.T @ grad_z, grad_z.sum(0)), strict=True):
+                total += part
+            grad_x.append(grad_z @ self.Wx.T)
+            grad_h, grad_c = grad_z @ self.Wh.T, grad_c * f
+        return np.stack(grad_x[::-1]), grad_h, sums[0], self.scale * sums[1], sums[2]
+
+
+def test_code_as_a_course_writes_it():
+    theirs = lstm()
+    parity = compare(Course(theirs), theirs, X)
+    assert parity.ok, str(parity)
+    assert [row.name for row in parity.rows] == ["output", "x", "h_0", "Wx", "Wh", "b"]
+    (bad,) = (row for row in compare(Course(theirs, scale=1.5), theirs, X).rows if not row.ok)
+    assert bad.name == "Wh"
+    assert "i f o g (CS231n)" in compare(Course(theirs, "ifgo"), theirs, X).notes[-1]
+
+
 def test_a_cache_of_arrays_is_not_taken_for_the_state():
     class Sums:
         def forward(self, x, h):
