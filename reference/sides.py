@@ -13,7 +13,7 @@ import torch
 from torch.nn.modules.loss import _Loss
 from torch.nn.utils.rnn import PackedSequence as TorchPacked
 
-from scratch.machinery.module import Array, Module
+from scratch.machinery.module import Array, Module, describe
 from scratch.machinery.nests import flatten, is_inexact, map_leaves
 from scratch.machinery.packing import PackedSequence
 
@@ -186,7 +186,8 @@ class Mine:
             try:
                 returned = self.call(form)
             except Exception as raised:  # a form of the state that this class does not take
-                error = error or raised
+                if error is None or isinstance(error, TypeError):  # of too many arguments
+                    error = raised
                 continue
             for cached, answers in readings_of(returned):
                 # A cache is what is left over: nothing is one that is an answer but for its axes.
@@ -197,6 +198,12 @@ class Mine:
             assert error is not None
             raise error
         _, self.inputs, self.cached, self.answers = min(fits, key=lambda fit: fit[0])
+        wrong = [a for a in flatten(self.answers) if not _is_answer(a)]
+        if wrong:
+            raise TypeError(
+                f"mine: expected a forward that answers with arrays of floats, or with them and a "
+                f"cache, got {describe(wrong[0])} among its answers"
+            )
 
     def call(self, inputs: tuple[Any, ...]) -> Any:
         if self._is_called:
@@ -226,6 +233,8 @@ class Mine:
     def _backward(self, record: Any, upstream: Any) -> tuple[Any, int]:
         backward = self.module.backward
         takes = positional(backward)
+        if takes == 0:
+            raise TypeError("mine: expected a backward that takes the gradients of the answers")
         parts = upstream if isinstance(upstream, tuple) else (upstream,)
         count = len(flatten(upstream))
         if self.cached:
@@ -248,16 +257,20 @@ class Mine:
 def misfit(answers: Any, shapes: list[tuple[int, ...]]) -> int:
     """0 for answers of the first of these shapes, 1 but for axes of length 1, 2 for other arrays.
 
-    3 for what is not arrays, or more of them.
+    4 for what is not arrays, or more of them.
     """
     leaves = flatten(answers)
-    if len(leaves) > len(shapes) or not all(map(is_inexact, leaves)):
-        return 3
+    if len(leaves) > len(shapes) or not all(map(_is_answer, leaves)):
+        return 4
     found = [np.shape(leaf) for leaf in leaves]
     if found == shapes[: len(found)]:
         return 0
     alike = [_squeeze(s) for s in found] == [_squeeze(s) for s in shapes][: len(found)]
     return 1 if alike else 2
+
+
+def _is_answer(leaf: Any) -> bool:
+    return is_inexact(leaf) or isinstance(leaf, torch.Tensor)
 
 
 def readings_of(returned: Any) -> Iterator[tuple[bool, Any]]:

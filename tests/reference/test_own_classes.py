@@ -107,6 +107,37 @@ def test_weights_and_gradients_in_lists():
     assert any(note.startswith("In float64,") and "differ as well" in note for note in notes)
 
 
+class Answers:
+    """What is asked of it, and nothing is computed."""
+
+    def __init__(self, answers, backward=lambda grad: grad):
+        self.answers, self.backward = answers, backward
+
+    def forward(self, x):
+        return self.answers if self.answers is not ... else 1 / 0
+
+
+@pytest.mark.parametrize(
+    ("mine", "error", "words"),
+    [
+        (Answers(None), TypeError, "mine: expected a forward that answers with arrays .* NoneType"),
+        (Answers({"h": X}), TypeError, "got dict among its answers"),
+        (Answers([1, 2]), TypeError, "got int 1 among its answers"),
+        (Answers(...), ZeroDivisionError, "division"),
+        (Answers(X[0, :, :1], lambda: None), TypeError, "mine: expected a backward that takes"),
+    ],
+)
+def test_what_is_not_an_answer(mine, error, words):
+    with pytest.raises(error, match=words):
+        compare(mine, nn.RNNCell(D, H).double(), X[0])
+
+
+def test_a_cache_behind_answers_of_another_size():
+    mine = Answers((X[0, :, :2], {"x": X}), lambda grad, cache: cache["x"][0])
+    parity = compare(mine, nn.Linear(D, H).double(), X[0])
+    assert [row.problem for row in parity.rows] == ["shape (2, 2)", ""]
+
+
 def test_weights_that_are_not_found_are_said_to_be_none():
     class Hidden(Stateful):
         def __init__(self, linear):
