@@ -120,10 +120,10 @@ def draw_errors(
         with np.errstate(all="ignore"):  # a side that overflowed
             sizes = np.sqrt(np.add.reduceat(errors[side] ** 2, starts) / counts)
         axes.plot(x[starts], sizes, **look, **_mark(x, side))
-    if len(x) == 1:
-        axes.margins(y=0.3)
     axes.set_ylabel("|error|" if len(x) <= SHOWN else f"RMSE of each {counts.max()}")
     axes.set_ylim(bottom=0)
+    if len(x) == 1:  # room for the mark of the largest
+        axes.set_ylim(top=1.3 * axes.dataLim.y1 or 1)
     _name(axes.set_xlabel, x_label)
     _ticks(axes, x)
     return figure
