@@ -13,10 +13,11 @@ import torch
 from torch import nn
 
 from scratch.machinery.module import Array
-from scratch.machinery.nests import flatten
+from scratch.machinery.nests import flatten, is_packed
 
+from .own_weights import Weights
 from .readings import Read, Reading, readable, readings, with_reading
-from .sides import Mine, Theirs, Weights, copied_buffers
+from .sides import Mine, Theirs, copied_buffers
 from .twin import to_numpy
 
 # Relative to the largest number: nearer than that are two sums taken in another order, at any
@@ -60,7 +61,7 @@ class _Run:
         their = Theirs(theirs, inputs)
         given = inputs
         if their.takes_state and len(inputs) == 1:
-            dtype = inputs[0].dtype
+            dtype = flatten(inputs[0])[0].dtype
             given = inputs[0], tuple(to_numpy(t).astype(dtype) for t in flatten(their.inputs[1]))
             given = given if len(given[1]) > 1 else (given[0], given[1][0])
         ours = Mine(copy.deepcopy(mine), given, flatten(their.answers))
@@ -77,13 +78,22 @@ class _Run:
 
 def _runs(mine: Any, theirs: nn.Module, inputs: tuple[Any, ...]) -> Iterator[_Run]:
     """On one step, on two, on all: what differs early is told apart cheaply."""
-    x, layer = inputs[0], _layer(theirs)
-    if layer is not None and isinstance(x, np.ndarray):
-        axis = 1 if x.ndim == 3 and layer.batch_first else 0
-        for steps in (1, 2):
-            if steps < x.shape[axis]:
-                yield _Run(mine, theirs, (x[:, :steps] if axis else x[:steps], *inputs[1:]))
+    layer = _layer(theirs)
+    for steps in (1, 2):
+        few = None if layer is None else _first_steps(inputs[0], steps, layer.batch_first)
+        if few is not None:
+            yield _Run(mine, theirs, (few, *inputs[1:]))
     yield _Run(mine, theirs, inputs)
+
+
+def _first_steps(x: Any, steps: int, batch_first: bool) -> Any:
+    """The first steps of every sequence; None if there are no more than these."""
+    if is_packed(x):
+        rows = int(x.batch_sizes[:steps].sum())
+        few = x._replace(data=x.data[:rows], batch_sizes=x.batch_sizes[:steps])
+        return few if steps < len(x.batch_sizes) else None
+    axis = 1 if x.ndim == 3 and batch_first else 0
+    return (x[:, :steps] if axis else x[:steps]) if steps < x.shape[axis] else None
 
 
 def _layer(module: nn.Module) -> Any:
@@ -114,8 +124,11 @@ def _digits(distance: float) -> int:
 def _step_words(run: _Run, module: nn.Module, read: Read | None) -> str:
     """The first step, and the first quantity of it, that are not the same on both sides."""
     step = _first_step(*run.pairs(module)[0], _layer(module))
+    packed = is_packed(run.inputs[0])
+    if packed and step is not None:  # it is a row of the packed data
+        step = int((run.inputs[0].batch_sizes.cumsum(0) <= step).sum())
     words = "" if step is None else f" at step {step}"
-    return words if read is None else words + _quantity(run, module, read, step or 0)
+    return words if read is None or packed else words + _quantity(run, module, read, step or 0)
 
 
 def _first_step(ours: Array, theirs: Array, layer: Any) -> int | None:
@@ -201,6 +214,11 @@ def match(
         else:
             unknown.append(name)
     notes = []
+    if not weights and parameters:
+        notes.append(
+            "Gradients of weights not compared, as mine has none under names that are known: "
+            "parameters(), W and dW or grad_W, params and grads."
+        )
     if other:
         notes.append(f"The weights themselves differ: {', '.join(other)}.")
     if unknown:

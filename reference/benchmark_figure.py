@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from scratch.study.style import new_figure
+
 from .benchmark import Row
 
 if TYPE_CHECKING:
@@ -26,10 +28,7 @@ def draw_ratios(rows: Sequence[Row], *, axes: Axes | None = None) -> Figure:
             if label not in labels:
                 labels.append(label)
     if axes is None:
-        from matplotlib.figure import Figure
-
-        size = (8, 1.4 + 0.26 * len(labels))
-        axes = Figure(figsize=size, dpi=120, layout="constrained").add_subplot()
+        axes = new_figure(8, 1.4 + 0.26 * len(labels)).add_subplot()
     axes.axvline(1, color="0.3", linestyle="--", linewidth=1)
     for dtype, style in STYLES.items():
         own = [row for row in rows if row.dtype == dtype]

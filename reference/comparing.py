@@ -15,8 +15,9 @@ from scratch.machinery.nests import flatten
 from scratch.recurrent import Recurrent
 
 from . import apart
+from .own_weights import in_float64, weight_names, weights_of, with_returned
 from .parity import TOLERANCE, Kind, Parity, inaccurate_side, row_of
-from .sides import Mine, Theirs, as_numpy, in_float64, map_arrays, weights_of
+from .sides import Mine, Theirs, as_numpy, map_arrays
 from .twin import from_torch, nearest_twin, to_numpy
 
 
@@ -123,7 +124,7 @@ def _tensors(
     if their.takes_state and (len(inputs) == 1 or inputs[1] is None):
         inputs = inputs[0], as_numpy(map_arrays(lambda t: t.detach(), their.inputs[1]))
         inputs = map_arrays(lambda a: a.astype(_dtype(inputs[0])), inputs)
-    names = set(weights_of(mine))  # a pass may leave other arrays in the object
+    names = weight_names(mine)  # a pass may leave other arrays in the object
     our = Mine(mine, inputs, [np.empty(t.shape) for t in flatten(their.answers)] if pair else None)
     answers = flatten(our.answers)
     rng = np.random.default_rng(seed)
@@ -146,6 +147,7 @@ def _tensors(
     ours = dict(zip(input_names, grads, strict=False))
     rows: Tensors = [("gradient", n, ours.get(n), their_grads[n]) for n in input_names]
     weights = {name: entry for name, entry in weights_of(mine).items() if name in names}
+    weights = with_returned(weights, grads[len(input_names) :])
     parameters = list(their.parameters)
     if not pair:
         rows += [

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scratch.machinery.module import Array
+from scratch.study.style import new_figure
 
 from .letters import readable
 from .parity import Parity
@@ -58,7 +59,7 @@ def draw_held_out(
 
     All are (N,), x may be dates. Of many values the last 200 are drawn, and below 200 parts of all.
     """
-    figure = _figure(8, 6)
+    figure = new_figure(8, 6)
     part = slice(-SHOWN, None)
     few = len(x) <= SHOWN
     above, below = figure.subplots(2, 1, height_ratios=[3, 2], sharex=few)
@@ -119,10 +120,10 @@ def draw_errors(
         with np.errstate(all="ignore"):  # a side that overflowed
             sizes = np.sqrt(np.add.reduceat(errors[side] ** 2, starts) / counts)
         axes.plot(x[starts], sizes, **look, **_mark(x, side))
-    if len(x) == 1:
-        axes.margins(y=0.3)
     axes.set_ylabel("|error|" if len(x) <= SHOWN else f"RMSE of each {counts.max()}")
     axes.set_ylim(bottom=0)
+    if len(x) == 1:  # room for the mark of the largest
+        axes.set_ylim(top=1.3 * axes.dataLim.y1 or 1)
     _name(axes.set_xlabel, x_label)
     _ticks(axes, x)
     return figure
@@ -198,7 +199,7 @@ def draw_classes(truth: Array, scratch: Array, torch: Array, *, axes: Axes | Non
 
 def draw_losses(scratch: Sequence[float], torch: Sequence[float], y_label: str) -> Figure:
     """Both loss curves, and below them, on a logarithmic axis, how far apart they are."""
-    figure = _figure(8, 6)
+    figure = new_figure(8, 6)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
     a, b = np.array(scratch), np.array(torch)
     epochs = np.arange(1, len(a) + 1)
@@ -275,19 +276,12 @@ def _axes(axes: Any, width: float, height: float) -> tuple[Figure, Any]:
     """`axes` and its figure, or new ones."""
     if axes is not None:
         return axes.figure, axes
-    figure = _figure(width, height)
+    figure = new_figure(width, height)
     return figure, figure.add_subplot()
 
 
-def _figure(width: float, height: float) -> Figure:
-    """An empty figure, in inches."""
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), dpi=120, layout="constrained")
-
-
 def _panels(count: int) -> tuple[Figure, Any]:
-    figure = _figure(9, 3.6)
+    figure = new_figure(9, 3.6)
     return figure, figure.subplots(1, count, sharey=True, squeeze=False)[0]
 
 

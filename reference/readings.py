@@ -5,10 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pack_sequence, unpack_sequence
+
+from scratch.machinery.nests import map_leaves
 
 # The order of the gates in the rows of the weights, and who writes it so; g is c, j or a elsewhere.
 ORDERS = {
@@ -67,9 +71,10 @@ class Reading:
 
 def readings(layer: nn.Module, most: int = 3) -> Iterator[Reading]:
     """Every reading with at most `most` changes that fits the layer, those with fewer first."""
-    D, H = int(layer.input_size), int(layer.hidden_size)  # type: ignore[arg-type]
+    square = ["weight_hh"] if state_size(layer) == layer.hidden_size else []
+    square += ["weight_ih"] if layer.input_size == layer.hidden_size else []
     options: dict[str, list[Any]] = {
-        "transposed": ["weight_hh", *(["weight_ih", "both"] if D == H else [])],
+        "transposed": square + (["both"] if len(square) > 1 else []),
         "bias": ["bias_ih", "bias_hh", "none"] if layer.bias else [],
     }
     if gates(layer) == 4:
@@ -98,9 +103,12 @@ def gates(layer: nn.Module) -> int:
 
 def readable(layer: nn.Module) -> bool:
     """Whether `Read` can stand for it."""
-    return type(layer) in (nn.RNN, nn.LSTM, nn.RNNCell, nn.LSTMCell) and not getattr(
-        layer, "proj_size", 0
-    )
+    return type(layer) in (nn.RNN, nn.LSTM, nn.RNNCell, nn.LSTMCell)
+
+
+def state_size(layer: Any) -> int:
+    """The features of h: those of the projection, if there is one."""
+    return int(getattr(layer, "proj_size", 0) or layer.hidden_size)
 
 
 class Read(nn.Module):
@@ -116,6 +124,8 @@ class Read(nn.Module):
         self.steps: list[dict[str, Tensor]] = []
 
     def forward(self, x: Any, state: Any = None) -> Any:
+        if isinstance(x, PackedSequence):
+            return self._packed(x, state)
         self.steps = []
         layer: Any = self.layer
         if isinstance(layer, nn.RNNCellBase):
@@ -148,11 +158,26 @@ class Read(nn.Module):
             x = x.transpose(0, 1)
         return x, (h_n, c_n) if gates(layer) == 4 else h_n
 
+    def _packed(self, x: PackedSequence, state: Any) -> Any:
+        """Each sequence by itself, the longest first."""
+        outputs, ends = [], []
+        for n, sequence in enumerate(unpack_sequence(PackedSequence(x.data, x.batch_sizes))):
+            column = n if x.sorted_indices is None else int(x.sorted_indices[n])
+            output, end = self.forward(sequence, map_leaves(partial(_column, column), state))
+            outputs.append(output)
+            ends.append(end if isinstance(end, tuple) else (end,))
+        order = slice(None) if x.unsorted_indices is None else x.unsorted_indices
+        last = tuple(torch.stack(s, 1)[:, order] for s in zip(*ends, strict=True))
+        data = pack_sequence(outputs).data
+        return PackedSequence(data, *x[1:]), last if len(last) > 1 else last[0]
+
     def _states(self, x: Tensor, state: Any, x_0: Tensor, runs: int = 1) -> tuple[Tensor, Tensor]:
-        H = int(self.layer.hidden_size)  # type: ignore[arg-type]
-        zeros = x.new_zeros(runs, len(x_0), H)
+        sizes = state_size(self.layer), int(self.layer.hidden_size)  # type: ignore[arg-type]
         states = state if isinstance(state, tuple) else (state, None)
-        h, c = (zeros if s is None else s.reshape(runs, -1, H) for s in states)
+        h, c = (
+            x.new_zeros(runs, len(x_0), size) if s is None else s.reshape(runs, -1, size)
+            for s, size in zip(states, sizes, strict=True)
+        )
         return h, c
 
     def _step(self, x: Tensor, h: Tensor, c: Tensor, suffix: str) -> tuple[Tensor, Tensor]:
@@ -171,6 +196,8 @@ class Read(nn.Module):
         g, o = torch.tanh(z_g), sigmoid(z_o)
         c = f * c + i * g
         h = o * (torch.tanh(c) if self.reading.tanh_c else c)
+        if f"weight_hr{suffix}" in self.layer._parameters:
+            h = h @ getattr(self.layer, f"weight_hr{suffix}").T
         self.steps.append({"i": i, "f": f, "g": g, "o": o, "c": c, "h": h})
         return h, c
 
@@ -189,6 +216,10 @@ class Read(nn.Module):
             return weight
         blocks = dict(zip(self.reading.order, weight.chunk(4), strict=True))
         return torch.cat([blocks[gate] for gate in "ifgo"])
+
+
+def _column(number: int, state: Tensor | None) -> Tensor | None:
+    return None if state is None else state[:, number]
 
 
 def with_reading(module: nn.Module, reading: Reading) -> nn.Module:

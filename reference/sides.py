@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,16 +13,16 @@ import torch
 from torch.nn.modules.loss import _Loss
 from torch.nn.utils.rnn import PackedSequence as TorchPacked
 
-from scratch.machinery.module import Array, Module
-from scratch.machinery.nests import flatten, map_leaves
+from scratch.machinery.module import Array, Module, describe
+from scratch.machinery.nests import flatten, is_inexact, map_leaves
 from scratch.machinery.packing import PackedSequence
 
+from .own_weights import vars_with_grad
 from .refusals import check_tensor
 from .twin import to_numpy, to_torch
 
 LAYERS = (torch.nn.RNNBase,)
 CELLS = (torch.nn.RNNCellBase,)
-Weights = dict[str, tuple[Array, Array | None]]  # by name, an array and its gradient
 
 
 # Nests of arrays: tuples, and packed sequences, whose array is their data
@@ -161,38 +161,49 @@ def copied_buffers(module: torch.nn.Module) -> Iterator[None]:
             buffers.update(before)
 
 
+# What the argument of backward is called that takes what forward remembered.
+CACHE = re.compile(r"\w*cache|ctx|context|record|memory|saved|steps|tape", re.IGNORECASE)
+
+
 class Mine:
     """A module of scratch, or an object of a person's own with forward and backward, run.
 
     `inputs` are those that it was called with: of the forms that its forward may take a state in,
-    the first that gives answers of the shapes of `expected`.
+    the first that gives answers of the shapes of `expected`. `cached`: whether it answers with a
+    cache behind its answers, as in `h, cache = rnn.forward(x)` and `rnn.backward(grad_h, cache)`.
     """
 
     def __init__(self, module: Any, inputs: tuple[Any, ...], expected: list[Any] | None) -> None:
         self.module = module
-        self.inputs = inputs
+        self.inputs, self.cached = inputs, False
         if expected is None:
             self.answers = self.call(inputs)
             return
         shapes = [tuple(e.shape) for e in expected]
-        fits: list[tuple[int, Any, Any]] = []
+        fits: list[tuple[int, Any, bool, Any]] = []
         error: Exception | None = None
         for form in forms(module, inputs):
             try:
-                answers = self.call(form)
+                returned = self.call(form)
             except Exception as raised:  # a form of the state that this class does not take
-                error = error or raised
+                if error is None or isinstance(error, TypeError):  # of too many arguments
+                    error = raised
                 continue
-            found = [np.shape(a) for a in flatten(answers)]
-            exact = found == shapes[: len(found)]
-            alike = [_squeeze(s) for s in found] == [_squeeze(s) for s in shapes][: len(found)]
-            fits.append((0 if exact else 1 if alike else 2, form, answers))
-            if exact:
+            for cached, answers in readings_of(returned):
+                # A cache is what is left over: nothing is one that is an answer but for its axes.
+                fits.append((2 * misfit(answers, shapes) + 3 * cached, form, cached, answers))
+            if any(fit[0] == 0 for fit in fits):
                 break
         if not fits:
             assert error is not None
             raise error
-        _, self.inputs, self.answers = min(fits, key=lambda fit: fit[0])
+        _, self.inputs, self.cached, self.answers = min(fits, key=lambda fit: fit[0])
+        wrong = [a for a in flatten(self.answers) if not _is_answer(a)]
+        if wrong:
+            raise TypeError(
+                f"mine: expected a forward that answers with arrays of floats, or with them and a "
+                f"cache, got {describe(wrong[0])} among its answers"
+            )
 
     def call(self, inputs: tuple[Any, ...]) -> Any:
         if self._is_called:
@@ -220,9 +231,19 @@ class Mine:
         return flatten(tuple(returned) if isinstance(returned, list) else returned), used
 
     def _backward(self, record: Any, upstream: Any) -> tuple[Any, int]:
+        backward = self.module.backward
+        takes = positional(backward)
+        if takes == 0:
+            raise TypeError("mine: expected a backward that takes the gradients of the answers")
         parts = upstream if isinstance(upstream, tuple) else (upstream,)
-        takes = positional(self.module.backward)
-        backward, count = self.module.backward, len(flatten(upstream))
+        count = len(flatten(upstream))
+        if self.cached:
+            grads = parts if takes is None else parts[: takes - 1]
+            if takes == count + 1:  # h and c one by one
+                grads = tuple(flatten(upstream))
+            first, cache = next(iter(inspect.signature(backward).parameters), ""), record[-1]
+            given = (cache, *grads) if CACHE.fullmatch(first) else (*grads, cache)
+            return backward(*given), len(flatten(grads))
         if not self._is_called and _answers_of(record) is record and takes is not None:
             if takes < len(parts):  # the record is kept inside
                 return backward(*parts[:takes]), len(flatten(parts[:takes]))
@@ -231,6 +252,32 @@ class Mine:
         if takes == 2:
             return backward(record, upstream), count
         return backward(record, *parts), count
+
+
+def misfit(answers: Any, shapes: list[tuple[int, ...]]) -> int:
+    """0 for answers of the first of these shapes, 1 but for axes of length 1, 2 for other arrays.
+
+    4 for what is not arrays, or more of them.
+    """
+    leaves = flatten(answers)
+    if len(leaves) > len(shapes) or not all(map(_is_answer, leaves)):
+        return 4
+    found = [np.shape(leaf) for leaf in leaves]
+    if found == shapes[: len(found)]:
+        return 0
+    alike = [_squeeze(s) for s in found] == [_squeeze(s) for s in shapes][: len(found)]
+    return 1 if alike else 2
+
+
+def _is_answer(leaf: Any) -> bool:
+    return is_inexact(leaf) or isinstance(leaf, torch.Tensor)
+
+
+def readings_of(returned: Any) -> Iterator[tuple[bool, Any]]:
+    """What was returned as answers; and with a cache behind them, where it may be one."""
+    yield False, returned
+    if isinstance(returned, tuple) and not hasattr(returned, "_fields") and len(returned) > 1:
+        yield True, returned[0] if len(returned) == 2 else returned[:-1]
 
 
 def forms(module: Any, inputs: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
@@ -246,6 +293,8 @@ def forms(module: Any, inputs: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
         yield x, tuple(arrays) if len(arrays) > 1 else arrays[0]
         if takes is None or takes > len(arrays):
             yield x, *arrays
+        if len(arrays) > 1 and not arrays[1].any():  # a class whose c starts at zero
+            yield x, arrays[0]
     yield (x,)
 
 
@@ -272,64 +321,3 @@ def _answers_of(record: Any) -> Any:
 
 def _squeeze(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(n for n in shape if n != 1)
-
-
-# The weights of an object of a person's own
-
-
-def vars_with_grad(module: Any) -> Iterator[Any]:
-    """The objects with .data and .grad, as Parameter has them, of a module and of those below."""
-    yield from (holder for _, holder in _holders(module) if not isinstance(holder, np.ndarray))
-
-
-def weights_of(module: Any) -> Weights:
-    """Every weight and its gradient: a Parameter's, or that of `W` in `dW`, `grad_W` or `grads`."""
-    found: Weights = {}
-    for name, holder in _holders(module):
-        if not isinstance(holder, np.ndarray):
-            found[name] = holder.data, holder.grad
-            continue
-        owner, _, last = name.rpartition(".")
-        place = vars(module) if not owner else vars(module).get(owner, {})
-        grads = vars(module).get("grads", {})
-        options = [place.get(f"d{last}"), place.get(f"grad_{last}")]
-        options += [grads.get(last)] if isinstance(grads, dict) else []
-        grad = next((g for g in options if np.shape(g) == holder.shape and g is not None), None)
-        found[name] = holder, grad
-    gradients = {f"{start}{name}" for name in found for start in ("d", "grad_")}
-    return {name: pair for name, pair in found.items() if name not in gradients}
-
-
-def _holders(module: Any) -> Iterator[tuple[str, Any]]:
-    if hasattr(module, "named_parameters"):
-        yield from module.named_parameters()
-        return
-    for name, value in getattr(module, "__dict__", {}).items():
-        if isinstance(value, dict) and name != "grads":
-            named = {f"{name}.{key}": entry for key, entry in value.items()}
-        else:
-            named = {name: value}
-        for key, entry in named.items():
-            if isinstance(entry, torch.Tensor):
-                continue
-            data = entry.data if hasattr(entry, "grad") and hasattr(entry, "data") else entry
-            if isinstance(data, np.ndarray) and np.issubdtype(data.dtype, np.floating):
-                yield key, entry
-
-
-def in_float64(module: Any) -> Any:
-    """A copy that computes in float64."""
-    if isinstance(module, torch.nn.Module):
-        return copy.deepcopy(module).double()
-    if hasattr(module, "astype"):
-        return module.astype(np.float64)
-    result = copy.deepcopy(module)
-    for name, holder in list(_holders(result)):
-        if not isinstance(holder, np.ndarray):
-            holder.data, holder.grad = holder.data.astype(np.float64), None
-        elif "." in name:
-            owner, _, key = name.partition(".")
-            getattr(result, owner)[key] = holder.astype(np.float64)
-        else:
-            setattr(result, name, holder.astype(np.float64))
-    return result

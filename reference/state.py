@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import os
+import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -56,7 +57,7 @@ def as_arrays(state: Mapping[str, Any], prefix: str = "") -> dict[str, Array]:
             continue
         if isinstance(value, Mapping):
             raise TypeError(
-                f"state: expected tensors or arrays, got a {type(value).__name__} as {name!r}: "
+                f"state: expected tensors or arrays, got {type(value).__name__} as {name!r}: "
                 f"from_state_dict(state[{name!r}]) may be meant"
             )
         if isinstance(value, torch.Tensor):
@@ -152,17 +153,32 @@ def _not_described(state: Mapping[str, Array], prefix: str) -> str:
 
 
 def load_file(path: str) -> dict[str, Array]:
-    """The state_dict in an .npz, .pt, .pth or .safetensors file.
+    """The state_dict in an .npz, .pt, .pth or .safetensors file, or in a checkpoint in it.
 
     A pickle is read with weights_only=True, so that no code in it runs. Raises OSError for a file
     that cannot be read and ValueError for one that holds no state_dict.
     """
     data = Path(path).read_bytes()
     try:
-        return as_arrays(_read(io.BytesIO(data), os.path.splitext(path)[1]))
+        return as_arrays(_inner(_read(io.BytesIO(data), os.path.splitext(path)[1])))
+    except pickle.UnpicklingError:
+        reason = "got another file, or a whole module: torch.save(module.state_dict(), file)"
     except Exception as error:  # whatever the readers raise for damaged bytes
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ValueError(f"{path}: expected a state_dict of arrays or tensors, {reason}") from None
+    raise ValueError(f"{path}: expected a state_dict of arrays or tensors, {reason}")
+
+
+def _inner(state: Any) -> Any:
+    """Of a checkpoint the one entry that is a state_dict; anything else as it is."""
+    entries = state.values() if isinstance(state, Mapping) else ()
+    inside = [
+        entry
+        for entry in entries
+        if isinstance(entry, Mapping)
+        and entry
+        and all(isinstance(value, torch.Tensor) for value in entry.values())
+    ]
+    return inside[0] if len(inside) == 1 else state
 
 
 def _read(file: io.BytesIO, ending: str) -> Any:
@@ -174,7 +190,7 @@ def _read(file: io.BytesIO, ending: str) -> Any:
     try:
         return importlib.import_module("safetensors.torch").load(file.getvalue())
     except ImportError:
-        raise ValueError("which needs the package safetensors: pip install safetensors") from None
+        raise ValueError("and the package safetensors: pip install safetensors") from None
 
 
 def save_files(path: str, scratch: Mapping[str, Array], theirs: Mapping[str, Array]) -> list[str]:

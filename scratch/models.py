@@ -13,6 +13,7 @@ from numpy.typing import DTypeLike
 
 from .linear import Linear, LinearRecord
 from .machinery.checks import check_bool
+from .machinery.html import record_html
 from .machinery.module import Array, Module, Seed, check_record
 from .recurrent import LSTM, RNN, LayerBackwardRecord, LayerRecord
 
@@ -22,6 +23,9 @@ class SimpleRNNRecord(NamedTuple):
 
     rnn: LayerRecord
     fc: LinearRecord
+
+    def _repr_html_(self) -> str:
+        return record_html(self)
 
     @property
     def output(self) -> Array:
@@ -37,6 +41,9 @@ class SimpleRNNBackwardRecord(NamedTuple):
     """What came back through a `SimpleRNN`: the record of its RNN."""
 
     rnn: LayerBackwardRecord
+
+    def _repr_html_(self) -> str:
+        return record_html(self)
 
     @property
     def grad_x(self) -> Array:
@@ -114,6 +121,9 @@ class SimpleLSTMRecord(NamedTuple):
     lstm: LayerRecord
     fc: LinearRecord
 
+    def _repr_html_(self) -> str:
+        return record_html(self)
+
     @property
     def output(self) -> Array:
         return self.fc.output
@@ -128,6 +138,9 @@ class SimpleLSTMBackwardRecord(NamedTuple):
     """What came back through a `SimpleLSTM`: the record of its LSTM."""
 
     lstm: LayerBackwardRecord
+
+    def _repr_html_(self) -> str:
+        return record_html(self)
 
     @property
     def grad_x(self) -> Array:

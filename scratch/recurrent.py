@@ -30,6 +30,7 @@ from .machinery.arrays import (
     shapes,
 )
 from .machinery.checks import check_layer_arguments, check_nonlinearity
+from .machinery.html import record_html
 from .machinery.inputs import check_layer_gradients, check_layer_inputs
 from .machinery.module import Array, Module, Parameter, Seed, uniform_parameter, without_warnings
 from .machinery.packing import PackedSequence
@@ -54,6 +55,9 @@ class LayerRecord:
     h_n: Array = field(init=False)
     c_n: Array = field(init=False)
 
+    def _repr_html_(self) -> str:
+        return record_html(self)
+
     def __repr__(self) -> str:
         return shapes(f"LayerRecord of {', '.join(self.runs)}", self, "output", "h_n", "c_n")
 
@@ -70,6 +74,9 @@ class LayerBackwardRecord:
     grad_x: Any = field(init=False)
     grad_h_0: Array = field(init=False)
     grad_c_0: Array = field(init=False)
+
+    def _repr_html_(self) -> str:
+        return record_html(self)
 
     def __repr__(self) -> str:
         title = f"LayerBackwardRecord of {', '.join(self.runs)}"

@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 import os
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,10 @@ from scratch.commands.options import (
     file_name,
     make_model,
     read_task,
+    systems_table,
     training_words,
 )
+from scratch.commands.weight_files import copy_into, hidden_size_of
 from scratch.machinery.module import Array
 from scratch.machinery.writing import replacing
 from scratch.tasks.data import HeldOut
@@ -66,6 +69,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="one or more of those below (default: all)",
     )
     add_options(parser)
+    parser.epilog = systems_table(SYSTEMS)
     parser.add_argument(
         "--out", type=file_name, metavar="DIR", default="out", help="where the pictures go (out)"
     )
@@ -92,10 +96,14 @@ def run(args: argparse.Namespace) -> None:
     check_places(systems, args.out, args.json)
     if args.save is not None:
         check_writable("--save", args.save)
+    weights = None if args.load is None else read_weights(args.load)
+    if weights is not None and args.hidden_size is None:
+        size = hidden_size_of(weights) or systems[0].hidden_size
+        systems = [replace(systems[0], hidden_size=size)]
     tasks = [read_task(system, args) for system in systems]
     models = [make_model(task) for task in tasks]
-    if args.load is not None:
-        left_out += load(models[0], args.load)
+    if weights is not None:
+        left_out += load(models[0], weights, args.load)
     print(LEGEND + left_out)
     results, pictures = {}, []
     for task, model in zip(tasks, models, strict=True):
@@ -253,21 +261,20 @@ def reporter(side: str, system: System, others: list[float] | None = None) -> Re
 # Files
 
 
-def load(model: Model, path: str) -> str:
-    """Copy the weights of a file into `model`. Returns the line that says so."""
+def read_weights(path: str) -> dict[str, Array]:
     try:
-        arrays = load_file(path)
+        return load_file(path)
     except OSError as error:
         raise UsageError(f"--load {path}: {error.strerror or error}") from None
     except ValueError as error:
         raise UsageError(f"--load {error}") from None
-    fits = [end for end, part in prefixes(arrays).items() if type(part) is type(model)]
+
+
+def load(model: Model, weights: dict[str, Array], path: str) -> str:
+    """Copy the weights of a file into `model`. Returns the line that says so."""
+    fits = [end for end, part in prefixes(weights).items() if type(part) is type(model)]
     prefix = fits[0] if fits else ""
-    try:
-        model.load_state_dict(as_arrays(arrays, prefix))
-    except RuntimeError as error:
-        problems = str(error).replace(":\n  ", ": ").replace("\n  ", "; ")
-        raise UsageError(f"--load {path}: {problems}") from None
+    copy_into(model, as_arrays(weights, prefix), path)
     return f"Weights: those of {path}" + (f" below {prefix!r}.\n" if prefix else ".\n")
 
 

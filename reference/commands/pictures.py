@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,8 @@ def draw(task: Task, parity: Parity, scratch: Side, torch: Side, out: str) -> li
         figures.draw_losses(scratch.losses, torch.losses, loss_label) if scratch.losses else None,
         figures.draw_parity(parity),
     )
-    of = f" on {task.system.series}" if task.system.series else ""
+    csv, column = task.system.series or ("", "")
+    of = f" on {os.path.basename(csv)} {column}" if csv else ""
     trained = f"epochs {task.system.epochs}" if scratch.losses else "not trained"
     paths = []
     every = zip(picture_paths(task.system, out), pictures, strict=True)
@@ -49,18 +49,8 @@ def draw(task: Task, parity: Parity, scratch: Side, torch: Side, out: str) -> li
 
 
 def picture_paths(system: System, out: str) -> list[str]:
-    """A series of one's own has its file and column in the names."""
-    name = "-".join(filter(None, [system.name, for_file_name(system.series)]))
-    return [os.path.join(out, f"{name}-{kind}.png") for kind in ("prediction", "loss", "parity")]
-
-
-def for_file_name(words: str) -> str:
-    """The same without what file systems refuse; different words stay different, but for cut ones.
-
-    At most 80 bytes, of the 255 that a name may have.
-    """
-    safe = re.sub(r'[\\/:*?"<>|%\x00-\x1f]', lambda found: f"%{ord(found[0]):02X}", words)
-    return safe.encode()[:80].decode(errors="ignore").replace(" ", "-")
+    kinds = "prediction", "loss", "parity"
+    return [os.path.join(out, f"{system.file_stem}-{kind}.png") for kind in kinds]
 
 
 def losing(held_out: HeldOut | None, scratch: Side, torch: Side) -> list[str]:

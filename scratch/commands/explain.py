@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..machinery.module import Array
-from ..tasks.systems import SYSTEMS, Model, Task
+from ..tasks.systems import EVERY_SYSTEM, Model, Task
 from .options import UsageError, at_least, file_name, make_model, read_task
-from .weight_files import load
+from .weight_files import load, sized
 
 if TYPE_CHECKING:
     from ..study.document import Block
@@ -26,7 +26,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "weights to their gradients. Of a system: one unit at one step, in numbers.",
     )
     parser.add_argument(
-        "subject", metavar="SUBJECT", choices=[*EXAMPLES, *SYSTEMS], help=subjects()
+        "subject",
+        metavar="SUBJECT",
+        choices=[*EXAMPLES, *EVERY_SYSTEM],
+        help=f"one of {', '.join([*EXAMPLES, *EVERY_SYSTEM])}",
     )
     parser.add_argument("--hidden-size", type=at_least(1), help="(2, or the system's own)")
     parser.add_argument("--seed", type=at_least(0), default=0, help="of data and weights (0)")
@@ -47,10 +50,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.set_defaults(run=run, csv=None, dtype="float64")
 
 
-def subjects() -> str:
-    return f"one of {', '.join([*EXAMPLES, *SYSTEMS])}"
-
-
 def run(args: argparse.Namespace) -> None:
     if args.markdown and args.latex:
         raise UsageError("expected --markdown or --latex, got both")
@@ -68,7 +67,7 @@ def blocks(args: argparse.Namespace) -> list[Block]:
     for name in OF_A_SYSTEM:
         if getattr(args, name) is not None:
             option = f"--{name.replace('_', '-')}"
-            raise UsageError(f"{option}: expected a system with it: {', '.join(SYSTEMS)}")
+            raise UsageError(f"{option}: expected a system with it: {', '.join(EVERY_SYSTEM)}")
     from ..study.explain import worked_example
 
     return worked_example(args.subject, args.hidden_size or 2, args.steps or 2, args.seed)
@@ -79,11 +78,13 @@ def card_of_system(args: argparse.Namespace) -> list[Block]:
     from ..study.explain import card
     from ..study.sequence import follow
 
-    system = SYSTEMS[args.subject]
+    system = EVERY_SYSTEM[args.subject]
     args.every_step = bool(args.every_step)
     if args.every_step and not system.allows_every_step:
         raise UsageError(f"--every-step: {system.name} answers once per sequence")
     system = replace(system, hidden_size=args.hidden_size or system.hidden_size)
+    if args.load is not None:
+        system = sized(system, args)
     task = read_task(system, args)
     model = make_model(task)
     if args.load is not None:

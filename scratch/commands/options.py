@@ -8,14 +8,23 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from typing import NoReturn
 
 from ..machinery import interrupt
 from ..machinery.writing import try_to_write
 from ..tasks.column import DECIMALS, Reading
-from ..tasks.systems import MEMORY, SYSTEMS, Model, System, Task, load_task, with_series
+from ..tasks.systems import (
+    EVERY_SYSTEM,
+    MEMORY,
+    SYSTEMS,
+    Model,
+    System,
+    Task,
+    load_task,
+    with_series,
+)
 from ..training import tenths
 
 READING = [field.name for field in fields(Reading)]
@@ -170,12 +179,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def systems_table() -> str:
+def systems_table(systems: Mapping[str, System] = EVERY_SYSTEM) -> str:
     """A line for each system, for --help."""
     lines = [
         f"  {s.name:<14}{s.model_class.__name__:<12}{s.make_data.__name__.replace('_', ' '):<20}"
         f"epochs {s.epochs}, hidden size {s.hidden_size}, lr {s.lr:g}"
-        for s in (SYSTEMS | MEMORY).values()
+        for s in systems.values()
     ]
     return "\n".join(["systems, and their own settings:", *lines])
 
@@ -197,7 +206,7 @@ def choose_system(name: str | None, args: argparse.Namespace) -> System:
                 raise UsageError(f"--{option.replace('_', '-')}: expected --csv with it")
     if name is None and missing:
         raise UsageError(f"expected one of {', '.join(SYSTEMS)}, or --csv FILE")
-    system = (SYSTEMS | MEMORY)[name or "airline-lstm"]
+    system = EVERY_SYSTEM[name or "airline-lstm"]
     if args.every_step and not system.allows_every_step:
         raise UsageError(
             f"--every-step: {name} answers once per sequence, expected one of "

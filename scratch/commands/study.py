@@ -17,7 +17,7 @@ from ..machinery.writing import replacing
 from ..models import SimpleLSTM, SimpleRNN
 from ..optim import Adam
 from ..tasks.adding import CORRECT, SOLVED, STEPS, adding_problem, adding_sequences
-from ..tasks.systems import MEMORY, SYSTEMS, Model, System, Task
+from ..tasks.systems import EVERY_SYSTEM, Model, System, Task
 from ..training import epoch_line, train
 from .explain import one_sequence
 from .options import (
@@ -50,9 +50,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="look inside a system: gates, gradients, training",
         description="Train a system, or load its weights, and draw what happens inside.",
     )
-    parser.add_argument(
-        "system", metavar="SYSTEM", choices=[*SYSTEMS, *MEMORY], help="one of those below"
-    )
+    parser.add_argument("system", metavar="SYSTEM", choices=EVERY_SYSTEM, help="one of those below")
     add_options(parser)
     parser.add_argument(
         "--load", type=file_name, metavar="FILE.npz", help="weights; trained on for --epochs only"
@@ -76,9 +74,13 @@ def run(args: argparse.Namespace) -> None:
         if system.make_data is adding_problem:
             print_filled("", memory_words([studied, beside], args.seed))
         print()
-        paths = [save_and_tell(args, *told) for told in figures(studied, beside, args.sequence)]
-        paths.append(write_page(args, studied))
-    print(f"\n{len(paths)} files in {args.out}: {os.path.basename(paths[0])}, …")
+        start = os.path.join(args.out, system.file_stem)
+        paths = [
+            save_and_tell(f"{start}-{name}.png", name, figure, told)
+            for name, figure, told in figures(studied, beside, args.sequence)
+        ]
+        page = write_page(f"{start}-page.html", studied, args.sequence)
+    print(f"\n{len(paths)} pictures: {paths[0]}, …\nThe page, for a browser: {page}")
 
 
 def prepare(args: argparse.Namespace) -> tuple[System, Task]:
@@ -105,13 +107,15 @@ def prepare(args: argparse.Namespace) -> tuple[System, Task]:
 class Studied:
     """A model of a task before and after training, and what was watched meanwhile.
 
-    watch: None if nothing was trained.
+    trained: whether the two differ, by training or by weights from a file.
+    watch: None if nothing was trained here.
     """
 
     task: Task
     before: Model
     model: Model
-    watch: Watch | None
+    trained: bool
+    watch: Watch | None = None
 
     @property
     def name(self) -> str:
@@ -139,10 +143,10 @@ def study(task: Task, args: argparse.Namespace, path: str | None) -> Studied:
     before = copy.deepcopy(model)
     if path is not None:
         load(model, path)
-    studied = Studied(task, before, model, None)
+    studied = Studied(task, before, model, trained=bool(path or system.epochs))
     words = f"{studied.name} with {system.hidden_size} units in {task.inputs.dtype}"
-    if path is not None and args.epochs is None:
-        print(f"{system.name}: {words}, weights of {path}")
+    if not system.epochs or (path is not None and args.epochs is None):
+        print(f"{system.name}: {words}, {f'weights of {path}' if path else 'not trained'}")
     else:
         print(f"{system.name}: {words}, Adam lr {system.lr:g}{training_words(args, task)}")
         studied.watch = train_and_watch(studied, args.max_norm)
@@ -217,11 +221,13 @@ def flow_figure(studied: Studied, beside: Studied) -> Told:
 
     panels: dict[str, dict[str, Array]] = {"before training": {}, "after training": {}}
     for s in sorted((studied, beside), key=lambda s: s.name, reverse=True):
-        for title, model in zip(panels, (s.before, s.model), strict=True):
+        models = (s.before, s.model) if s.trained else (s.before,)
+        for title, model in zip(panels, models, strict=False):
             back = s.passes(model, slice(SAMPLES))[1].runs["l0"]
             for state, curve in study.norms(back).items():
                 panels[title][f"{s.name} {state}"] = curve
     told = "from the last step back to the first the norm of the gradient changes by a factor of"
+    panels = {title: curves for title, curves in panels.items() if curves}
     for title, curves in panels.items():
         told += f"\n{title}: {study.say_flow(curves)}"
     label = r"norm of $\partial L / \partial h_t$ or $\partial L / \partial c_t$"
@@ -245,7 +251,7 @@ def start_figure(studied: Studied, beside: Studied, k: int) -> Told:
         beside_label="product of the forget gates",
     )
     told = (
-        f"before training, of a gradient of norm 1 at the last step the first step gets\n"
+        f"before training, a gradient of norm 1 at the last step has at the first step the norm\n"
         f"RNN: {study.say_flow(radii)}\nLSTM: {study.say_flow(biases)}\n"
         f"LSTM, straight through the forget gates: {study.say_flow(straight)}"
     )
@@ -285,23 +291,21 @@ def training_figures(watch: Watch) -> Iterator[Told]:
     yield "adam", study.draw_adam(watch.adam), told
 
 
-def write_page(args: argparse.Namespace, studied: Studied) -> str:
-    """The path of the page to play with, of the sequence that is studied."""
+def write_page(path: str, studied: Studied, k: int) -> str:
+    """Writes the page to play with, of sequence k. Returns its path."""
     from .. import study
 
-    path = os.path.join(args.out, f"{args.system}-page.html")
-    x, grad_output = one_sequence(studied.task, studied.model, args.sequence)
+    x, grad_output = one_sequence(studied.task, studied.model, k)
     try:
         study.page(studied.model, x, grad_output, path)
     except OSError as error:
         raise UsageError(f"--out {path}: {error.strerror or error}") from None
-    print(f"{'page':<14}sequence {args.sequence}, step by step, to be opened in a browser")
+    print(f"{'page':<14}sequence {k}, forward and backward, step by step")
     return path
 
 
-def save_and_tell(args: argparse.Namespace, name: str, figure: Figure, told: str) -> str:
-    """The path of the figure, which is written; its words go to standard output."""
-    path = os.path.join(args.out, f"{args.system}-{name}.png")
+def save_and_tell(path: str, name: str, figure: Figure, told: str) -> str:
+    """Writes the figure and prints its words. Returns the path."""
     try:
         with replacing(path) as file:
             figure.savefig(file, format="png")

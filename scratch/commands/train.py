@@ -11,7 +11,7 @@ import numpy as np
 
 from ..machinery.module import Array
 from ..optim import Adam
-from ..tasks.systems import MEMORY, SYSTEMS, Model, System, Task
+from ..tasks.systems import EVERY_SYSTEM, SYSTEMS, Model, System, Task
 from ..training import epoch_line, train, truncation_error
 from .options import (
     Pace,
@@ -37,7 +37,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "system",
         metavar="SYSTEM",
         nargs="?",
-        choices=[*SYSTEMS, *MEMORY],
+        choices=EVERY_SYSTEM,
         help="one of those below",
     )
     add_options(parser)
@@ -81,7 +81,7 @@ class Done:
 
 def train_and_print(task: Task, model: Model, args: argparse.Namespace, done: Done) -> None:
     system, truncate = task.system, args.truncate
-    own = (SYSTEMS | MEMORY).get(system.name, SYSTEMS["airline-lstm"])
+    own = EVERY_SYSTEM.get(system.name, SYSTEMS["airline-lstm"])
     size = "" if system.hidden_size == own.hidden_size else f"hidden size {system.hidden_size}, "
     print(
         f"{system.name}: {type(model).__name__} in {task.inputs.dtype}, {size}Adam lr {system.lr:g}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import lzma
+import math
 import os
 import tempfile
 import tokenize
@@ -91,18 +92,13 @@ def headers(opened: zipfile.ZipFile) -> dict[str, tuple[zipfile.ZipInfo, Array]]
             version, np.lib.format.read_array_header_2_0
         )
         shape, _, dtype = read(start)
-        if not dtype.hasobject and info.file_size != start.tell() + dtype.itemsize * size(shape):
+        if not dtype.hasobject and info.file_size != start.tell() + dtype.itemsize * math.prod(
+            shape
+        ):
             raise ValueError(f"{short(info.filename)} has another size than its header says")
         stand_in = np.broadcast_to(np.zeros((), dtype), shape)
         found[short(info.filename.removesuffix(".npy"))] = info, stand_in
     return found
-
-
-def size(shape: tuple[int, ...]) -> int:
-    count = 1
-    for length in shape:
-        count *= int(length)
-    return count
 
 
 def sized(system: System, args: argparse.Namespace) -> System:

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
+from .html import record_html
 from .module import Array, Module, Parameter
 from .packing import PackedSequence
 
@@ -266,6 +267,9 @@ class Run:
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self.names]
+
+    def _repr_html_(self) -> str:
+        return record_html(self)
 
     def __repr__(self) -> str:
         return shapes(self._title(), self, *self.names)

@@ -136,6 +136,11 @@ def number_text(value: SupportsFloat) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def counted(number: int, noun: str) -> str:
+    """1 step, 2 steps."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def dot(a: Sequence[float], b: Sequence[float]) -> float:
     """Σ a b, added from the first to the last."""
     total = 0.0

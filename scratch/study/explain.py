@@ -15,7 +15,7 @@ import numpy as np
 from ..machinery.module import Array
 from ..recurrent import LSTM, RNN
 from .document import Block, Formula, Heading, Line, Paragraph
-from .equations import Equation, dot, number_text, split_product
+from .equations import Equation, counted, dot, number_text, split_product
 from .sequence import SequenceRun, follow
 
 INPUT_SIZE = 1
@@ -99,10 +99,6 @@ def worked_example(kind: str, hidden_size: int = 2, steps: int = 2, seed: int = 
         blocks.append(Heading(f"Backward, step {t}", 2))
         blocks += [in_numbers(run, equation, t, written_out) for equation in run.backward]
     return blocks + gradient_blocks(example, run)
-
-
-def counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def given(name: str, array: Array) -> Formula:

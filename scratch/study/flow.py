@@ -15,18 +15,22 @@ from ..machinery.arrays import BackwardRun
 from ..machinery.module import Array
 from ..machinery.starting import set_forget_bias, set_spectral_radius
 from ..recurrent import LSTM, RNN
+from .checks import check_back, check_numbers, check_single
+from .equations import counted
 from .style import (
     DARK,
     GATES,
     GREY,
     LINES,
     Panels,
+    dot,
     few_ticks,
     legend_above,
     legend_below,
     log_axis,
     number,
     plain_numbers,
+    say_nothing_is_drawn,
     several,
     title,
 )
@@ -40,8 +44,9 @@ Curves = Mapping[str, Array]  # what it is of → (T,)
 def norms(back: BackwardRun) -> dict[str, Array]:
     """‖∂L/∂h_t‖ and, of an LSTM, ‖∂L/∂c_t‖, over all samples and units: (T,) each, by "h", "c".
 
-    Raises ValueError for packed input, whose rows are not steps.
+    Raises TypeError for another record, and ValueError for packed input, whose rows are not steps.
     """
+    check_back(back)
     if back.packed:
         raise ValueError("back: expected one of padded input, got one of packed input")
     states = [name for name in ("h", "c") if f"grad_{name}" in back.names]
@@ -54,9 +59,9 @@ def rnn_flow(
     """‖∂L/∂h_t‖, (T,), for copies of `rnn` whose W_hh has these spectral radii.
 
     L is the last h in a random direction, drawn by `seed`, so that ‖∂L/∂h_T‖ is 1. Raises
-    ValueError for more than one layer or direction.
+    ValueError for more than one layer or direction, and for complex numbers.
     """
-    _check_single(rnn)
+    check_single(rnn)
     found = {}
     for radius in radii:
         scaled = rnn.astype(np.float64)
@@ -74,9 +79,10 @@ def lstm_flow(
 
     L is the last c in a random direction u, drawn by `seed`, so that ‖∂L/∂c_T‖ is 1. The second
     result is the part of it that takes the straight way through c: ‖u ⊙ f_T ⊙ … ⊙ f_{t+1}‖. Raises
-    ValueError for more than one layer or direction, for a projection and without biases.
+    ValueError for more than one layer or direction, a projection, complex numbers, and without
+    biases.
     """
-    _check_single(lstm)
+    check_single(lstm)
     found, straight = {}, {}
     for bias in biases:
         opened = lstm.astype(np.float64)
@@ -90,13 +96,6 @@ def lstm_flow(
         found[f"forget bias {bias:g}"] = norms(back.runs["l0"])["c"]
         straight[f"forget bias {bias:g}"] = ways
     return found, straight
-
-
-def _check_single(layer: RNN | LSTM) -> None:
-    if layer.num_layers > 1 or layer.bidirectional or layer.proj_size:
-        raise ValueError(
-            f"layer: expected one layer in one direction without a projection, got {layer!r}"
-        )
 
 
 def _direction(state: Array, seed: int) -> Array:
@@ -115,9 +114,9 @@ def draw_flow(
 ) -> Figure:
     """Norms over time on a common logarithmic axis; a panel with its title for each mapping.
 
-    panels: title → label → (T,). beside: the same for other curves, drawn
-    as dots in the colour of those with their title and label; the dots are called `beside_label`.
-    label: of the vertical axis. axes: a panel each.
+    panels: title → label → (T,). beside: the same for other curves, drawn as dots in the colour of
+    those with their title and label; the dots are called `beside_label`. label: of the vertical
+    axis. axes: one for each panel. Zeros are not drawn; where there is nothing else, it is said.
     """
     figure, drawn = several(axes, 1, len(panels), 5.2 * len(panels), 4.2, sharey=True)
     others = beside or {}
@@ -134,21 +133,17 @@ def _draw_curves(panel: Any, curves: Curves, beside: Curves, beside_label: str) 
     dots: dict[str, Any] = {"linestyle": "none", "marker": "o", "ms": 3, "mfc": "white"}
     steps = 0
     for (label, curve), style in zip(curves.items(), cycle(LINES), strict=False):
-        panel.plot(curve, **style, linewidth=1.8, label=label)
+        panel.plot(curve, **style, **dot(curve), linewidth=1.8, label=label)
         steps = max(steps, len(curve))
         if label in beside:
             few = {"markevery": max(1, len(curve) // 25)}
             panel.plot(beside[label], **dots, **few, color=style["color"], zorder=3)
     if beside:
         panel.plot([], [], **dots, color=GREY, label=beside_label)
+    say_nothing_is_drawn(panel, *curves.values())
     legend_below(panel)
     few_ticks(panel.xaxis, steps)
     panel.set_xlabel("← time step t")
-
-
-def factor(curve: Array) -> float:
-    """By how much a norm changes on the way from the last step to step 0."""
-    return float(curve[0] / curve[-1]) if curve[-1] else float("nan")
 
 
 def say_flow(curves: Curves) -> str:
@@ -156,18 +151,30 @@ def say_flow(curves: Curves) -> str:
 
     Words that all labels begin with are said once: "forget bias 0: 3e−12, 1: 1.9e−5".
     """
-    beginnings = {label.rpartition(" ")[0] for label in curves}
-    common = f"{beginnings.pop()} " if len(beginnings) == 1 else ""
-    parts = [f"{label[len(common) :]}: {number(factor(c), 2)}" for label, c in curves.items()]
+    beginnings = {"".join(label.rpartition(" ")[:2]) for label in curves}
+    common = beginnings.pop() if len(beginnings) == 1 else ""
+    parts = [f"{label[len(common) :]}: {_factor(curve)}" for label, curve in curves.items()]
     return common + ", ".join(parts)
+
+
+def _factor(curve: Array) -> str:
+    return number(float(curve[0] / curve[-1]), 2) if curve[-1] else "none, as it is 0"
 
 
 class Shares(dict[str, Array]):
     """By gate ("" for an RNN), what each step adds to the gradient of one weight: (T,)."""
 
     def __init__(self, back: BackwardRun, name: str, unit: int, column: int) -> None:
-        """The weight at row `unit` of each gate, and `column`, of the parameter `name`."""
+        """The weight at row `unit` of each gate, and `column`, of "weight_ih" or "weight_hh".
+
+        Raises TypeError for another record, ValueError for another name, and complex numbers;
+        IndexError for a weight that is not there.
+        """
+        check_back(back)
+        if name not in ("weight_ih", "weight_hh"):
+            raise ValueError(f"name: expected weight_ih or weight_hh, got {name!r}")
         contributions = back.contributions(name)  # (T, G·H, columns)
+        check_numbers(name, contributions)
         gates = "ifgo" if "grad_z_i" in back.names else [""]
         parts = np.split(contributions, len(gates), axis=1)
         super().__init__({g: part[:, unit, column] for g, part in zip(gates, parts, strict=True)})
@@ -188,7 +195,8 @@ def draw_shares(
         steps = np.arange(len(share))
         panel.bar(steps, share, width=0.8, color=GATES.get(gate, GATES["i"]), label="step t adds")
         total = np.cumsum(share[::-1])[::-1]
-        panel.plot(steps, total, color=DARK, linewidth=1.4, label="sum from the last step to t")
+        line = {"color": DARK, "linewidth": 1.4, **dot(total)}
+        panel.plot(steps, total, **line, label="sum from the last step to t")
         panel.axhline(grads[gate], color=DARK, linewidth=0.9, linestyle=(0, (4, 3)), label=".grad")
         panel.axhline(0, color="0.8", linewidth=0.8, zorder=0)
         panel.set_xlim(-0.6, len(share) - 0.4)
@@ -205,13 +213,12 @@ def draw_shares(
 
 def say_shares(shares: Mapping[str, Array]) -> str:
     """For each gate the sum, and how many of the last steps have 90% of all that is added."""
-    parts = []
+    sums, steps = [], []
     for gate, share in shares.items():
-        size = np.abs(share)[::-1].cumsum()
-        steps = int(np.searchsorted(size, 0.9 * size[-1])) + 1
-        name = f"{gate}: " if gate else ""
-        parts.append(f"{name}{number(float(share.sum()), 2)} ({steps})")
+        size = np.append(0, np.abs(share)[::-1].cumsum())  # of the last 0, 1, 2, … steps
+        sums.append(f"{gate} {number(float(share.sum()), 2)}".lstrip())
+        steps.append(str(np.searchsorted(size, 0.9 * size[-1])))
     return (
-        f"the sum over {len(share)} steps and, in parentheses, how many of the last steps have 90% "
-        f"of all |parts|: {', '.join(parts)}"
+        f"the gradient, a sum over {counted(len(share), 'step')}, is {', '.join(sums)}; of all "
+        f"that they add, in absolute value, 90% comes from the last {', '.join(steps)}"
     )

@@ -8,6 +8,8 @@ import numpy as np
 
 from ..machinery.arrays import BackwardRun, Run
 from ..machinery.module import Array
+from .checks import check_back, check_numbers, check_run
+from .equations import counted
 from .style import (
     DARK,
     GATES,
@@ -15,6 +17,7 @@ from .style import (
     LINES,
     SHARE,
     Panels,
+    dot,
     draw_strip,
     few_ticks,
     legend_above,
@@ -43,12 +46,14 @@ LINES_OF_X = 3  # an input of more features is drawn as a strip, too
 def of_sample(run: Run, name: str, sample: int) -> Array:
     """One quantity of one sample, (T, units).
 
-    Raises ValueError for packed input, whose rows mix sequences of several lengths, and IndexError
-    for a sample that is not there.
+    Raises ValueError for packed input, whose rows mix sequences of several lengths, and for complex
+    numbers; IndexError for a sample that is not there.
     """
     if run.packed:
         raise ValueError("run: expected one of padded input, got one of packed input")
     array: Array = getattr(run, name)
+    if array.dtype.kind == "c":
+        raise ValueError(f"run: expected real numbers, got {array.dtype}")
     if not -array.shape[1] <= sample < array.shape[1]:
         raise IndexError(f"sample: expected one of {array.shape[1]}, got {sample}")
     return array[:, sample]
@@ -60,6 +65,7 @@ def draw_forward(run: Run, sample: int = 0, *, axes: Panels | None = None) -> Fi
     run: `record.runs["l0"]` or another. Gates of σ are coloured from 0 to 1, what has a sign
     symmetrically around 0. axes: 7 of them for an LSTM (x, i, f, g, o, c, h), 2 for an RNN (x, h).
     """
+    check_run(run)
     names = [name for name in NAMES if name in run.names]
     values = {name: of_sample(run, name, sample) for name in names}
     figure, panels = _strips(axes, list(values.values()))
@@ -84,6 +90,7 @@ def draw_backward(
     tell apart, logarithmically; 0 for linear colours. axes: 6 for an LSTM (i, f, g, o, c, h), 2 for
     an RNN (h, z).
     """
+    check_back(back)
     names = [name for name in NAMES if f"grad_{name}" in back.names]
     values = {name: of_sample(back, f"grad_{name}", sample) for name in names}
     figure, panels = _strips(axes, list(values.values()))
@@ -106,7 +113,7 @@ def _strips(axes: Panels | None, values: list[Array]) -> tuple[Figure, Panels]:
 
 def _draw_lines(panel: Any, x: Array) -> None:
     for feature, (values, style) in enumerate(zip(x.T, LINES, strict=False)):
-        panel.plot(values, **style, label=f"x[{feature}]")
+        panel.plot(values, **style, **dot(values), label=f"x[{feature}]")
     if x.shape[1] > 1:
         legend_beside(panel)
     panel.axhline(0, color="0.8", linewidth=0.8, zorder=0)
@@ -123,6 +130,7 @@ def _time_below(panels: Panels, steps: int, label: str) -> None:
 
 def say_forward(run: Run, sample: int = 0) -> str:
     """The range of the gates and the states of one sample."""
+    check_run(run)
     parts = []
     for name in ("i", "f", "o", "g", "c", "h"):
         if name in run.names:
@@ -133,13 +141,16 @@ def say_forward(run: Run, sample: int = 0) -> str:
 
 def say_backward(back: BackwardRun, sample: int = 0) -> str:
     """Where ∂L/∂h of one sample is largest, and on how few steps most of it falls."""
+    check_back(back)
     grad = np.abs(of_sample(back, "grad_h", sample))
     t, unit = np.unravel_index(grad.argmax(), grad.shape)
     by_step = np.sort(grad.sum(axis=1))[::-1].cumsum()
     steps = int(np.searchsorted(by_step, 0.9 * by_step[-1])) + 1
+    if not grad.any():
+        return "∂L/∂h is 0 at every step"
     return (
-        f"|∂L/∂h| is largest, {number(grad.max(), 2)}, at step {t} in unit {unit}; {steps} of "
-        f"{len(grad)} steps have 90% of its sum over all steps and units"
+        f"|∂L/∂h| is largest, {number(grad.max(), 2)}, at step {t} in unit {unit}; 90% of its sum "
+        f"over all steps and units lies in {steps} of {counted(len(grad), 'step')}"
     )
 
 
@@ -152,7 +163,11 @@ class Components(NamedTuple):
 
 
 def principal_components(h: Array) -> Components:
-    """h: (T, N, H), centred over all T · N states. With one unit the second component is 0."""
+    """h: (T, N, H), centred over all T · N states. With one unit the second component is 0.
+
+    Raises ValueError for numbers that are not real and finite.
+    """
+    check_numbers("h", h)
     states = h.reshape(-1, h.shape[2])
     centred = states - states.mean(axis=0)
     _, lengths, directions = np.linalg.svd(centred, full_matrices=False)
@@ -197,7 +212,8 @@ def draw_trajectories(h: Array, weight_hh: Array, *, axes: Panels | None = None)
     """The path of the hidden state on its first two principal components, and the eigenvalues.
 
     h: (T, N, H), a path for each of N samples, coloured from the first step to the last.
-    weight_hh: (H, H) or (4H, H). axes: 2.
+    weight_hh: (H, H) or (4H, H). axes: 2. Raises ValueError for numbers that are not real and
+    finite, and for a projected LSTM's weight, which is not square.
     """
     figure, (left, right) = several(axes, 1, 2, 10, 4.6)
     _draw_paths(left, principal_components(h))
@@ -230,16 +246,9 @@ def _draw_eigenvalues(axes: Any, parts: dict[str, Array]) -> None:
     axes.axhline(0, color="0.85", linewidth=0.8, zorder=0)
     axes.axvline(0, color="0.85", linewidth=0.8, zorder=0)
     for (name, values), marker in zip(parts.items(), "osD^", strict=False):
-        axes.plot(
-            *(values.real, values.imag),
-            linestyle="none",
-            marker=marker,
-            ms=6,
-            mfc="none",
-            mec=GATES.get(name, GATES["i"]),
-            mew=1.3,
-            label=f"of W_h{name}" if name else "of W_hh",
-        )
+        look = {"linestyle": "none", "marker": marker, "ms": 6, "mfc": "none", "mew": 1.3}
+        colour, label = GATES.get(name, GATES["i"]), f"of W_h{name or 'h'}"
+        axes.plot(values.real, values.imag, **look, mec=colour, label=label)
     axes.set(xlabel="real part of the eigenvalue", ylabel="imaginary part", aspect="equal")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(5))

@@ -9,6 +9,7 @@ import numpy as np
 from ..cells import LSTMCell, RNNCell
 from ..machinery.module import Array
 from ..recurrent import LSTM, RNN
+from .checks import check_single
 from .style import Panels, explain_colours, few_ticks, number, several, title
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def jacobian_norms(layer: RNN | LSTM, x: Array) -> Array:
 
     It is the Frobenius norm over √H: the root mean square by which a random change of h_k grows on
     its way to h_t, 1 for k = t. x: (T, input_size), one sample. Raises ValueError for more than one
-    layer or direction, and for a projection.
+    layer or direction, a projection, and complex numbers.
     """
     layer, H = _exact(layer), layer.hidden_size
     norms = np.full((len(x), len(x)), np.nan)
@@ -83,10 +84,7 @@ def step_jacobians(layer: RNN | LSTM, x: Array) -> Array:
 
 def _exact(layer: Any) -> Any:
     """A copy in float64."""
-    if layer.num_layers > 1 or layer.bidirectional or layer.proj_size:
-        raise ValueError(
-            f"layer: expected one layer in one direction without a projection, got {layer!r}"
-        )
+    check_single(layer)
     return layer.astype(np.float64)
 
 

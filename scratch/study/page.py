@@ -27,9 +27,10 @@ def page(
 
         study.page(lstm, x, grad_output, "lstm.html")
 
-    module: RNN, LSTM, SimpleRNN or SimpleLSTM of real numbers; it is left as it is.
+    module: RNN, LSTM, SimpleRNN, SimpleLSTM or a cell, of real numbers; it is left as it is.
     x, state, grad_output, grad_state: what its `forward` and `backward` take; a model takes x and
-    grad_output alone. title: the heading (default: the layer and its sizes).
+        grad_output alone, a cell no grad_state: its grad_output is the gradient of the new state.
+    title: the heading (default: the layer and its sizes).
     The file needs nothing else, and asks no network for anything.
     Raises what `scratch.study.sequence.follow` raises, and OSError if it cannot be written.
     """

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..cells import Cell, LSTMCell
 from ..machinery.module import Array, without_warnings
+from ..machinery.nests import map_leaves
 from ..machinery.packing import PackedSequence
 from ..models import SimpleLSTM, SimpleRNN
 from ..recurrent import LSTM, RNN
@@ -96,16 +98,19 @@ def follow(
 ) -> dict[str, SequenceRun]:
     """What happens to sequence `sample` of a batch in every run, "l0", "l0_reverse", "l1", ...
 
-    module: RNN, LSTM, SimpleRNN or SimpleLSTM of real numbers; it is left as it is.
-    x, state, grad_output, grad_state: what its `forward` and `backward` take.
+    module: RNN, LSTM, SimpleRNN, SimpleLSTM or a cell, of real numbers; it is left as it is.
+    x, state, grad_output, grad_state: what its `forward` and `backward` take. A cell answers with
+        its state: `grad_output` is the gradient of that.
     Raises TypeError for another module, or a state given to a model; ValueError for complex
     numbers; IndexError for a sequence that is not there; and what the passes raise.
     """
-    if not isinstance(module, RNN | LSTM | SimpleRNN | SimpleLSTM):
-        expected = "expected an RNN, LSTM, SimpleRNN or SimpleLSTM"
+    if not isinstance(module, RNN | LSTM | SimpleRNN | SimpleLSTM | Cell):
+        expected = "expected an RNN, LSTM, SimpleRNN, SimpleLSTM, RNNCell or LSTMCell"
         raise TypeError(f"module: {expected}, got {type(module).__name__}")
     if any(parameter.dtype.kind == "c" for parameter in module.parameters()):
         raise ValueError("module: expected real numbers, got complex ones")
+    if isinstance(module, Cell):
+        return follow_cell(module, x, grad_output, state, grad_state, sample)
     module = copy.deepcopy(module)  # whose .grad is ours
     module.zero_grad()
     layer: Any = module
@@ -129,6 +134,40 @@ def follow(
         values = values_of(record.runs[suffix], rows) | values_of(back.runs[suffix], rows)
         runs[suffix] = one_run(layer, suffix, record.runs[suffix].reverse, batch, values, before)
     return runs
+
+
+def follow_cell(
+    cell: Any, x: Any, grad_answer: Any, state: Any, grad_state: Any, sample: int
+) -> dict[str, SequenceRun]:
+    """The same of a cell, as a layer of one step whose last state is the cell's answer."""
+    if grad_state is not None:
+        raise TypeError("grad_state: expected None, as a cell takes the gradient of its answer")
+    tried = copy.deepcopy(cell)
+    tried.backward(tried.forward(x, state), grad_answer)  # refuses what does not fit
+
+    def one_step(nest: Any) -> Any:
+        return map_leaves(lambda array: None if array is None else array[np.newaxis], nest)
+
+    arguments = {"state": one_step(state), "grad_state": one_step(grad_answer), "sample": sample}
+    (run,) = follow(as_layer(cell), x[np.newaxis], None, **arguments).values()
+    weights = {
+        name: weight._replace(parameter=weight.parameter.removesuffix("_l0"))
+        for name, weight in run.weights.items()
+    }
+    return {"l0": replace(run, weights=weights)}
+
+
+def as_layer(cell: Any) -> Any:
+    """An RNN or LSTM with the weights of a cell."""
+    arguments = cell.input_size, cell.hidden_size, 1
+    options = {"bias": bool(cell.bias), "dtype": cell.weight_ih.dtype}
+    layer: Any
+    if isinstance(cell, LSTMCell):
+        layer = LSTM(*arguments, **options)
+    else:
+        layer = RNN(*arguments, cell.nonlinearity, **options)
+    layer.load_state_dict({f"{name}_l0": array for name, array in cell.state_dict().items()})
+    return layer
 
 
 def rows_of(x: Any, record: Any, sample: int) -> tuple[int, Any]:

@@ -64,7 +64,7 @@ def draw_strip(axes: Any, values: Array, *, decades: float | None = None) -> Any
 
     decades: None for values of σ, coloured from 0 to 1. Otherwise colours are symmetric around 0,
     up to the largest value (0: up to 1); where `decades` is above 0 they are logarithmic over so
-    many decades below it, and linear around 0.
+    many decades below it, and linear around 0. NaN is grey.
     """
     from matplotlib.colors import Normalize, SymLogNorm
 
@@ -77,12 +77,13 @@ def draw_strip(axes: Any, values: Array, *, decades: float | None = None) -> Any
     if decades:
         norm = SymLogNorm(high / 10**decades, vmin=low, vmax=high)
     image = axes.imshow(
-        *(values.T,),
+        values.T,
         aspect="auto",
         interpolation="nearest",
         cmap=SHARE if decades is None else SIGNED,
         norm=norm,
     )
+    axes.set_facecolor(GREY)
     bar = explain_colours(axes, image)
     ticks = [low, (low + high) / 2, high]
     bar.set_ticks(ticks, labels=[number(tick, 2) for tick in ticks])
@@ -101,8 +102,8 @@ def explain_colours(axes: Any, image: Any, label: str = "") -> Any:
 
 
 def largest(values: Array) -> float:
-    """The end of a colour scale that is symmetric around 0; 1 where all values are 0."""
-    return float(np.abs(values).max(initial=0)) or 1.0
+    """The end of a colour scale that is symmetric around 0; 1 where all finite values are 0."""
+    return float(np.abs(values[np.isfinite(values)]).max(initial=0)) or 1.0
 
 
 def few_ticks(axis: Any, count: int, most: int = 8) -> None:
@@ -113,21 +114,33 @@ def few_ticks(axis: Any, count: int, most: int = 8) -> None:
     axis.set_tick_params(labelsize="x-small")
 
 
+def dot(curve: Array) -> dict[str, Any]:
+    """How a curve of a single point is drawn, which has no line to be seen by."""
+    return {"marker": "o", "markersize": 5} if len(curve) == 1 else {}
+
+
 def log_axis(axis: Any, *curves: Array) -> None:
     """Logarithmic, over what is positive in `curves`, with at most seven ticks."""
     from matplotlib.ticker import FixedLocator, NullLocator
 
-    axis.axes.set_yscale("log")
-    positive = np.concatenate([curve[curve > 0] for curve in curves])
+    every = np.concatenate(curves)
+    positive = every[(every > 0) & np.isfinite(every)]
     low, high = (positive.min(), positive.max()) if positive.size else (0.1, 1.0)
+    margin = 10 ** max(0.1, 0.04 * (np.log10(high) - np.log10(low)))
+    axis.axes.set_ylim(low / margin, high * margin)
+    axis.axes.set_yscale("log")
     first, last = (int(np.floor(np.log10(end))) for end in (low, 10 * high))
     steps = (1, 2, 5, 10, 20, 50, 100)
     step = next(step for step in steps if (last - first) // step <= 6)
     exponents = range(-(-last // step) * step, first - step, -step)
     axis.set_major_locator(FixedLocator([10.0**exponent for exponent in exponents]))
     axis.set_minor_locator(NullLocator())
-    margin = 10 ** max(0.1, 0.04 * (np.log10(high) - np.log10(low)))
-    axis.axes.set_ylim(low / margin, high * margin)
+
+
+def say_nothing_is_drawn(axes: Any, *curves: Array) -> None:
+    """In logarithmic axes, where all of `curves` are 0."""
+    if not any((curve > 0).any() for curve in curves):
+        axes.text(0.5, 0.5, "0 at every step", transform=axes.transAxes, ha="center")
 
 
 def plain_numbers(axis: Any) -> None:

@@ -9,15 +9,19 @@ import numpy as np
 
 from ..machinery.module import Array
 from ..optim import Adam
+from .equations import counted
 from .style import (
     BLUE,
     DARK,
     ORANGE,
     Panels,
+    dot,
     legend_above,
     legend_below,
+    log_axis,
     number,
     plain_numbers,
+    say_nothing_is_drawn,
     several,
     title,
 )
@@ -164,7 +168,10 @@ def say_saturation(saturation: Mapping[str, Array]) -> str:
         f"{name} {shares[0].sum():.0%} → {shares[-1].sum():.0%}"
         for name, shares in saturation.items()
     ]
-    return f"near one of their ends, before and after: {', '.join(parts)}"
+    return (
+        f"share of values within {NEAR:.0%} of their range from one of its ends, before → after "
+        f"training: {', '.join(parts)}"
+    )
 
 
 def draw_adam(way: AdamWay, *, axes: Panels | None = None) -> Figure:
@@ -174,14 +181,15 @@ def draw_adam(way: AdamWay, *, axes: Panels | None = None) -> Figure:
     """
     figure, panels = several(axes, 3, 1, 8.5, 7, sharex=True)
     t = way.t
-    thick, thin = {"color": DARK, "linewidth": 1.6}, {"color": ORANGE, "linewidth": 1.4}
-    dashed = thin | {"linestyle": (0, (4, 2))}
-    panels[0].plot(t, way.g, color="0.7", linewidth=1, label="g, the gradient")
+    thick: dict[str, Any] = {"color": DARK, "linewidth": 1.6, **dot(t)}
+    dashed: dict[str, Any] = {"color": ORANGE, "linewidth": 1.4, "linestyle": (0, (4, 2)), **dot(t)}
+    panels[0].plot(t, way.g, color="0.7", linewidth=1, **dot(t), label="g, the gradient")
     panels[0].plot(t, way.m_hat, **thick, label="m̂, corrected")
     panels[0].plot(t, way.m, **dashed, label="m")
     panels[1].plot(t, way.v_hat, **thick, label="v̂, corrected")
     panels[1].plot(t, way.v, **dashed, label="v")
-    panels[1].set_yscale("log")
+    log_axis(panels[1].yaxis, way.v, way.v_hat)
+    say_nothing_is_drawn(panels[1], way.v)
     panels[2].plot(t, way.step, **thick, label="α m̂ / (√v̂ + ε), what the weight loses")
     panels[2].plot(
         t, way.step_without_correction, **dashed, label="α m / (√v + ε), without correction"
@@ -203,6 +211,7 @@ def say_adam(way: AdamWay) -> str:
     """The first and the largest step, with and without bias correction."""
     steps, without = np.abs(way.step), np.abs(way.step_without_correction)
     return (
-        f"the first of {len(steps)} steps is {number(steps[0])}, without bias correction "
-        f"{number(without[0])}; the largest {number(steps.max())} and {number(without.max())}"
+        f"the first of {counted(len(steps), 'step')} is {number(steps[0])}, without bias "
+        f"correction {number(without[0])}; the largest {number(steps.max())} and "
+        f"{number(without.max())}"
     )

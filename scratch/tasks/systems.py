@@ -6,6 +6,8 @@ and then rounded, so that a seed means the same in every dtype.
 
 from __future__ import annotations
 
+import re
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,7 +30,7 @@ Model = SimpleRNN | SimpleLSTM
 class System:
     """Model, loss, data and settings; the optimizer is Adam on the full batch.
 
-    series: the file and the column of a series of one's own, in words.
+    series: of a series of one's own, the file without its ending, and the column.
     forget_bias: what the forget gates of an LSTM start with; None leaves them as they are drawn.
     """
 
@@ -40,13 +42,22 @@ class System:
     output_size: int
     lr: float
     epochs: int
-    series: str = ""
+    series: tuple[str, str] | None = None
     forget_bias: float | None = None
 
     @property
     def allows_every_step(self) -> bool:
         """Whether the model can answer at every step: a sequence has not just one class or sum."""
         return self.make_data not in (random_classes, adding_problem)
+
+    @property
+    def file_stem(self) -> str:
+        """How the names of its pictures begin: with the system, and the file and column if any."""
+        if not self.series:
+            return self.name
+        file, column = self.series
+        folders = re.sub(r"[\\/]+", "-", file.lstrip("\\/"))
+        return "-".join([self.name, for_file_name(folders), for_file_name(column)])
 
 
 SYSTEMS = {
@@ -66,6 +77,7 @@ MEMORY = {
     name: System(name, kind, MSELoss(), adding_problem, 16, 1, 0.005, 600, forget_bias=3.0)
     for name, kind in (("adding-rnn", SimpleRNN), ("adding-lstm", SimpleLSTM))
 }
+EVERY_SYSTEM = SYSTEMS | MEMORY
 
 
 def with_series(
@@ -75,8 +87,28 @@ def with_series(
     return replace(
         system,
         make_data=lambda rng, every_step: own_series(path, column, window, every_step, reading),
-        series=f"{Path(path).stem} {column}",
+        series=(file_words(path), column),
     )
+
+
+def file_words(path: str) -> str:
+    """The way to a file from where we are, without the ending .csv."""
+    file = Path(path)
+    if file.is_absolute() and file.is_relative_to(Path.cwd()):
+        file = file.relative_to(Path.cwd())
+    return str(file.with_suffix("") if file.suffix.lower() == ".csv" else file)
+
+
+def for_file_name(words: str) -> str:
+    """The same without what file systems refuse, at most 80 bytes of the 255 that a name may have.
+
+    What is longer is cut, and gets a checksum of the whole.
+    """
+    refused = r'[\\/:*?"<>|%\x00-\x1f]'
+    safe = re.sub(refused, lambda found: f"%{ord(found[0]):02X}", words).replace(" ", "-")
+    if len(safe.encode()) <= 80:
+        return safe
+    return f"{safe.encode()[:70].decode(errors='ignore')}~{zlib.crc32(words.encode()):08x}"
 
 
 @dataclass(frozen=True)

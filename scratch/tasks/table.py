@@ -11,6 +11,7 @@ import io
 import unicodedata
 from dataclasses import dataclass, replace
 
+GUESSED = ("cp949", "cp1252")  # nothing in the file proves these encodings
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
 
@@ -29,9 +30,10 @@ class Table:
         wanted = normal(column)
         if self.header.count(wanted) != 1:
             found = short(", ".join(self.header), 200) or "no header"
+            guessed = "; --encoding names another" if self.encoding in GUESSED else ""
             raise ValueError(
                 f"{self.name}: expected one column named {short(column)!r}, got {found} "
-                f"({self.how})"
+                f"({self.how}{guessed})"
             )
         place = self.header.index(wanted)
         for line, row in self.rows:

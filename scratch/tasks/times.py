@@ -11,13 +11,16 @@ from ..machinery.module import Array
 from .table import Table, normal, short
 
 ISO = "ISO 8601"
+HALVES = {"오전": "AM", "오후": "PM"}  # of a day, as a Korean spreadsheet writes them
 DAYS = (
     *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y년 %m월 %d일"),
     *("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y"),
+    *("%d.%m.%y", "%d/%m/%y", "%m/%d/%y", "%y/%m/%d", "%d-%b-%y"),
     *("%d %b %Y", "%d %B %Y", "%d-%b-%Y", "%b %d, %Y", "%B %d, %Y"),
 )
+CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 MONTHS = ("%Y-%m", "%Y/%m", "%Y.%m", "%m/%Y", "%m.%Y", "%b %Y", "%B %Y", "%b-%Y", "%Y년 %m월")
-FORMS = (ISO, *(day + clock for day in DAYS for clock in ("", " %H:%M", " %H:%M:%S")), *MONTHS)
+FORMS = (ISO, *(day + clock for day in DAYS for clock in CLOCKS), *MONTHS)
 
 
 def find_dates(cells: list[str], form: str | None = None) -> dict[str, Array]:
@@ -45,6 +48,7 @@ def read_as(cells: list[str], form: str) -> Array | None:
 def read_date(cell: str, form: str) -> datetime:
     if form in FORMS:
         cell = re.sub(r"\.\s+", ".", cell).removesuffix(".")  # 2024. 1. 31., as in Korean
+        cell = re.sub(r"(오전|오후) *(\S+)", lambda half: f"{half[2]} {HALVES[half[1]]}", cell)
     date = datetime.fromisoformat(cell) if form == ISO else datetime.strptime(cell, form)
     return date if date.tzinfo is None else date.astimezone(UTC).replace(tzinfo=None)
 

@@ -36,6 +36,12 @@ def run(*arguments, cwd=ROOT):
     )
 
 
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Pictures are made and their files written, but nothing is drawn into them."""
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda *_, **__: None)
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A run in an empty folder: the folder, what was printed, and the numbers."""
@@ -144,10 +150,12 @@ def test_a_ratio_of_short_times_is_not_printed():
     assert line([0.3] * 10, [0.1] * 10).startswith("PyTorch took 1 s, NumPy 3 s (3 [3, 3] times")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_trained_weights_are_compared_without_training(tmp_path, capsys):
     folder = ["--out", str(tmp_path / "out")]
     saved = tmp_path / "weights"
-    assert main(["compare", "classes-rnn", "--epochs", "3", "--save", str(saved), *folder]) == 0
+    options = ["--epochs", "3", "--hidden-size", "3", "--save", str(saved), *folder]
+    assert main(["compare", "classes-rnn", *options]) == 0
     assert f"{saved}.npz {saved}.pt" in capsys.readouterr().out
     wrapped = tmp_path / "wrapped.pt"
     state = torch.load(f"{saved}.pt", weights_only=True)
@@ -159,7 +167,7 @@ def test_trained_weights_are_compared_without_training(tmp_path, capsys):
         assert main([*again, "--save", str(tmp_path / "again"), *folder]) == 0
         output = capsys.readouterr().out
         assert f"Weights: those of {file}" in output
-        assert "epochs 0" in output
+        assert "hidden size 3, Adam lr 0.001, epochs 0" in output
         assert ("below 'module.'" in output) is (file == str(wrapped))
         assert "not trained" in output
         assert "seconds" not in output
@@ -181,10 +189,13 @@ def test_weights_that_do_not_fit(tmp_path):
     file, other = tmp_path / "lstm.pt", tmp_path / "text.pt"
     torch.save(torch.nn.LSTM(1, 32).state_dict(), file)
     other.write_text("text")
+    weights = compare.read_weights(str(file))
     with pytest.raises(UsageError, match=r"--load .*lstm\.pt: .*missing: lstm\.weight_ih_l0"):
-        compare.load(scratch.SimpleLSTM(1, 32, 1), str(file))
+        compare.load(scratch.SimpleLSTM(1, 32, 1), weights, str(file))
+    with pytest.raises(UsageError, match="; --hidden-size 32 would fit"):
+        compare.load(scratch.SimpleLSTM(1, 3, 1), weights, str(file))
     with pytest.raises(UsageError, match=r"--load .*text\.pt: expected a state_dict"):
-        compare.load(scratch.SimpleLSTM(1, 32, 1), str(other))
+        compare.read_weights(str(other))
 
 
 def test_which_side_is_inaccurate():
@@ -196,6 +207,7 @@ def test_which_side_is_inaccurate():
         assert "neither side" in compare.inaccurate_side(*pair)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_tensor_above_the_tolerance_in_float32(tmp_path, capsys, monkeypatch):
     options = ["--dtype", "float32", "--epochs", "1", "--out", str(tmp_path)]
     assert main(["compare", "classes-rnn", *options]) == 0
@@ -234,6 +246,7 @@ def test_the_numbers(finished):
     assert rmse["scratch"] == pytest.approx(rmse["torch"], rel=1e-8)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_every_option(tmp_path, capsys):
     path = tmp_path / "numbers.json"
     options = {"--epochs": 2, "--hidden-size": 3, "--lr": 0.02, "--seed": 5, "--dtype": "float32"}
@@ -247,6 +260,7 @@ def test_every_option(tmp_path, capsys):
     assert "Epoch [2/2]" in output
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_max_norm_clips_both_sides(tmp_path, capsys):
     def losses(*options):
         path = tmp_path / "numbers.json"
@@ -262,6 +276,7 @@ def test_max_norm_clips_both_sides(tmp_path, capsys):
         assert clipped[side][2] > free[side][2]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_every_step_leaves_out_what_answers_once(tmp_path, capsys):
     options = ["--every-step", "--epochs", "1", "--hidden-size", "2", "--out", str(tmp_path)]
     assert main(["compare", *options]) == 0
@@ -285,7 +300,9 @@ def write_csv(path, rows, column="level"):
     return ["--csv", str(path), "--column", column, "--window", "4"]
 
 
-def test_a_series_of_ones_own(tmp_path, capsys):
+@pytest.mark.usefixtures("undrawn")
+def test_a_series_of_ones_own(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     series = write_csv(tmp_path / "level.csv", np.sin(np.arange(40)) * 3)
     options = ["--epochs", "2", "--out", str(tmp_path)]
     assert main(["compare", *series, *options]) == 0
@@ -309,6 +326,7 @@ def titles(monkeypatch):
     return seen
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_model_that_loses_is_said_to_lose(tmp_path, capsys, monkeypatch):
     """Nothing can be learned of a random walk's steps in one epoch, and all of a sine's."""
     seen = titles(monkeypatch)
@@ -341,7 +359,7 @@ def test_one_side_that_loses_is_named():
 def test_the_default_picture_of_a_wave_is_a_wave(tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(
-        figures, "draw_wave_ends", lambda *data: drawn.append(data) or figures._figure(1, 1)
+        figures, "draw_wave_ends", lambda *data: drawn.append(data) or figures.new_figure(1, 1)
     )
     options = ["--epochs", "1", "--hidden-size", "2", "--out", str(tmp_path)]
     assert main(["compare", "sine-rnn", *options]) == 0

@@ -7,16 +7,7 @@ from torch import nn
 
 import scratch
 from reference import compare, from_state_dict, from_torch
-
-rng = np.random.default_rng(0)
-T, N, D, H = 5, 2, 3, 4
-X = rng.standard_normal((T, N, D))
-STATE = rng.standard_normal((1, N, H)), rng.standard_normal((1, N, H))
-
-
-def lstm(**options):
-    torch.manual_seed(0)
-    return nn.LSTM(D, H, **options).double()
+from tests.reference.own_classes import STATE, D, H, N, Stateful, X, lstm
 
 
 class Doubled(nn.LSTM):
@@ -216,73 +207,6 @@ def test_the_step_at_which_they_part(batch_first):
     assert "They part at step 3." in compare(mine, theirs, x).notes[-1]
 
 
-class Stateful:
-    """A plain object: forward returns the answer and keeps the rest, backward takes a gradient."""
-
-    def __init__(self, linear, scale=1.0):
-        self.W, self.bias = linear.weight.detach().numpy().T.copy(), linear.bias.detach().numpy()
-        self.scale = scale
-
-    def forward(self, x):
-        self.x = x
-        return x @ self.W + self.bias
-
-    def backward(self, grad):
-        self.dW = self.x.T @ grad * self.scale
-        self.grad_bias = grad.sum(0)
-        return grad @ self.W.T
-
-
-def test_a_plain_object_whose_weights_lie_otherwise():
-    linear = nn.Linear(D, H).double()
-    parity = compare(Stateful(linear), linear, X[0])
-    assert parity.ok, str(parity)
-    assert [row.name for row in parity.rows] == ["output", "x", "W", "bias"]
-    (bad,) = (row for row in compare(Stateful(linear, 1.5), linear, X[0]).rows if not row.ok)
-    assert (bad.name, bad.shape) == ("W", (D, H))
-    assert bad.scratch == pytest.approx(1.5 * bad.torch)
-
-
-def test_one_bias_is_the_sum_of_two():
-    class Sum(Stateful):
-        def __init__(self, rnn):
-            self.W, self.b = (rnn.weight_ih.detach().numpy().T.copy(), 0)
-            self.b = (rnn.bias_ih + rnn.bias_hh).detach().numpy()
-
-        def forward(self, x, h):
-            self.x, self.h = x, np.tanh(x @ self.W + self.b)
-            return self.h
-
-        def backward(self, grad):
-            grad_z = grad * (1 - self.h**2)
-            self.dW, self.db = self.x.T @ grad_z, grad_z.sum(0)
-            return grad_z @ self.W.T, np.zeros_like(self.h)
-
-    cell = nn.RNNCell(D, H).double()
-    with torch.no_grad():
-        cell.weight_hh.zero_()
-    parity = compare(Sum(cell), cell, X[0])
-    assert parity.ok, str(parity)
-    assert [row.name for row in parity.rows] == ["h", "x", "h_prev", "W", "b"]
-
-
-def test_a_weight_whose_numbers_stand_in_several_places_is_named():
-    linear = nn.Linear(D, H).double()
-    with torch.no_grad():
-        linear.weight.fill_(0.5)
-    parity = compare(Stateful(linear), linear, X[0])
-    assert parity.ok
-    assert [row.name for row in parity.rows] == ["output", "x", "bias"]
-    assert parity.notes[0].startswith("Gradients not compared")
-    assert parity.notes[0].endswith(": W.")
-
-
-def test_a_parameter_that_torch_does_not_use_has_the_gradient_zero():
-    linear = nn.Linear(D, H).double()
-    linear.unused = nn.Linear(2, 2).double()
-    assert compare(Stateful(linear), linear, X[0]).ok
-
-
 def test_a_record_that_holds_all_values_says_nothing_of_where_they_part():
     class Scaled(Mine):
         def __call__(self, x, h, c):
@@ -349,6 +273,44 @@ def test_a_container_of_torch_with_a_layer_inside():
         for weight in net.body.parameters():
             weight.copy_(torch.cat([weight.chunk(4)[k] for k in (0, 2, 1, 3)]))
     assert "i g f o (TensorFlow 1)" in compare(mine, net, x).notes[-1]
+
+
+def in_order(layer, order):
+    """The same layer with its gates in another order."""
+    other = lstm(bidirectional=layer.bidirectional, proj_size=layer.proj_size)
+    other.load_state_dict(
+        {name: weight if "hr" in name else torch.cat([weight.chunk(4)["ifgo".index(gate)]
+                                                      for gate in order])
+         for name, weight in layer.state_dict().items()}
+    )  # fmt: skip
+    return other
+
+
+@pytest.mark.parametrize("batched", [True, False])
+@pytest.mark.parametrize("options", [{"proj_size": 2}, {"bidirectional": True}])
+def test_the_reading_of_packed_sequences_and_of_a_projection(options, batched):
+    theirs = lstm(**options)
+    mine = from_torch(theirs)
+    x = torch.tensor(X)
+    packed = nn.utils.rnn.pack_padded_sequence(x, [2, 5], enforce_sorted=False)
+    note = compare(mine, in_order(theirs, "iofg"), x if batched else packed).notes[-1]
+    assert "i o f g (ONNX)" in note, note
+
+
+def test_the_step_of_a_packed_sequence_at_which_they_part():
+    class Late(scratch.LSTM):
+        def __call__(self, x, state=None):
+            output, state = super().__call__(x, state)
+            rows = output.batch_sizes[:3].sum()
+            return output._replace(data=output.data + (np.arange(len(x.data)) >= rows)[:, None]), (
+                state
+            )
+
+    theirs = lstm()
+    mine = Late(D, H, dtype=np.float64)
+    mine.load_state_dict(from_torch(theirs).state_dict())
+    packed = nn.utils.rnn.pack_padded_sequence(torch.tensor(X), [2, 5], enforce_sorted=False)
+    assert compare(mine, theirs, packed).notes[-1].endswith("They part at step 3.")
 
 
 # Rounding, and what is refused

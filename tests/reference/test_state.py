@@ -104,6 +104,20 @@ def test_both_sides_are_saved_and_read_again(tmp_path):
             np.testing.assert_array_equal(load_file(path)["weight"], arrays["weight"] + k)
 
 
+def test_a_checkpoint_holds_one_state_dict(tmp_path):
+    path, linear = str(tmp_path / "checkpoint.pt"), nn.Linear(2, 3)
+    optimizer = torch.optim.Adam(linear.parameters())
+    checkpoint = {"model": linear.state_dict(), "optimizer": optimizer.state_dict(), "epoch": 3}
+    torch.save(checkpoint, path)
+    assert list(load_file(path)) == ["weight", "bias"]
+    torch.save(checkpoint | {"best": linear.state_dict()}, path)  # which of the two?
+    with pytest.raises(ValueError, match="expected tensors or arrays, got OrderedDict as 'model'"):
+        load_file(path)
+    torch.save(linear, path)
+    with pytest.raises(ValueError, match=r"or a whole module: torch\.save\(module\.state_dict"):
+        load_file(path)
+
+
 class RunsCode:
     """Whoever unpickles it writes a file."""
 

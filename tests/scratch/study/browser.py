@@ -70,11 +70,10 @@ class Browser:
 
     def open(self, path, fragment=""):
         """Load a file anew, as if nothing had been open before."""
-        for url in ("about:blank", f"{path.as_uri()}#{fragment}"):
-            self.events.clear()
-            self("Page.navigate", url=url)
-            while not any(event["method"] == "Page.loadEventFired" for event in self.events):
-                self.events.append(self.read())
+        self.events.clear()
+        self("Page.navigate", url=f"{path.as_uri()}?{self.count}#{fragment}")  # never the same one
+        while not any(event["method"] == "Page.loadEventFired" for event in self.events):
+            self.events.append(self.read())
 
     def run(self, code):
         """The value of an expression in the page."""

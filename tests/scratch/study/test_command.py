@@ -4,7 +4,9 @@ import re
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
+import scratch.study
 from scratch import SimpleRNN
 from scratch.__main__ import main
 
@@ -14,11 +16,11 @@ TRAINING = ["saturation", "adam"]
 
 @pytest.fixture
 def study(tmp_path, capsys, monkeypatch):
-    """Run the command; returns what it prints. Figures are not drawn unless `drawn`."""
+    """Run the command; returns what it prints. Figures are not made unless `drawn`."""
 
     def run(*arguments, drawn=False):
-        if not drawn:
-            monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda *_, **__: None)
+        for name in () if drawn else filter(re.compile("draw_").match, dir(scratch.study)):
+            monkeypatch.setattr(scratch.study, name, lambda *_, **__: Figure(figsize=(1, 1)))
         assert main(["study", *map(str, arguments), "--out", str(tmp_path / "out")]) == 0
         return capsys.readouterr().out
 
@@ -39,7 +41,7 @@ def test_every_figure_is_written_and_told(study, tmp_path):
         assert picture.startswith(b"\x89PNG")
     assert out.splitlines()[0] == "classes-rnn: RNN with 20 units in float64, Adam lr 0.001"
     assert "classes-rnn: LSTM with 20 units" in out  # beside it, on the same data
-    assert max(map(len, out.splitlines()[:-1])) <= 100  # the last one names a folder
+    assert max(map(len, out.splitlines()[:-2])) <= 100  # the last ones name a folder
 
 
 def test_what_it_says_changes_with_the_seed_and_the_sequence(study):
@@ -48,9 +50,9 @@ def test_what_it_says_changes_with_the_seed_and_the_sequence(study):
     assert first == again
     for option in (["--seed", 1], ["--sequence", 1]):
         other = study(*base, *option)
-        for name in FIGURES:
+        for name in [*FIGURES, "adam"]:
             told = [re.search(rf"^{name} .*(\n  .*)*", out, re.M)[0] for out in (first, other)]
-            if name != "flow" or option[0] == "--seed":  # flow is over many sequences
+            if option[0] == "--seed" or name not in ("flow", "adam"):  # of many sequences
                 assert told[0] != told[1], (name, option)
 
 
@@ -64,6 +66,14 @@ def test_loaded_weights_are_studied_as_they_are(study, tmp_path):
     assert f"|eigenvalue|: W_hh {largest:.3g}" in re.sub(r"\s+", " ", out)
     trained_on = study("classes-rnn", "--load", tmp_path / "w.npz", "--epochs", 1)
     assert names_told(trained_on) == [*FIGURES, *TRAINING, "page"]
+
+
+def test_a_system_that_is_not_trained_is_studied_as_it_is(study):
+    out = study("classes-rnn", "--epochs", 0, "--hidden-size", 2)
+    assert out.startswith("classes-rnn: RNN with 2 units in float64, not trained\n")
+    assert names_told(out) == [*FIGURES, "page"]
+    assert "before training: RNN h:" in out
+    assert "after training" not in out
 
 
 def test_weights_that_are_no_numbers_are_refused(tmp_path, capsys):

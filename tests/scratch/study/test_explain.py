@@ -5,6 +5,7 @@ import re
 import resource
 import subprocess
 import sys
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,13 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.mathtext import MathTextParser
 
-from scratch import LSTM, RNN, SimpleLSTM, SimpleRNN, pack_padded_sequence
+from scratch import LSTM, RNN, LSTMCell, RNNCell, SimpleLSTM, SimpleRNN, pack_padded_sequence
 from scratch.__main__ import main
 from scratch.study import document
 from scratch.study.equations import Equation, number_text
 from scratch.study.explain import Example, card, gradient_blocks, worked_example, written_out
 from scratch.study.sequence import follow
-from scratch.tasks.systems import SYSTEMS, load_task
+from scratch.tasks.systems import EVERY_SYSTEM, load_task
 
 ROOT = Path(__file__).parents[3]
 T, N, D, H, P = 5, 3, 2, 6, 4
@@ -188,6 +189,40 @@ def test_a_model_is_followed_through_its_layer(model_class, every_step):
     np.testing.assert_array_equal(run.values["grad_h"], getattr(back, part).runs["l0"].grad_h[:, 1])
 
 
+@pytest.mark.parametrize("batched", [True, False])
+@pytest.mark.parametrize("name", ["lstm", "rnn", "relu", "rnn without bias"])
+def test_a_cell_is_followed_as_a_layer_of_one_step(name, batched):
+    layer = LAYERS[name]()
+    if isinstance(layer, LSTM):
+        cell = LSTMCell(D, H, dtype=np.float64, rng=1)
+    else:
+        cell = RNNCell(D, H, layer.bias, layer.nonlinearity, dtype=np.float64, rng=1)
+    rng = np.random.default_rng(0)
+    shape = (N,) if batched else ()
+    x = rng.standard_normal((*shape, D))
+    pairs = [tuple(rng.standard_normal((*shape, H)) for _ in cell.states) for _ in range(2)]
+    state, grad_state = pairs if len(cell.states) > 1 else (pairs[0][0], pairs[1][0])
+    sample = 2 if batched else 0
+    (run,) = follow(cell, x, grad_state, state=state, sample=sample).values()
+    assert all(parameter.grad is None for parameter in cell.parameters())
+    step = cell.forward(x, state)
+    back = cell.backward_record(step, grad_state)
+    for record in (step, back):
+        for quantity in record.names:
+            np.testing.assert_array_equal(
+                run.values[quantity], getattr(record, quantity)[[sample]], err_msg=quantity
+            )
+    grads_prev = [back.grad_x, *(back.grad_state_prev if len(pairs[0]) > 1 else
+                                 [back.grad_state_prev])]  # fmt: skip
+    for quantity, grad in zip(["x", "h_prev", "c_prev"], grads_prev, strict=False):
+        found = run.values[f"grad_{quantity}"]
+        np.testing.assert_allclose(found, np.atleast_2d(grad)[[sample]], rtol=1e-12, atol=1e-15)
+    for weight in run.weights.values():
+        rows = slice(weight.first_row, weight.first_row + len(weight.data))
+        grad = getattr(cell, weight.parameter).grad[rows]
+        np.testing.assert_allclose(weight.grad, grad, rtol=1e-12, atol=1e-15)
+
+
 def test_refusals():
     layer, x = LAYERS["lstm"](), np.zeros((T, N, D))
     grad_output = np.zeros((T, N, H))
@@ -199,6 +234,11 @@ def test_refusals():
         follow(object(), x, grad_output)
     with pytest.raises(TypeError, match="state, grad_state: expected None"):
         follow(SimpleLSTM(D, H, 1), x, grad_output, state=np.zeros(1))
+    cell = LSTMCell(D, H, dtype=np.float64)
+    with pytest.raises(TypeError, match="grad_state: expected None, as a cell"):
+        follow(cell, x[0], None, grad_state=np.zeros((N, H)))
+    with pytest.raises(RuntimeError, match="LSTMCell: x: expected"):
+        follow(cell, x[0, :, :1], None)
     (run,) = follow(layer, x, grad_output).values()
     with pytest.raises(IndexError, match="t: expected a number from 0 to 4, got 5"):
         card(run, T, 0)
@@ -293,9 +333,9 @@ def test_each_gradient_is_written_as_the_sum_of_its_steps():
             assert f"[{', '.join(map(str, place))}] {line}" in text
 
 
-@pytest.mark.parametrize("kind", ["rnn", "lstm"])
-def test_every_formula_of_markdown_and_latex_is_one(kind):
-    blocks = worked_example(kind, steps=1)
+@pytest.mark.parametrize(("kind", "hidden_size"), [("rnn", 2), ("lstm", 1)])
+def test_every_formula_of_markdown_and_latex_is_one(kind, hidden_size):
+    blocks = worked_example(kind, hidden_size, steps=1)
     parse = MathTextParser("path").parse
     formulas = [block for block in blocks if isinstance(block, document.Formula)]
     for formula in formulas:
@@ -330,15 +370,16 @@ def test_the_command_writes_a_worked_example(capsys):
     assert explain(capsys, "rnn", "--latex").startswith(r"\documentclass")
 
 
-@pytest.mark.parametrize("system", ["classes-rnn", "airline-lstm"])
+@pytest.mark.parametrize("system", ["classes-rnn", "airline-lstm", "adding-lstm"])
 def test_the_card_of_a_trained_system_is_that_of_its_record(capsys, tmp_path, system):
+    """Of the size that the weights have."""
     file = str(tmp_path / "weights.npz")
-    assert main(["train", system, "--epochs", "1", "--save", file]) == 0
+    assert main(["train", system, "--epochs", "1", "--hidden-size", "9", "--save", file]) == 0
     capsys.readouterr()
     place = ["--load", file, "--sequence", "3", "--step", "4", "--unit", "7"]
     text = explain(capsys, system, *place)
     assert max(map(len, text.splitlines())) <= 100
-    task = load_task(SYSTEMS[system])
+    task = load_task(replace(EVERY_SYSTEM[system], hidden_size=9))
     model = task.make_model()
     model.load_state_dict(dict(np.load(file)))
     record = model.forward(task.inputs[3:4])

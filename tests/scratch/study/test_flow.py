@@ -7,8 +7,11 @@ from hypothesis import strategies as st
 
 from scratch import LSTM, RNN
 from scratch.study import (
+    AdamWay,
     Shares,
+    draw_adam,
     draw_flow,
+    draw_forward,
     draw_jacobians,
     draw_shares,
     jacobian_norms,
@@ -21,7 +24,6 @@ from scratch.study import (
     say_shares,
     step_jacobians,
 )
-from scratch.study.flow import factor
 from scratch.study.style import number
 from tests.scratch.study.records import line, passes
 
@@ -89,8 +91,8 @@ def test_flow_is_drawn_on_one_logarithmic_axis():
 
 def test_factors_are_said_with_what_labels_share_said_once():
     curves = {"bias 0": np.array([0.5, 2.0]), "bias 1": np.array([3e-8, 1.0])}
-    assert factor(curves["bias 0"]) == 0.25
     assert say_flow(curves) == "bias 0: 0.25, 1: 3e−8"
+    assert say_flow({"h": np.zeros(2)}) == "h: none, as it is 0"
     assert say_flow({"RNN h": np.ones(2), "LSTM h": np.ones(2)}) == "RNN h: 1, LSTM h: 1"
 
 
@@ -112,12 +114,14 @@ def test_shares_end_at_the_gradient(kind, gates):
         assert total[-1] == shares[gate][-1]
         assert total[0] == pytest.approx(grads[gate], rel=1e-12)
         assert set(line(axes, ".grad")) == {grads[gate]}
-    assert "how many of the last steps" in say_shares(shares)
+    sums = ", ".join(f"{gate} {number(share.sum(), 2)}".strip() for gate, share in shares.items())
+    assert f"steps, is {sums};" in say_shares(shares)
 
 
 def test_shares_are_said_from_the_last_step_on():
     said = say_shares({"": np.array([0.1, 0.0, -0.4, 0.5])})
-    assert said.endswith(": 0.2 (2)")
+    assert "steps, is 0.2;" in said
+    assert said.endswith("90% comes from the last 2")
 
 
 layers = st.sampled_from(["tanh", "relu", "lstm"])
@@ -171,3 +175,46 @@ def test_jacobians_are_drawn():
     said = say_jacobians(a, b)
     assert f"of a random change of h_0, {number(a[6, 0], 2)} is left in h_6" in said
     assert say_jacobians(a, a + 0.5).endswith(number(0.5 / np.nanmax(a + 0.5), 1))
+
+
+def test_curves_of_which_a_logarithm_shows_nothing_say_so():
+    zeros = np.zeros(4)
+    way = AdamWay(zeros, zeros, zeros, 0.01, 0.9, 0.999, 1e-8)
+    figure = draw_flow({"": {"h": zeros}, "other": {"h": np.array([np.inf, 1, np.nan, 2])}})
+    figure.draw_without_rendering()
+    assert [[text.get_text() for text in axes.texts] for axes in figure.axes] == [
+        ["0 at every step"],
+        [],
+    ]
+    assert draw_adam(way).axes[1].texts[0].get_text() == "0 at every step"
+    assert say_shares({"i": zeros, "f": np.array([0, 0, 1.0, 0])}).endswith("the last 0, 2")
+
+
+def test_what_is_not_real_is_refused():
+    layers = [RNN(2, 3, dtype=np.complex128, rng=0), LSTM(2, 3, dtype=np.complex128, rng=0)]
+    x = np.ones((4, 1, 2), np.complex128)
+    for layer, flow in zip(layers, (rnn_flow, lstm_flow), strict=True):
+        for call in (
+            lambda flow=flow, layer=layer: flow(layer, x),
+            lambda layer=layer: jacobian_norms(layer, x[:, 0]),
+        ):
+            with pytest.raises(ValueError, match="layer: expected real numbers, got complex128"):
+                call()
+    record = layers[0].forward(x)
+    back = layers[0].backward_record(record, record.output).runs["l0"]
+    with pytest.raises(ValueError, match="weight_hh: expected real numbers, got complex128"):
+        Shares(back, "weight_hh", 0, 0)
+
+
+def test_a_curve_of_one_step_is_a_point():
+    """A line through one point has nothing to be seen by."""
+    one = np.ones(1)
+    way = AdamWay(one, one, one, 0.01, 0.9, 0.999, 1e-8)
+    _, run, _ = passes("lstm", 2, 1)
+    for figure in (
+        *(draw_flow({"": {"h": one}}), draw_shares({"i": one}, {"i": 1.0})),
+        *(draw_adam(way), draw_forward(run)),
+    ):
+        curves = [c for axes in figure.axes for c in axes.lines if len(c.get_xdata()) == 1]
+        assert curves
+        assert all(curve.get_marker() == "o" for curve in curves)

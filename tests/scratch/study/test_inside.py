@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
-from scratch import LSTM, pack_padded_sequence
+from scratch import LSTM, LSTMCell, pack_padded_sequence
 from scratch.study import (
+    Shares,
     draw_backward,
     draw_forward,
     draw_trajectories,
     eigenvalues,
+    norms,
     principal_components,
     say_backward,
     say_forward,
@@ -138,3 +140,45 @@ def test_what_is_said_is_computed():
     share = principal_components(run.h).share.sum()
     assert f"{share:.1%} of the variance of 3 units" in say_trajectories(run.h, np.eye(3))
     assert say_trajectories(run.h, np.diag([0.5, -2.0, 1.0])).endswith("|eigenvalue|: W_hh 2")
+
+
+def test_what_is_no_number_is_grey_and_what_is_complex_is_refused():
+    model, _, _ = passes("rnn", 3, 4)
+    model.rnn.weight_hh_l0.data[0, 0] = np.nan
+    record = model.forward(np.ones((1, 4, 1)))
+    run = record.rnn.runs["l0"]
+    back = model.backward_record(record, np.ones((1, 2))).rnn.runs["l0"]
+    for figure in (draw_forward(run), draw_backward(back), draw_backward(back, decades=0)):
+        strip = figure.axes[-1].images[0]
+        assert np.isfinite(strip.get_clim()).all()
+        figure.draw_without_rendering()
+    with pytest.raises(ValueError, match="h: expected finite numbers, got infinity or NaN"):
+        draw_trajectories(run.h, np.eye(3))
+    record = LSTM(2, 3, dtype=np.complex128, rng=0).forward(np.ones((4, 1, 2), np.complex128))
+    run = record.runs["l0"]
+    with pytest.raises(ValueError, match="run: expected real numbers, got complex128"):
+        draw_forward(run)
+    with pytest.raises(ValueError, match="h: expected real numbers, got complex128"):
+        draw_trajectories(run.h, np.eye(3))
+
+
+def test_another_record_than_that_of_a_run_is_refused():
+    model, run, back = passes("lstm", 3, 4)
+    step = LSTMCell(1, 3, rng=0).forward(np.ones((2, 1), np.float32))
+    record = model.forward(np.ones((1, 4, 1)))
+    for wrong in (back, step, record.lstm):
+        with pytest.raises(TypeError, match=r'run: expected record\.runs\["l0"\] of forward, or'):
+            draw_forward(wrong)
+    for function in (draw_backward, say_backward, norms):
+        with pytest.raises(TypeError, match=r"back: expected back\.runs.* of a layer, got Run"):
+            function(run)
+    for name in ("bias_ih", "weight_hr"):
+        with pytest.raises(ValueError, match=f"name: expected weight_ih or weight_hh, got '{name}"):
+            Shares(back, name, 0, 0)
+
+
+def test_a_gradient_of_zeros_is_said_to_be_one():
+    model, _, _ = passes("lstm", 3, 4)
+    record = model.forward(np.ones((1, 4, 1)))
+    back = model.backward_record(record, np.zeros((1, 2))).lstm.runs["l0"]
+    assert say_backward(back) == "∂L/∂h is 0 at every step"

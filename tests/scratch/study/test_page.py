@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from reference import from_torch
-from scratch import LSTM, RNN, SimpleLSTM, pack_padded_sequence, study
+from scratch import LSTM, RNN, LSTMCell, SimpleLSTM, pack_padded_sequence, study
 from scratch.study import page as page_function
 from scratch.study.equations import number_text
 from scratch.study.explain import card
@@ -53,6 +53,7 @@ CASES = {
     "packed": packed_rnn(),
     "model": model(),
     "not finite": not_finite(),
+    "cell": (LSTMCell(D, 3, dtype=np.float64, rng=0), RNG.standard_normal((2, D)), None),
     "one unit": (LSTM(D, 1, rng=0), np.ones((7, 1, D), np.float32), np.ones((7, 1, 1), np.float32)),
 }
 
@@ -155,7 +156,7 @@ def test_twenty_places_have_the_numbers_of_explain(browser, files, case):
     file, runs = files[case]
     browser.open(file)
     rng = np.random.default_rng(5)
-    for _ in range(20 if case == "lstm" else 8):
+    for _ in range(20 if case == "lstm" else 4):
         suffix = str(rng.choice(list(runs)))
         run = runs[suffix]
         t, unit, back = (int(rng.integers(size)) for size in (run.steps, run.units, 2))
@@ -175,10 +176,11 @@ def test_the_lines_of_the_diagram_carry_the_values_one_way_and_the_gradients_the
 ):
     file, runs = files[case]
     suffix, run = list(runs.items())[-1]
-    browser.open(file, f"run={suffix}&t=2&unit=0")
+    t = min(3, run.steps - 1)
+    browser.open(file, f"run={suffix}&t=2&unit=1")
     arrows = []
     for back in (False, True):
-        go(browser, t=3, unit=0, run=suffix, dir="back" if back else "forward")
+        go(browser, t=t, unit=0, run=suffix, dir="back" if back else "forward")
         wires = browser.run(
             "[...document.querySelectorAll('#diagram g')].filter(g => g.querySelector('.wire'))"
             ".map(g => [g.dataset.forward, g.dataset.back, g.querySelector('.value').textContent,"
@@ -189,7 +191,7 @@ def test_the_lines_of_the_diagram_carry_the_values_one_way_and_the_gradients_the
         assert len(wires) >= 6
         for forward, backward, value, _turn in wires:
             names = (backward if back else forward).split(" ")
-            number = np.prod([run.values[name][3, 0] for name in names])
+            number = np.prod([run.values[name][t, 0] for name in names])
             assert value == number_text(number), names
             if " " not in forward and forward != "tanh_c":  # a value, and its gradient or a part
                 assert re.fullmatch(f"grad_{forward}(_from_(h|next|output))?", backward)

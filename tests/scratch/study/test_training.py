@@ -89,7 +89,7 @@ def test_figures_hold_what_was_watched():
 
 def test_what_is_said_is_computed():
     shares = np.array([[0.1, 0.02], [0.3, 0.0], [0.25, 0.25]])
-    assert say_saturation({"f": shares}).endswith("before and after: f 12% → 50%")
+    assert say_saturation({"f": shares}).endswith("before → after training: f 12% → 50%")
     way = AdamWay(*np.array([[2.0, 1.0], [0.2, 0.28], [0.004, 0.005]]), 0.1, 0.9, 0.999, 0.0)
     assert say_adam(way) == (
         f"the first of 2 steps is 0.1, without bias correction 0.316; the largest 0.1 and "

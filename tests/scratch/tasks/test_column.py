@@ -29,6 +29,9 @@ FORMS = {
     "korean": "{0.year}. {0.month}. {0.day}.",
     "%Y%m%d": "{0:%Y%m%d}",
     "with a time": "{0:%d/%m/%Y} 06:30",
+    "short": "{0:%d-%b-%y}",
+    "in halves of a day": "{0:%m/%d/%y} 6:30:00 AM",
+    "in Korean halves": "{0:%Y-%m-%d} 오전 6:30:00",
 }
 GAPS = ("", "NA", "NaN", "#N/A")
 MATRIX = [
@@ -42,7 +45,8 @@ MATRIX = [
 @pytest.mark.parametrize(("number", "separator", "decimal", "encoding"), MATRIX)
 def test_a_file_of_a_spreadsheet(number, separator, decimal, encoding):
     form = list(FORMS)[number % len(FORMS)]
-    first = datetime(2023, 12, 20, 6, 30) if form == "with a time" else datetime(2023, 12, 20)
+    clock = (6, 30) if "6:30" in FORMS[form] else ()
+    first = datetime(2023, 12, 20, *clock)
     dates = [first + timedelta(days) for days in range(40)]
     values = 1000 + np.random.default_rng(number).standard_normal(40).cumsum().round(2)
     names = ("Tag", "Größe [°C]") if encoding == "cp1252" else ("날짜", "가격 (원)")
@@ -182,7 +186,7 @@ def test_an_encoding_is_found(text, encoding):
 def test_an_encoding_that_is_named():
     content = "가격\n1\n".encode("johab")
     assert read(content, "가격", encoding="johab").values.tolist() == [1]
-    with pytest.raises(ValueError, match=r"one column named '가격', got ˆa‰b \(cp1252\)"):
+    with pytest.raises(ValueError, match=r"one column named '가격', got ˆa‰b \(cp1252; --encoding"):
         read(content, "가격")
     with pytest.raises(ValueError, match="got byte 0xb0 at 0: try --encoding cp949"):
         read("가격\n1\n".encode("cp949"), "가격", encoding="utf-8")

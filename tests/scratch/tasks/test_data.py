@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scratch.tasks.data import Series, own_series, sine_waves, windows
-from scratch.tasks.systems import SYSTEMS, load_task
+from scratch.tasks.systems import SYSTEMS, load_task, with_series
 
 
 @pytest.fixture
@@ -233,3 +233,19 @@ def test_a_model_that_is_not_better_than_no_change_loses():
         words = held_out.loses(rmse)
         assert words == f'loses against "same as last year": RMSE {rmse:.6g} against {naive:.6g}'
     assert sine_waves(np.random.default_rng(0)).held_out is None
+
+
+def test_the_names_of_pictures_of_different_series_differ(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    series = [
+        *(("sales.csv", "price"), ("sales.csv", "kg/m²"), ("sales.txt", "price")),
+        *(("2023/sales.csv", "price"), ("../sales.csv", "price"), ("/data/sales.csv", "price")),
+        *(("s.csv", "가" * 99), ("s.csv", "가" * 100)),
+    ]
+    stems = [with_series(SYSTEMS["airline-lstm"], *s, 12).file_stem for s in series]
+    assert stems[0] == "airline-lstm-sales-price"
+    assert stems[3] == "airline-lstm-2023-sales-price"
+    assert len(set(stems)) == len(series)
+    assert all(len(stem.encode()) < 200 and "/" not in stem for stem in stems)
+    inside = with_series(SYSTEMS["airline-lstm"], str(tmp_path / "sales.csv"), "price", 12)
+    assert inside.file_stem == stems[0]
