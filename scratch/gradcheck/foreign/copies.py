@@ -1,0 +1,145 @@
+"""Copies of what code keeps (objects, globals), in another dtype, in which shared arrays stay so."""
+
+from __future__ import annotations
+
+import copy
+import types
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from ...machinery.module import Array
+
+LARGE = 1_000_000  # entries of an array of integers that is shared and not copied
+ATOMS = (str, bytes, int, float, complex, type, types.ModuleType, types.FunctionType,
+         types.BuiltinFunctionType, type(None))  # fmt: skip
+
+
+class Kept:
+    """Things that a pass may change. `copied(dtype)` are they as they were, for one pass."""
+
+    def __init__(self, things: dict[str, Any]) -> None:
+        self.things = things
+        self.arrays = list(arrays_inside(things))
+
+    def copied(self, dtype: DTypeLike) -> tuple[dict[str, Any], dict[int, Any]]:
+        """A copy, and by the id of each array inside, its copy."""
+        memo: dict[int, Any] = {}
+        roots: dict[int, Array] = {}
+        for array in self.arrays:
+            memo[id(array)] = _copy_of(array, np.dtype(dtype), roots)
+        return copy.deepcopy(self.things, memo), memo
+
+
+def arrays_inside(value: Any) -> Iterator[Array]:
+    """Every array in nests, in objects and in what these hold, each once."""
+    seen: set[int] = set()
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, ATOMS) or id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, np.ndarray):
+            yield value
+        else:
+            waiting += parts_of(value).values()
+
+
+def parts_of(value: Any) -> dict[Any, Any]:
+    """What is directly inside: items by key or place, attributes by name."""
+    if isinstance(value, ATOMS) or isinstance(value, np.ndarray | np.generic):
+        return {}
+    if isinstance(value, dict):
+        return dict(value)
+    if isinstance(value, tuple | list | set | frozenset):
+        return dict(enumerate(value))
+    if isinstance(value, types.MethodType):
+        return {"__self__": value.__self__}
+    slots = [s for cls in type(value).__mro__ for s in getattr(cls, "__slots__", ())]
+    found = {s: getattr(value, s) for s in slots if isinstance(s, str) and hasattr(value, s)}
+    return found | dict(getattr(value, "__dict__", {}))
+
+
+def _copy_of(array: Array, dtype: np.dtype[Any], roots: dict[int, Array]) -> Array:
+    """A copy; floats in `dtype`. Views of one array become views of its copy."""
+    if array.dtype.kind not in "fc":
+        return array if array.size > LARGE else array.copy()
+    kind = dtype if array.dtype.kind == "f" else np.dtype(complex)
+    root = array
+    while isinstance(root.base, np.ndarray):
+        root = root.base
+    if root is array or root.dtype != array.dtype or not _strided(root) or 0 in array.strides:
+        if root is not array:
+            return array.astype(kind)
+        if id(array) not in roots:
+            roots[id(array)] = array.astype(kind, order="K")
+        return roots[id(array)]
+    if id(root) not in roots:
+        roots[id(root)] = root.astype(kind, order="K")
+    size = root.itemsize
+    start = (array.ctypes.data - root.ctypes.data) // size * kind.itemsize
+    strides = [step // size * kind.itemsize for step in array.strides]
+    return np.ndarray(array.shape, kind, roots[id(root)], start, strides)
+
+
+def _strided(array: Array) -> bool:
+    """Whether its copy of order "K" lies in memory as it does."""
+    return bool(array.flags.c_contiguous)
+
+
+# The globals that functions use
+
+
+def used_globals(functions: list[Any]) -> dict[int, tuple[dict[str, Any], set[str]]]:
+    """By the id of each namespace: it, and the names in it that the functions read or set."""
+    found: dict[int, tuple[dict[str, Any], set[str]]] = {}
+    seen: set[int] = set()
+    waiting = list(functions)
+    while waiting:
+        value = waiting.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        for function in _functions(value):
+            names = function.__globals__
+            _, used = found.setdefault(id(names), (names, set()))
+            mine = {n for code in _codes(function.__code__) for n in code.co_names} & names.keys()
+            used |= mine
+            waiting += [names[n] for n in mine]
+    return found
+
+
+def _functions(value: Any) -> Iterator[types.FunctionType]:
+    value = getattr(value, "__func__", value)
+    if isinstance(value, types.FunctionType):
+        yield value
+    elif isinstance(value, type) and value.__module__ not in ("builtins", "numpy"):
+        for base in value.__mro__[:-1]:
+            yield from (m for m in vars(base).values() if isinstance(m, types.FunctionType))
+    elif not isinstance(value, ATOMS) and hasattr(value, "__dict__"):
+        yield from _functions(type(value))
+
+
+def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _codes(constant)
+
+
+def holds_arrays(value: Any) -> bool:
+    """Whether a global is worth a copy: an array or a generator, or something that holds one."""
+    if isinstance(value, ATOMS):
+        return False
+    if isinstance(value, np.random.Generator | np.random.RandomState):
+        return True
+    try:
+        copy.deepcopy(value)
+    except Exception:  # a file, a lock: what cannot be copied is left alone
+        return False
+    return any(True for _ in arrays_inside(value)) or isinstance(value, list | dict | set)
+
+

@@ -1,0 +1,342 @@
+"""Code of other conventions as a module that obeys the one rule.
+
+A pair of functions with a cache, a function that returns a loss and its gradients, an object that
+keeps its cache in itself: each is run once, to see what goes in, what comes out and which gradient
+belongs to what. From then on it is called as any module is.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from ...machinery.module import Array, Parameter, describe
+from ..code_under_test import NotCheckable, asked
+from . import names, objects
+from .copies import Kept, holds_arrays, used_globals
+from .matching import Claim, match
+from .plan import Part, Plan, loss_of, parts, plan, value_of
+from .structures import Leaf, get, is_float_array, leaves, one_array, with_leaves
+from .wide_numpy import own_namespaces, replaced, replacements
+
+MODES = (np.dtype(float), np.dtype(complex))
+
+
+class Arguments:
+    """What a function is called with, by the names of its arguments."""
+
+    def __init__(self, function: Callable[..., Any], args: Any, named: dict[str, Any]) -> None:
+        try:
+            self.bound = inspect.signature(function).bind(*args, **named)
+        except (TypeError, ValueError) as error:
+            name = getattr(function, "__name__", type(function).__name__)
+            raise NotCheckable(f"{name}: {error}") from None
+        self.values: dict[str, Any] = {n: _own(v) for n, v in self.bound.arguments.items()}
+
+    def leaves(self) -> list[Leaf]:
+        return [leaf for n, value in self.values.items() for leaf in leaves(value, n, (n,))]
+
+    def call(self, function: Callable[..., Any], values: dict[str, Any]) -> Any:
+        bound = copy.copy(self.bound)
+        bound.arguments = values
+        return function(*bound.args, **bound.kwargs)
+
+
+def _own(value: Any) -> Any:
+    """Independent arrays in float64."""
+    found = {leaf.path: leaf.array.astype(float) for leaf in leaves(value, "")}
+    return with_leaves(value, found)
+
+
+@dataclass
+class Pass:
+    """What a pass was given, what it may have changed, and what it returned: the record."""
+
+    kept: dict[str, Any]
+    values: dict[str, Any]
+    returned: Any = None
+
+
+class Foreign:
+    """`backward` None: `forward` returns the loss and its gradients.
+
+    owner: the object that `forward` and `backward` are methods of. parameters: a namespace that
+    holds some. ignore: names of arguments and answers that are left out.
+    """
+
+    lenient = True  # what it changes or remembers between passes is a remark, not a mistake
+
+    def __init__(
+        self,
+        title: str,
+        forward: Callable[..., Any],
+        backward: Callable[..., Any] | None,
+        args: tuple[Any, ...],
+        named: dict[str, Any],
+        *,
+        owner: Any = None,
+        parameters: Any = None,
+        ignore: Sequence[str] = (),
+    ) -> None:
+        self.title, self.own = title, [f for f in (forward, backward) if f is not None]
+        self._forward, self._backward, self._owner = forward, backward, owner
+        self.ignore = tuple(ignore)
+        self.arguments = Arguments(forward, args, named)
+        self.dtype = MODES[0]
+        self._spaces = self._namespaces(parameters)
+        self._kept = Kept({"owner": owner, "spaces": [
+            {name: where[name] for name in used} for where, used in self._spaces
+        ]})  # fmt: skip
+        classes = [type(owner)] if owner is not None else []
+        own = own_namespaces([*self.own, *classes])
+        self._numpy = {mode.kind: replacements(own, mode) for mode in MODES}
+        self._held: dict[str, Leaf] = {}
+        self._arguments: dict[str, Leaf] = {}
+        self._data: dict[str, Parameter] = {}
+        self._learn()
+
+    @classmethod
+    def of_object(cls, thing: Any, args: tuple[Any, ...]) -> Foreign:
+        """An object with `forward` and `backward`, called with `args`."""
+        for name in ("forward", "backward"):
+            if not callable(getattr(thing, name, None)):
+                raise NotCheckable(
+                    f"module: expected __call__, forward, backward and parameters, got "
+                    f"{describe(thing)} without {name}"
+                )
+        return cls(type(thing).__name__, thing.forward, thing.backward, args, {}, owner=thing)
+
+    # The one rule
+
+    def __call__(self, *inputs: Array) -> Any:
+        return self._answers(self.forward(*inputs).returned)
+
+    def forward(self, *inputs: Array) -> Pass:
+        given = dict(zip(self.input_names, inputs, strict=True))
+        given |= {n: p.data for n, p in self._data.items() if n in self._arguments}
+        return self._run({self._arguments[n].path: array for n, array in given.items()})
+
+    def backward(self, record: Pass, *grads: Array) -> tuple[Any, ...]:
+        returned = self._back(record, grads)
+        found = {name: self._claim(claim, returned, record) for name, claim in self.claims.items()}
+        if self.upstream is not None:
+            scale = np.asarray(grads[0])
+            found = {n: g if g is None or scale == 1 else g * scale for n, g in found.items()}
+        for name, parameter in self._data.items():
+            if found.get(name) is not None:
+                _add(parameter, found[name])
+        return tuple(found.get(name) for name in self.input_names)
+
+    def parameters(self) -> Iterator[Parameter]:
+        yield from self._data.values()
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        yield from self._data.items()
+
+    def astype(self, dtype: DTypeLike) -> Foreign:
+        other = copy.copy(self)
+        other.dtype = np.dtype(dtype)
+        other._data = {n: Parameter(p.data.astype(dtype)) for n, p in self._data.items()}
+        return other
+
+    # One pass
+
+    def _run(self, new: dict[Any, Array]) -> Pass:
+        kept, memo = self._kept.copied(self.dtype)
+        for name, leaf in self._held.items():
+            _write(leaf, memo, self._data[name].data)
+        record = Pass(kept, with_leaves(self.arguments.values, new))
+        with self._installed(record), asked():
+            function = self._method(self._forward, record)
+            record.returned = self.arguments.call(function, record.values)
+        return record
+
+    def _back(self, record: Pass, grads: Sequence[Any]) -> Any:
+        if self._backward is None:
+            return record.returned
+        with self._installed(record), asked("backward"):
+            given = self.plan.given(record.returned, record.values, grads)
+            return self._method(self._backward, record)(**given)
+
+    def _method(self, function: Callable[..., Any], record: Pass) -> Callable[..., Any]:
+        """The method of the copy."""
+        if self._owner is not None and getattr(function, "__self__", None) is self._owner:
+            method: Callable[..., Any] = getattr(record.kept["owner"], function.__name__)
+            return method
+        return function
+
+    @contextmanager
+    def _installed(self, record: Pass) -> Iterator[None]:
+        """With this pass's globals, and numpy as wide as its numbers, in the places of theirs."""
+        mine = [(where, name, where[name], value)
+                for (where, _), kept in zip(self._spaces, record.kept["spaces"], strict=True)
+                for name, value in kept.items()]  # fmt: skip
+        with replaced(self._numpy[self.dtype.kind]), replaced(mine):
+            try:
+                yield
+            finally:
+                for (where, _), kept in zip(self._spaces, record.kept["spaces"], strict=True):
+                    kept.update({name: where[name] for name in kept})
+
+    def _namespaces(self, parameters: Any) -> list[tuple[Any, list[Any]]]:
+        """What the functions read that holds arrays: globals, and the parameters that are given."""
+        spaces = []
+        given = parameters
+        if given is not None and not isinstance(given, dict | list):
+            given = vars(given)
+        used = used_globals([*self.own, self._owner])
+        for key, (where, found) in used.items():
+            held = [name for name in sorted(found) if holds_arrays(where[name])]
+            if key == id(given):
+                given = None
+            spaces.append((where, sorted(held, key=list(where).index)))
+        if given is not None:
+            keys = range(len(given)) if isinstance(given, list) else list(given)
+            spaces.append((given, [key for key in keys if holds_arrays(given[key])]))
+        return spaces
+
+    # What it was seen to do
+
+    def _learn(self) -> None:
+        first = self._run({})
+        found = parts(first.returned, names.returned(self._forward))
+        self.upstream: Array | None = None
+        if self._backward is None:
+            loss = loss_of(found)
+            if loss is None:
+                raise NotCheckable(f"{self.title}: expected a loss among what it returns, got none")
+            answers = [loss]
+        else:
+            self.plan = plan(self._backward, found, list(self.arguments.values), self.ignore)
+            answers = self.plan.answers
+            if not answers:
+                loss = loss_of(found)
+                if loss is None:
+                    raise NotCheckable(f"{self.title}: expected a backward pass that takes the "
+                                       f"gradient of an answer")  # fmt: skip
+                answers = [loss]
+        self._parts: list[Part] = answers
+        self._without = [p for p in found if p.is_answer and p not in answers]
+        takes = self._backward is not None and bool(self.plan.grads)
+        if not takes:
+            self.upstream = np.ones(1)
+        rng = np.random.default_rng(1)
+        arrays = [value_of(part, first.returned) for part in answers]
+        grads = [rng.standard_normal(a.shape) if takes else np.ones(()) for a in arrays]
+        returned = self._back(first, grads if takes else ())
+        self.answer_names = [part.name or "" for part in answers]
+        self._learn_claims(first, returned)
+
+    def _learn_claims(self, record: Pass, returned: Any) -> None:
+        arguments = [leaf for leaf in self.arguments.leaves() if leaf.name not in self.ignore]
+        held = self._held_leaves()
+        source = self._backward or self._forward
+        self.claims = match(
+            returned, names.returned(source), arguments, held,
+            fused=self._backward is None, loss=self._parts[0].path,
+        )  # fmt: skip
+        if self._owner is not None:
+            beside = objects.pairs(self._owner, record.kept["owner"])
+            taken = {id(held[n].source) for n in self.claims if n in held}
+            for name, (leaf, path) in beside.items():
+                if id(leaf.source) not in taken and name not in self.ignore:
+                    held[name] = leaf
+                    self.claims[name] = Claim("owner", path)
+        self.nothing_came = returned is None or returned is ...
+        mine = dict(_by_name(arguments))
+        is_parameter = roles(arguments)
+        for name, leaf in mine.items():
+            if name in self.claims or self._matters(leaf):
+                self._arguments[name] = leaf
+                if is_parameter[name]:
+                    self._data[name] = Parameter(leaf.array.astype(float))
+        for name, leaf in held.items():
+            if name in self.claims and name not in mine:
+                self._held[name] = leaf
+                self._data[name] = Parameter(leaf.array.astype(float))
+        self.claimed = tuple(self.claims)
+        self.input_names = [n for n in self._arguments if n not in self._data]
+        self.inputs = tuple(self._arguments[n].array for n in self.input_names)
+
+    def _held_leaves(self) -> dict[str, Leaf]:
+        """The float arrays of the namespaces and of the object, by name."""
+        found: dict[str, Leaf] = {}
+        for where, used in self._spaces:
+            for name in used:
+                if not callable(where[name]):
+                    _first(found, leaves(where[name], str(name)))
+        if self._owner is not None:
+            _first(found, objects.arrays_of(self._owner))
+        return found
+
+    def _matters(self, leaf: Leaf) -> bool:
+        """Whether the answers depend on an argument."""
+        rng = np.random.default_rng(2)
+        moved = leaf.array + 0.1 * rng.standard_normal(leaf.array.shape)
+        before, after = self._run({}), self._run({leaf.path: moved})
+        one, two = (np.asarray(value_of(p, before.returned)) for p in self._parts), (
+            np.asarray(value_of(p, after.returned)) for p in self._parts
+        )
+        return not all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
+
+    def _answers(self, returned: Any) -> Any:
+        found = tuple(value_of(part, returned) for part in self._parts)
+        if any(value is None for value in found):
+            raise NotCheckable(f"{self.title}: expected arrays as answers each time, got none")
+        return found if len(found) > 1 else found[0]
+
+    def _claim(self, claim: Claim, returned: Any, record: Pass) -> Any:
+        value = returned if claim.where == "returned" else record.kept["owner"]
+        found = one_array(get(value, claim.path))
+        return None if found is None else np.array(found)
+
+
+def roles(arguments: Sequence[Leaf]) -> dict[str, bool]:
+    """By name, whether an argument is a parameter: by its name, in a dict, or after one."""
+    found, weights_began = {}, False
+    for leaf in arguments:
+        if leaf.in_dict or names.WEIGHT.match(leaf.name):
+            found[leaf.name] = weights_began = True
+        else:
+            found[leaf.name] = weights_began and not names.STATE.search(leaf.name)
+    return found
+
+
+def _by_name(found: Sequence[Leaf]) -> Iterator[tuple[str, Leaf]]:
+    seen: set[str] = set()
+    for leaf in found:
+        if leaf.name not in seen:
+            seen.add(leaf.name)
+            yield leaf.name, leaf
+
+
+def _first(found: dict[str, Leaf], more: Iterator[Leaf]) -> None:
+    """Adds those whose name and array are not there."""
+    for leaf in more:
+        if leaf.name not in found and all(leaf.source is not f.source for f in found.values()):
+            found[leaf.name] = leaf
+
+
+def _write(leaf: Leaf, memo: dict[int, Any], value: Array) -> None:
+    """Puts a parameter's numbers into the copy of the array that holds it."""
+    if is_float_array(leaf.source):
+        memo[id(leaf.source)][...] = value
+        return
+    steps = leaf.source if isinstance(leaf.source, list) else list(leaf.source.values())
+    for step, part in zip(steps, value, strict=True):
+        memo[id(step)][...] = part
+
+
+def _add(parameter: Parameter, grad: Array) -> None:
+    """Also one of a wrong shape, which the check then names."""
+    if parameter.grad is not None and np.shape(grad) == parameter.grad.shape:
+        parameter.grad = parameter.grad + grad
+    else:
+        parameter.grad = np.asarray(grad)

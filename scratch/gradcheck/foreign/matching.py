@@ -1,0 +1,105 @@
+"""Which gradient that came back belongs to what that went in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import names
+from .structures import Came, Leaf, Path, came, one_array
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Where a gradient is to be found: in what was "returned", or in the "owner"."""
+
+    where: str
+    path: Path
+    name: str | None = None  # what it is called there
+
+
+def match(
+    returned: Any,
+    named: names.Names,
+    arguments: Sequence[Leaf],
+    held: dict[str, Leaf],
+    *,
+    fused: bool,
+    loss: Path = (),
+) -> dict[str, Claim]:
+    """The claims by name: by the names of the gradients, and of what has none by order and shape.
+
+    held: parameters in namespaces and objects. fused: among the gradients stand a loss, and states
+    that are no gradients.
+    """
+    leaves = {leaf.name: leaf for leaf in reversed([*arguments, *held.values()])}
+    leaves = {name: leaves[name] for name in reversed(leaves)}
+    order = _parameters_first(arguments, held)
+
+    def whole(name: str) -> bool:
+        return bool(names.match([name], order)) or name in leaves
+
+    everything = list(came(returned, named, whole))
+    if fused:
+        everything = [c for c in everything if c.path[: len(loss)] != loss]
+    found = _by_name(everything, order, leaves)
+    taken = {claim.path for claim in found.values()}
+    rest = [c for c in everything if c.path not in taken and (c.name is None or names.wrt(c.name))]
+    free = [leaf for leaf in arguments if leaf.name not in found]
+    if fused:
+        rest = [c for c in rest if c.name is None and c.value is not None]
+        free = [leaf for leaf in free if not names.STATE.search(leaf.name)]
+        if not any(leaf.name in found for leaf in [*arguments, *held.values()]) and not free:
+            free = list(held.values())
+    for leaf, c in _by_order(rest, free):
+        if c.value is not None:
+            found[leaf.name] = Claim("returned", c.path, c.name)
+    return {name: found[name] for name in leaves if name in found}
+
+
+def _parameters_first(arguments: Sequence[Leaf], held: dict[str, Leaf]) -> list[str]:
+    weights = [leaf.name for leaf in arguments if leaf.in_dict or names.WEIGHT.match(leaf.name)]
+    return list(dict.fromkeys([*weights, *(leaf.name for leaf in arguments), *held]))
+
+
+def _by_name(
+    everything: Sequence[Came], order: Sequence[str], leaves: dict[str, Leaf]
+) -> dict[str, Claim]:
+    found: dict[str, Claim] = {}
+    named = {c.name: c for c in everything if c.name is not None and c.value is not None}
+    for name, c in named.items():
+        inside = bool(c.path) and not isinstance(c.path[-1], int)
+        if name in leaves and inside:  # grads["W"]
+            found[name] = Claim("returned", c.path, name)
+    free = [name for name in order if name not in found]
+    others = [name for name in named if name not in found]
+    for gradient, target in names.match(others, free).items():
+        value, wanted = one_array(named[gradient].value), leaves[target].array.shape
+        exact = target in names.wrt(gradient)
+        if value is not None and (exact or value.shape == wanted):
+            found[target] = Claim("returned", named[gradient].path, gradient)
+    return found
+
+
+def _by_order(rest: Sequence[Came], free: Sequence[Leaf]) -> list[tuple[Leaf, Came]]:
+    """Side by side where all shapes agree; else each takes the next of its shape."""
+
+    def agree(c: Came, leaf: Leaf) -> bool:
+        value = one_array(c.value)
+        return value is None or value.shape == leaf.array.shape
+
+    if len(rest) == len(free) and all(map(agree, rest, free)):
+        return list(zip(free, rest, strict=True))
+    pairs: list[tuple[Leaf, Came]] = []
+    left = list(free)
+    for c in rest:
+        if c.value is None or np.ndim(c.value) == 0 and one_array(c.value) is None:
+            continue
+        fits = [leaf for leaf in left if agree(c, leaf)]
+        if fits:
+            left = left[left.index(fits[0]) + 1 :]
+            pairs.append((fits[0], c))
+    return pairs

@@ -1,0 +1,167 @@
+"""What people call a gradient, and what their source says about the names of what it returns."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import Any
+
+# dW, dL_dW, d_W, grad_W, gW, W_grad, W_diff, W_d … → W
+BEFORE = ("dL_d", "dLd", "dL_", "dJ_d", "dJd", "dE_d", "dEd", "dloss_d", "d_loss_d", "grad_",
+          "grads_", "gradient_", "gradients_", "grad", "delta_", "delta", "nabla_", "d_", "d", "g_",
+          "g", "D")  # fmt: skip
+AFTER = ("_grad", "_grads", "_gradient", "_diff", "_delta", "_d", "grad", "Grad")
+# A state before, after or at the start, an input of one step or of all: h_prev, dhnext, a0, xt, xs.
+AROUND = re.compile(r"prev(ious)?|next|init(ial)?|first|last|start|old|past|_|0")
+X = ("x", "xs", "xt", "inp", "input", "inputs", "data")
+
+WEIGHT = re.compile(r"^(w|u|v|b|p|q|k|r|weights?|bias|theta|gamma|beta|kernel|params?)(\b|_|\d|[a-z"
+                    r"]?[a-z]?$|[A-Z])|^(params?|parameters|weights?|theta)", re.IGNORECASE)  # fmt: skip
+STATE = re.compile(r"state|hidden|prev|init|_?0$|^x|^[hcas](_?t|_?n)?$|first|start|^inputs?$", re.I)
+TARGET = re.compile(r"^(targets?|labels?|y|ys|ts?|y_true|expected|Y)$")
+
+
+def wrt(name: str) -> list[str]:
+    """What `name` can be the gradient of; empty if it is not called a gradient."""
+    found = [name[len(b) :] for b in BEFORE if name.startswith(b)]
+    found += [name[: -len(a)] for a in AFTER if name.endswith(a)]
+    return [base.lstrip("_") for base in dict.fromkeys(found) if base.strip("_")]
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "")
+
+
+def _lower(name: str) -> str:
+    return _plain(name).lower()
+
+
+def _state(name: str) -> str:
+    """h of h_prev, hprev, h0, dhnext; x of xs, xt, inputs."""
+    short = AROUND.sub("", name.lower())
+    if short in X:
+        return "x"
+    return short[:-1] if len(short) > 1 and short[-1] in "ts" else short
+
+
+def match(gradients: Sequence[str], targets: Sequence[str]) -> dict[str, str]:
+    """Which gradient is which target's, by their names. `targets`: parameters before inputs."""
+    found: dict[str, str] = {}
+    for key in (str, _plain, _lower, _state):
+        for gradient in gradients:
+            free = [t for t in targets if t not in found.values()]
+            keys = {key(base) for base in wrt(gradient)}
+            fits = [t for t in free if key(t) in keys]
+            if gradient not in found and fits and (key is not _state or len(fits) == 1):
+                found[gradient] = fits[0]
+    return found
+
+
+# What the source says
+
+
+def tree_of(function: Callable[..., Any]) -> ast.AST | None:
+    """The function's syntax tree, where there is a source."""
+    try:
+        source = textwrap.dedent(inspect.getsource(inspect.unwrap(function)))
+        return ast.parse(source).body[0]
+    except (OSError, TypeError, SyntaxError, IndexError):
+        return None
+
+
+Names = str | list[Any] | None  # of a value; a list for the parts of a tuple, None where none shows
+
+
+def returned(function: Callable[..., Any]) -> Names:
+    """The names in the last `return` of a function."""
+    tree = tree_of(function)
+    if tree is None:
+        return None
+    inner = {id(node) for part in ast.walk(tree) if part is not tree
+             and isinstance(part, ast.FunctionDef | ast.Lambda) for node in ast.walk(part)}  # fmt: skip
+    mine = [node for node in ast.walk(tree) if id(node) not in inner]
+    returns = [n for n in mine if isinstance(n, ast.Return) and n.value is not None]
+    if not returns:
+        return None
+    last = max(returns, key=lambda node: node.lineno).value
+    assigned = {
+        target.id: node.value
+        for node in mine
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    return _names(last, assigned)
+
+
+def _names(node: ast.AST | None, assigned: dict[str, Any]) -> Names:
+    if isinstance(node, ast.Tuple | ast.List):
+        parts: list[Any] = []
+        for part in node.elts:
+            if isinstance(part, ast.Starred):
+                inner = _names(part.value, assigned)
+                parts += inner if isinstance(inner, list) else [...]
+            else:
+                parts.append(_names(part, assigned))
+        return parts
+    if isinstance(node, ast.Name):
+        literal = assigned.get(node.id)
+        if isinstance(literal, ast.Tuple | ast.List) and literal.elts:
+            return _names(literal, {})
+        if isinstance(literal, ast.ListComp) and len(literal.generators) == 1:
+            over = _names(literal.generators[0].iter, assigned)  # [np.zeros_like(w) for w in (W, b)]
+            if isinstance(over, list):
+                return [f"d{name}" if isinstance(name, str) else None for name in over]
+        return node.id
+    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+        if isinstance(node.slice.value, str):
+            return node.slice.value
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return _only_name(node)
+
+
+def _only_name(node: ast.AST | None) -> str | None:
+    """dx of np.stack(dx[::-1]); None of what has several names, such as da @ W.T."""
+    if node is None or isinstance(node, ast.Constant | ast.Dict | ast.Lambda):
+        return None
+    heads = {id(name) for call in ast.walk(node) if isinstance(call, ast.Call | ast.Attribute)
+             for name in [_head(call.func if isinstance(call, ast.Call) else call)]
+             if isinstance(call, ast.Call)}  # fmt: skip
+    found = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and id(n) not in heads}
+    return found.pop() if len(found) == 1 else None
+
+
+def _head(node: ast.AST) -> ast.AST:
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node
+
+
+def of_list(cls: type[Any], attribute: str, length: int) -> list[str] | None:
+    """The names of the parts of self.params: `self.params = [Wx, Wh]`, `Wx, Wh = self.params`."""
+    for base in cls.__mro__[:-1]:
+        tree = tree_of(base)
+        for node in ast.walk(tree) if tree is not None else ():
+            if not isinstance(node, ast.Assign):
+                continue
+            sides = [(node.targets[0], node.value), (node.value, node.targets[0])]
+            for one, other in sides:
+                named = isinstance(one, ast.Attribute) and one.attr == attribute
+                if named and isinstance(other, ast.Tuple | ast.List) and len(other.elts) == length:
+                    names = [_names(part, {}) for part in other.elts]
+                    if all(isinstance(n, str) and n != "_" for n in names):
+                        return [str(name) for name in names]
+    return None
+
+
+def parameters_of(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """The positional arguments of a function or a bound method."""
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    try:
+        return [p for p in inspect.signature(function).parameters.values() if p.kind in kinds]
+    except (TypeError, ValueError):
+        return []

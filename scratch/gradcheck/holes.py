@@ -1,0 +1,29 @@
+"""A backward pass that ends in an exception, or that is not written yet."""
+
+from __future__ import annotations
+
+from .code_under_test import CodeUnderTest, ModuleRaised
+from .report import Finding
+
+
+def raised(error: ModuleRaised) -> Finding | None:
+    """The finding for an exception; None for one of the forward pass, which is the caller's."""
+    kind = type(error.raised).__name__
+    if isinstance(error.raised, NotImplementedError) or "llipsis" in str(error):
+        words = "is not written yet" if kind == "NotImplementedError" else "has a hole: `...`"
+        return Finding("hole", f"{error.doing} {words}", f"{error}, at {error.line}", "that line")
+    if error.doing != "backward":
+        return None
+    return Finding(
+        f"backward raises {kind}", f"backward raises {error}", f"at {error.line}", "that line"
+    )
+
+
+def nothing_came(code: CodeUnderTest) -> Finding:
+    return Finding(
+        "hole",
+        "no gradient came: backward is not written yet, or returns and adds nothing",
+        f"it returned no array, and nothing came for {', '.join(code.values)}",
+        "the end of backward: gradients are returned, or kept where parameters are",
+        tuple(code.values),
+    )
