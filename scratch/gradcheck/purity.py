@@ -133,6 +133,7 @@ def _inside(value: Any) -> list[tuple[str, Any]]:
 
 def _watched(code: CodeUnderTest, record: Any = None) -> dict[str, Array]:
     names = [*code.input_names, *code.parameters]
+    record = getattr(record, "returned", record)  # of foreign code, what forward returned
     return dict(zip(names, code.watched(), strict=True)) | arrays_of(record)
 
 
@@ -204,7 +205,7 @@ def _twice(code: CodeUnderTest, claims: Claims) -> list[Finding]:
     code.backward(record, code.upstream)
     start: dict[str, Array] = {}
     for name, parameter in code.parameters.items():
-        first = claims[name]
+        first = claims.get(name)
         parameter.grad = None
         if first is not None and first.shape == parameter.shape:
             start[name] = code.rng.standard_normal(parameter.shape)

@@ -89,6 +89,7 @@ class Foreign:
         self._forward, self._backward, self._owner = forward, backward, owner
         self.ignore = tuple(ignore)
         self.arguments = Arguments(forward, args, named)
+        self.claims: dict[str, Claim] = {}
         self.dtype = MODES[0]
         self._spaces = self._namespaces(parameters)
         self._kept = Kept({"owner": owner, "spaces": [
@@ -161,6 +162,9 @@ class Foreign:
     def _back(self, record: Pass, grads: Sequence[Any]) -> Any:
         if self._backward is None:
             return record.returned
+        for claim in self.claims.values():  # what is added to in the object starts at zero
+            if claim.where == "owner" and is_float_array(get(record.kept["owner"], claim.path)):
+                get(record.kept["owner"], claim.path)[...] = 0
         with self._installed(record), asked("backward"):
             given = self.plan.given(record.returned, record.values, grads)
             return self._method(self._backward, record)(**given)
@@ -265,6 +269,16 @@ class Foreign:
         self.input_names = [n for n in self._arguments if n not in self._data]
         self.inputs = tuple(self._arguments[n].array for n in self.input_names)
 
+    @property
+    def notes(self) -> Iterator[str]:
+        """What belongs to what, for the report."""
+        if self._without:
+            words = " and ".join(part.name or f"result {part.path[0]}" for part in self._without)
+            given = " and ".join(part.name or f"result {part.path}" for part in self._parts)
+            yield f"{words}: no gradient comes from there, {given} alone is differentiated"
+        pairs = [f"{_called(claim, self._owner)} → {name}" for name, claim in self.claims.items()]
+        yield f"gradients: {', '.join(pairs)}"
+
     def _held_leaves(self) -> dict[str, Leaf]:
         """The float arrays of the namespaces and of the object, by name."""
         found: dict[str, Leaf] = {}
@@ -301,12 +315,21 @@ class Foreign:
 def roles(arguments: Sequence[Leaf]) -> dict[str, bool]:
     """By name, whether an argument is a parameter: by its name, in a dict, or after one."""
     found, weights_began = {}, False
-    for leaf in arguments:
-        if leaf.in_dict or names.WEIGHT.match(leaf.name):
+    for k, leaf in enumerate(arguments):
+        named = names.WEIGHT.match(leaf.name) and not (k == 0 and leaf.name.islower())
+        if leaf.in_dict or named:
             found[leaf.name] = weights_began = True
         else:
             found[leaf.name] = weights_began and not names.STATE.search(leaf.name)
     return found
+
+
+def _called(claim: Claim, owner: Any) -> str:
+    """What a gradient is called where it is found."""
+    if claim.where == "owner":
+        steps = [step[0] if isinstance(step, tuple) else f"[{step!r}]" for step in claim.path]
+        return f"{type(owner).__name__}.{'.'.join(map(str, steps)).replace('.[', '[')}"
+    return claim.name or "".join(f"[{step!r}]" for step in claim.path) or "the result"
 
 
 def _by_name(found: Sequence[Leaf]) -> Iterator[tuple[str, Leaf]]:

@@ -18,8 +18,8 @@ AFTER = ("_grad", "_grads", "_gradient", "_diff", "_delta", "_d", "grad", "Grad"
 AROUND = re.compile(r"prev(ious)?|next|init(ial)?|first|last|start|old|past|_|0")
 X = ("x", "xs", "xt", "inp", "input", "inputs", "data")
 
-WEIGHT = re.compile(r"^(w|u|v|b|p|q|k|r|weights?|bias|theta|gamma|beta|kernel|params?)(\b|_|\d|[a-z"
-                    r"]?[a-z]?$|[A-Z])|^(params?|parameters|weights?|theta)", re.IGNORECASE)  # fmt: skip
+WEIGHT = re.compile(r"^[WUVKRPBwuvb]([A-Z0-9_].*|[a-z]{0,2})$|"
+                    r"^(weights?|bias|kernel|theta|gamma|beta|params?|parameters)", re.ASCII)  # fmt: skip
 STATE = re.compile(r"state|hidden|prev|init|_?0$|^x|^[hcas](_?t|_?n)?$|first|start|^inputs?$", re.I)
 TARGET = re.compile(r"^(targets?|labels?|y|ys|ts?|y_true|expected|Y)$")
 
