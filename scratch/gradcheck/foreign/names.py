@@ -165,3 +165,27 @@ def parameters_of(function: Callable[..., Any]) -> list[inspect.Parameter]:
         return [p for p in inspect.signature(function).parameters.values() if p.kind in kinds]
     except (TypeError, ValueError):
         return []
+
+
+def string_keys(function: Callable[..., Any], name: str) -> list[str]:
+    """The keys under which a function, or one that it calls, looks into a dict of its arguments."""
+    found: dict[str, None] = {}
+    waiting, seen = [inspect.unwrap(function)], set()
+    while waiting:
+        current = waiting.pop(0)
+        tree = tree_of(current)
+        if tree is None or id(current) in seen:
+            continue
+        seen.add(id(current))
+        names_of = getattr(getattr(current, "__func__", current), "__globals__", {})
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
+                key = getattr(node.slice, "value", None)
+                if node.value.id == name and isinstance(key, str):
+                    found[key] = None
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                called = names_of.get(node.func.id)
+                passed = [a.id for a in node.args if isinstance(a, ast.Name)]
+                if inspect.isfunction(called) and name in passed:
+                    waiting.append(called)
+    return list(found)
