@@ -10,7 +10,7 @@ import inspect
 import itertools
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ from .options import UsageError
 
 SECONDS = 15.0  # for all guesses together
 K = 2  # outputs of a head
+STRETCH = 12  # steps of a character model
 Shape = tuple[int, ...]
 
 
@@ -61,7 +62,7 @@ SEQUENCES = (
 )
 STEP = re.compile(r"^(x_?t|xt|x_?i)$|prev|_t$")
 X = re.compile(r"^(x|xs|xt|x_t|inputs?|data|seq|sequence|words?|features)$", re.IGNORECASE)
-STATE = re.compile(r"^[hacs](_?0|_?t|_?prev|_?init|_?next|_?first|_?start)?$|prev|hidden|state|init|"
+STATE = re.compile(r"^[hacs](_?(0|t|prev|init|next|first|start))?$|prev|hidden|state|init|"
                    r"^[hac]_?(p|old|in)$", re.IGNORECASE)  # fmt: skip
 TARGET = re.compile(r"^(targets?|labels?|y|ys|ts?|y_true|expected)$", re.IGNORECASE)
 HEAD = re.compile(r"hy|ya|out|^V$|^W_?[yv]|^[bc]_?(y|v|out|o2)$|^w_?y$")
@@ -92,97 +93,113 @@ def number_for(name: str, sizes: Sizes) -> int | None:
     return None
 
 
-def make(cls: type[Any], sizes: Sizes) -> Any:
-    """An instance, by the names of the constructor's arguments."""
+def made(cls: type[Any], sizes: Sizes) -> Iterator[Any]:
+    """Instances, by the names of the constructor's arguments; a UsageError if there is none."""
     wanted = [p for p in inspect.signature(cls).parameters.values()
-              if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]  # fmt: skip
+              if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]  # fmt: skip
     required = [p.name for p in wanted if p.default is p.empty]
-    numbers = [number_for(name, sizes) for name in required]
     refused: list[Exception] = []
-    for values in _constructor_values(required, numbers, sizes):
+    count = 0
+    for values in _constructor_values(required, [p.name for p in wanted], sizes):
         try:
             with np.errstate(all="ignore"):
-                return cls(*values)
+                thing = cls(**values)
+            count += 1
+            yield thing
         except Exception as error:
             refused.append(error)
-    shown = ", ".join(required)
-    raise UsageError(
-        f"{cls.__name__}: its constructor takes ({shown}), which was tried with sizes and with "
-        f"arrays of weights" + (f": {refused[0]}" if refused else "") + f". Say how to make one: "
-        f"--make '{cls.__name__}({', '.join('...' for _ in required)})'"
-    )
+    if not count:
+        shown = ", ".join(required)
+        raise UsageError(
+            f"{cls.__name__}: its constructor takes ({shown}), which was tried with sizes and with "
+            f"arrays of weights" + (f": {refused[0]}" if refused else "") + f". Say how to make "
+            f"one: --make '{cls.__name__}({', '.join('...' for _ in required)})'"
+        )
 
 
 def _constructor_values(
-    required: list[str], numbers: list[int | None], sizes: Sizes
-) -> Iterator[list[Any]]:
-    if all(number is not None for number in numbers):
-        yield list(numbers)
+    required: list[str], every: list[str], sizes: Sizes
+) -> Iterator[dict[str, Any]]:
+    known = {n: k for n in every if (k := number_for(n, sizes)) is not None}
+    if all(name in known for name in required):
+        yield known
+        yield {name: known[name] for name in required}
     if required and all(WEIGHT.match(name) for name in required):
-        for convention in (SEQUENCES[0], SEQUENCES[2]):
-            for gates in (1, 4, 3):
-                for shapes in _weights(required, convention, gates, sizes):
-                    rng = np.random.default_rng(0)
-                    yield [0.5 * rng.standard_normal(shape) for shape in shapes]
-    if len(required) <= 3:
-        yield [sizes.D, sizes.H, K][: len(required)]
+        for convention, gates in itertools.product((SEQUENCES[0], SEQUENCES[2]), (1, 4, 3)):
+            for shapes in _weights(required, convention, gates, sizes):
+                rng = np.random.default_rng(0)
+                yield {n: 0.5 * rng.standard_normal(shape)
+                       for n, shape in zip(required, shapes, strict=True)}  # fmt: skip
+    elif 0 < len(required) <= 3:
+        yield dict(zip(required, (sizes.D, sizes.H, K), strict=False))
 
 
 # The arguments of a call
 
 
-def find(
-    forward: Callable[..., Any],
-    backward: Callable[..., Any] | None,
-    namespace: dict[str, Any],
-    sizes: Sizes,
-) -> Guess:
-    """Arguments with which forward and backward run. Raises UsageError if none are found."""
-    sizes = distinct(sizes)
-    owner = getattr(forward, "__self__", None)
-    wanted = [p for p in inspect.signature(forward).parameters.values()
-              if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]  # fmt: skip
-    names = [p.name for p in wanted if p.default is p.empty or X.match(p.name)]
-    best: tuple[int, Guess] | None = None
-    refused: list[ModuleRaised] = []
+Pair = tuple[Callable[..., Any], Callable[..., Any] | None]  # backward None: it returns a loss
+
+
+def find(candidates: Iterable[Pair], namespace: dict[str, Any], sizes: Sizes) -> tuple[Pair, Guess]:
+    """The first of some pairs, and arguments, with which forward and backward run.
+
+    Raises UsageError, with an example call to complete, if there are none.
+    """
+    best: tuple[int, Pair, Guess] | None = None
+    first: ModuleRaised | None = None
     tried: dict[str, None] = {}
     end = time.monotonic() + SECONDS
-    for words, args in _guesses(names, forward, namespace, sizes, owner):
-        tried[words] = None
-        if time.monotonic() > end:
-            break
-        guess = Guess(args, f"without --call, tried with {shown(forward, names, args)}")
-        try:
-            with np.errstate(all="ignore"):
-                code = Foreign("guess", forward, backward, args, {}, owner=owner)
-                score = 3 if code.claims and fits(code) else 2
-        except ModuleRaised as error:
-            refused.append(error)
-            score = 1 if error.doing == "backward" else 0
-        except NotCheckable:
-            score = 0
-        if score and (best is None or score > best[0]):
-            best = score, guess
-        if score == 3:
-            break
+    last: Pair | None = None
+    for forward, backward in candidates:
+        last = forward, backward
+        for words, args in _guesses(forward, namespace, sizes):
+            if time.monotonic() > end or (best is not None and best[0] == RUNS):
+                break
+            tried[words] = None
+            score, error = tried_with(forward, backward, args)
+            first = first or error
+            if score and (best is None or score > best[0]):
+                note = f"without --call, it was called as {shown(forward, args)}"
+                best = score, (forward, backward), Guess(args, note)
     if best is not None:
-        return best[1]
-    why = f"; the first ended in {refused[0]} ({refused[0].line})" if refused else ""
-    call = f"{_called(forward)}({', '.join(f'{name}=N(...)' for name in names)})"
+        return best[1], best[2]
+    assert last is not None
+    names = [p.name for p in inspect.signature(last[0]).parameters.values()]
+    why = f"; the first ended in {first} ({first.line})" if first is not None else ""
+    call = f"{_called(last[0])}({', '.join(f'{name}=N(...)' for name in names)})"
     raise UsageError(
-        f"{_called(forward)}: no sizes were found with which it runs. Tried: "
-        f"{'; '.join(tried) or 'nothing, as its arguments have other names'}{why}. Give an example "
-        f"call, with N(2, 3) for an array of normal numbers and I(9, 2) for whole numbers below 9: "
-        f"--call '{call}'"
+        f"{_called(last[0])}: no sizes were found with which it runs{why}. Tried: "
+        f"{'; '.join(list(tried)[:12]) or 'nothing'}. Give an example call, with N(2, 3) for an "
+        f"array of normal numbers and I(9, 2) for whole numbers below 9: --call '{call}'"
     )
+
+
+RUNS, WRONG_SHAPES, NO_BACKWARD, NOTHING = 3, 2, 1, 0
+
+
+def tried_with(
+    forward: Callable[..., Any], backward: Callable[..., Any] | None, args: tuple[Any, ...]
+) -> tuple[int, ModuleRaised | None]:
+    """How far the code gets with these arguments."""
+    try:
+        with np.errstate(all="ignore"):
+            owner = getattr(forward, "__self__", None)
+            code = Foreign("guess", forward, backward, args, {}, owner=owner)
+            return (RUNS if code.claims and fits(code) else WRONG_SHAPES), None
+    except ModuleRaised as error:
+        return (NO_BACKWARD if error.doing == "backward" else NOTHING), error
+    except NotCheckable:
+        return NOTHING, None
 
 
 def distinct(sizes: Sizes) -> Sizes:
     """Other sizes where two are equal: a transposed array would go unseen."""
-    T = sizes.T
-    while T in (sizes.D, sizes.H, sizes.N, K):
+    N, T = sizes.N, sizes.T
+    while N in (sizes.D, sizes.H, K):
+        N += 1
+    while T in (sizes.D, sizes.H, N, K):
         T += 1
-    return sizes._replace(T=T)
+    return sizes._replace(T=T, N=N)
 
 
 def fits(code: Foreign) -> bool:
@@ -201,23 +218,22 @@ def fits(code: Foreign) -> bool:
 
 
 def _guesses(
-    names: list[str],
-    forward: Callable[..., Any],
-    namespace: dict[str, Any],
-    sizes: Sizes,
-    owner: Any,
+    forward: Callable[..., Any], namespace: dict[str, Any], sizes: Sizes
 ) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    step = any(STEP.search(n) for n in names if not n.startswith(("h", "a0"))) or any(
-        re.search(r"step|cell", str(getattr(forward, "__name__", ""))) for _ in "1"
-    )
+    owner = getattr(forward, "__self__", None)
+    wanted = [p for p in inspect.signature(forward).parameters.values()
+              if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]  # fmt: skip
+    names = [p.name for p in wanted if p.default is p.empty or X.match(p.name)]
+    step = any(STEP.search(name) for name in names)
     both = (*STEPS, *SEQUENCES) if step else (*SEQUENCES, *STEPS)
-    indices = _index_guesses(names, forward, namespace, sizes, owner)
+    indices = _index_guesses(names, forward, namespace, sizes)
+    mine = distinct(_sizes_of(owner, sizes))
     floats = (
         (f"x {convention.name}, {gates} gate{'s' * (gates > 1)}", args)
-        for gates, convention in itertools.product(_gates(names), both)
-        for args in _arguments(names, forward, convention, gates, sizes, owner)
+        for gates, convention in itertools.product(_gates(names) if owner is None else (1,), both)
+        for args in _arguments(names, forward, convention, gates, mine)
     )
-    if any(TARGET.match(name) for name in names) or all(not X.match(n) for n in names[:1]):
+    if any(TARGET.match(name) for name in names) or not names or not X.match(names[0]):
         yield from indices
         yield from floats
     else:
@@ -238,18 +254,13 @@ def _arguments(
     forward: Callable[..., Any],
     convention: Convention,
     gates: int,
-    sizes: Sizes,
-    owner: Any,
+    mine: Sizes,
 ) -> Iterator[tuple[Any, ...]]:
     """Arrays for the names: every reading of the weights, every kind of target."""
     weights = [n for n in names if _is_weight(n, names)]
-    dicts = [n for n in names if re.match(r"^(params?|parameters|weights|theta|p|P)$", n)]
-    keys = {n: string_keys(forward, n) for n in dicts}
-    weights = [n for n in weights if n not in dicts]
-    inside = [key for n in dicts for key in keys[n]]
-    H = sizes.H if owner is None else hidden_of(owner, sizes)
-    D = sizes.D if owner is None else width_of(owner, sizes)
-    mine = sizes._replace(H=H, D=D)
+    keys = {n: found for n in names if (found := string_keys(forward, n))}  # dicts
+    weights = [n for n in weights if n not in keys]
+    inside = [key for found in keys.values() for key in found]
     targets = [n for n in names if TARGET.match(n) and n not in weights]
     for shapes in _weights([*weights, *inside], convention, gates, mine):
         by_name = dict(zip([*weights, *inside], shapes, strict=True))
@@ -304,8 +315,12 @@ def _weights(
     wide = {"x": (D, G), "h": (H, G), "xh": (H + D, G), "out": (H, K)}
     if convention.left:
         wide = {role: (b, a) for role, (a, b) in wide.items()}
-    shapes: dict[str, Shape] = {**wide, "b": _bias(convention.bias, G), "c": _bias(convention.bias, K)}
-    shapes["v"] = (H,)
+    shapes: dict[str, Shape] = {
+        **wide,
+        "b": _bias(convention.bias, G),
+        "c": _bias(convention.bias, K),
+    }
+    shapes |= {"v": (H,), "3h": (3, H)}  # peepholes
     for roles in itertools.product(*(_roles(name, names) for name in names)):
         yield tuple(shapes[role] for role in roles)
 
@@ -324,7 +339,7 @@ def _roles(name: str, names: Sequence[str]) -> tuple[str, ...]:
     if first in "cq" and len(short) <= 2:
         return ("c",)
     if first == "p" and len(short) <= 2:
-        return ("v",)
+        return ("v",) if len(short) == 2 else ("3h", "v")
     if HEAD.search(name) and short not in ("Wo", "Wout2"):
         return ("out",)
     if re.search(r"(xh|ax|x|ih|in|input)$", short[1:]) or short == "Wax":
@@ -374,9 +389,9 @@ def _index_guesses(
     forward: Callable[..., Any],
     namespace: dict[str, Any],
     sizes: Sizes,
-    owner: Any,
 ) -> Iterator[tuple[str, tuple[Any, ...]]]:
     """Lists of indices, targets one step ahead, states of the sizes that the file's arrays have."""
+    owner = getattr(forward, "__self__", None)
     arrays = [v for where, used in used_globals([forward, owner]).values() for n in sorted(used)
               if isinstance(v := where[n], np.ndarray) and v.dtype.kind == "f"]  # fmt: skip
     if owner is not None:
@@ -396,26 +411,20 @@ def _index_guesses(
             elif number_for(name, sizes) is not None and not X.match(name):
                 args.append(number_for(name, sizes))
             else:
-                args.append([int(k) for k in rng.integers(0, high, sizes.T)])
+                args.append([int(k) for k in rng.integers(0, high, STRETCH)])
         yield f"indices below {high}, states of {H}", tuple(args)
 
 
 # What an object shows of its sizes
 
 
-def hidden_of(owner: Any, sizes: Sizes) -> int:
-    """H, where an object says it by an attribute or by a square matrix."""
-    for name in SIZES_BY_NAME["H"].split():
-        if isinstance(value := getattr(owner, name, None), int):
-            return value
-    return sizes.H
-
-
-def width_of(owner: Any, sizes: Sizes) -> int:
-    for name in SIZES_BY_NAME["D"].split():
-        if isinstance(value := getattr(owner, name, None), int):
-            return value
-    return sizes.D
+def _sizes_of(owner: Any, sizes: Sizes) -> Sizes:
+    """D and H, where an object has them as attributes."""
+    found = {}
+    for letter in ("D", "H"):
+        values = [getattr(owner, name, None) for name in SIZES_BY_NAME[letter].split()]
+        found[letter] = next((v for v in values if type(v) is int), getattr(sizes, letter))
+    return sizes._replace(**found)
 
 
 # Words
@@ -426,7 +435,7 @@ def _called(forward: Callable[..., Any]) -> str:
     return f"layer.{name}" if hasattr(forward, "__self__") else name
 
 
-def shown(forward: Callable[..., Any], names: Sequence[str], args: Sequence[Any]) -> str:
+def shown(forward: Callable[..., Any], args: Sequence[Any]) -> str:
     """The call, as --call takes it."""
     return f"{_called(forward)}({', '.join(map(_told, args))})"
 

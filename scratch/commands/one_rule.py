@@ -176,5 +176,3 @@ def compare_with(
         "forward": "every answer agrees",
         "backward": str(backward),
     }
-
-

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -40,24 +40,27 @@ def check_target(
         raise UsageError(f"expected a class, a function or two functions, got {len(found)} names")
     own = Expressions(namespace)
     if len(found) == 2:
-        return _checked(own, call, sizes, like, *found)
+        return _checked(own, call, sizes, [(found[0], found[1])]), {}
     thing = found[0]
-    if inspect.isclass(thing):
-        thing = own.value("--make", make) if make else guesses.make(thing, sizes)
-    elif make:
-        thing = own.value("--make", make)
-    if inspect.isroutine(thing):
-        return _checked(own, call, sizes, like, thing, None)
-    own.names["layer"] = thing
-    if call is None and obeys_the_one_rule(thing):
-        inputs = inputs_for(thing, namespace.get("__file__", ""), sizes, like)
-        report = check_gradients(thing, *inputs)
-        return report, compare_with(thing, inputs, like, report.ok)
-    forward, backward = methods(thing)
-    return _checked(own, call, sizes, like, forward, backward)
+    things: Iterable[Any]
+    if make:
+        things = [own.value("--make", make)]
+    elif inspect.isclass(thing):
+        first = next(guesses.made(thing, sizes))
+        one_rule = call is None and obeys_the_one_rule(first)
+        things = [make_module(thing, sizes)] if one_rule else guesses.made(thing, sizes)
+    elif inspect.isroutine(thing):
+        return _checked(own, call, sizes, [(thing, None)]), {}
+    else:
+        things = [thing]
+    if call is None and isinstance(things, list) and obeys_the_one_rule(things[0]):
+        inputs = inputs_for(things[0], namespace.get("__file__", ""), sizes, like)
+        report = check_gradients(things[0], *inputs)
+        return report, compare_with(things[0], inputs, like, report.ok)
+    return _checked(own, call, sizes, map(methods, things)), {}
 
 
-def methods(thing: Any) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
+def methods(thing: Any) -> guesses.Pair:
     """What an object is checked by: forward and backward, or a method that returns a loss."""
     forward, backward = (getattr(thing, name, None) for name in ("forward", "backward"))
     if callable(forward) and callable(backward):
@@ -72,32 +75,30 @@ def methods(thing: Any) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
 
 
 def _checked(
-    own: Expressions,
-    call: str | None,
-    sizes: Sizes,
-    like: str | None,
-    forward: Callable[..., Any],
-    backward: Callable[..., Any] | None,
-) -> tuple[GradientReport, Like]:
+    own: Expressions, call: str | None, sizes: Sizes, candidates: Iterable[guesses.Pair]
+) -> GradientReport:
     note = ""
     if call:
+        forward, backward = next(iter(candidates))
+        if inspect.ismethod(forward):
+            own.names["layer"] = forward.__self__
         called, args, named = own.call("--call", call)
         forward, backward = as_called(called, forward, backward)
     else:
-        guess = guesses.find(forward, backward, own.names, sizes)
+        (forward, backward), guess = guesses.find(candidates, own.names, sizes)
         args, named, note = guess.args, {}, guess.note
     if backward is None:
         report = check_loss(forward, *args, **named)
     elif inspect.ismethod(forward) and forward.__name__ == "forward" and not named:
-        report = check_gradients(forward.__self__, *args)
+        report = check_gradients(forward.__self__, *args)  # its class and not the method is named
     else:
         report = check_functions(forward, backward, *args, **named)
-    return replace(report, notes=(*report.notes, note)) if note else report, {}
+    return replace(report, notes=(*report.notes, note)) if note else report
 
 
 def as_called(
     called: Any, forward: Callable[..., Any], backward: Callable[..., Any] | None
-) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
+) -> guesses.Pair:
     """Forward and backward of what the example calls: `layer.loss(...)` has no backward."""
     if called is forward or not callable(called):
         return forward, backward

@@ -22,7 +22,7 @@ MOST_AGAIN = 16  # × entries: up to here a tensor that differs is judged again,
 
 
 def check_gradients(
-    module: Module,
+    module: Any,
     *inputs: Any,
     twin: judges.Twin | None = None,
     judge: str | None = None,
@@ -32,10 +32,12 @@ def check_gradients(
     """Whether `module.backward` computes the gradients of `module(*inputs)`; if not, why.
 
     module: anything that obeys `answers = module(*inputs)`, `record = module.forward(*inputs)`,
-        `grads = module.backward(record, *grad_answers)` and has `parameters()`. It is copied and
-        checked in float64; neither it nor the inputs are changed.
-    inputs: arrays of floats, states, packed sequences; integers are passed on. A state that the
-        module takes and that is not given is drawn at random.
+        `grads = module.backward(record, *grad_answers)` and has `parameters()`; or an object that
+        keeps its cache in itself, with parameters and gradients in the lists `params` and `grads`,
+        in dicts, or in attributes W beside dW. It is copied and checked in float64; neither it nor
+        the inputs are changed.
+    inputs: arrays of floats, states, packed sequences; integers are passed on. A state that a
+        module of the first kind takes and that is not given is drawn at random.
     twin: `reference.judge(torch_module)` of a module with the same parameters by name.
     judge: "complex", "torch" or "central"; None is the strongest one that works, in this order.
     entries: a tensor of more entries is judged in 10 random directions, others entry by entry.

@@ -24,8 +24,8 @@ def check_functions(
     What forward returns and backward takes is the cache. As many of the arrays that forward returns
     as backward takes gradients get a random upstream gradient, the others none. Gradients come back
     as a dict or a tuple and are matched to the arguments by their names (dW, grad_W, W_grad … → W;
-    dprev_h → prev_h), a tuple's by the names in its `return` statement, else by order and shape. The
-    report says which belongs to which.
+    dprev_h → prev_h), a tuple's by the names in its `return` statement, else by order and shape.
+    The report says which belongs to which.
 
     arguments: arrays, numbers, dicts, lists and tuples of arrays; they are not changed. Arrays of
         floats are checked in float64. A list of arrays of one shape is one array, time first.

@@ -5,8 +5,9 @@ Nothing here needs the true gradient. Each function returns findings for what it
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,12 @@ from .report import Finding, error
 
 def findings(code: CodeUnderTest, claims: Claims) -> list[Finding]:
     """All of them, for the claims of an ordinary pass."""
-    tests = [lambda: _none_refused(code), lambda: _call_and_forward(code), lambda: _changes(code)]
+    tests: list[Callable[[], list[Finding]]] = [
+        partial(test, code) for test in (_none_refused, _call_and_forward, _changes)
+    ]
     if all(grad is None or np.isfinite(grad).all() for grad in claims.values()):
         # two passes that claim NaN can be compared no further
-        tests += [lambda: _twice(code, claims), lambda: _two_records(code, claims)]
+        tests += [partial(test, code, claims) for test in (_twice, _two_records)]
     found: list[Finding] = []
     for test in tests:
         try:

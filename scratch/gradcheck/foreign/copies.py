@@ -1,4 +1,4 @@
-"""Copies of what code keeps (objects, globals), in another dtype, in which shared arrays stay so."""
+"""Copies of what code keeps, objects and globals, in which arrays that are shared stay shared."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def arrays_inside(value: Any) -> Iterator[Array]:
 
 def parts_of(value: Any) -> dict[Any, Any]:
     """What is directly inside: items by key or place, attributes by name."""
-    if isinstance(value, ATOMS) or isinstance(value, np.ndarray | np.generic):
+    if isinstance(value, (*ATOMS, np.ndarray, np.generic)):
         return {}
     if isinstance(value, dict):
         return dict(value)
@@ -141,5 +141,3 @@ def holds_arrays(value: Any) -> bool:
     except Exception:  # a file, a lock: what cannot be copied is left alone
         return False
     return any(True for _ in arrays_inside(value)) or isinstance(value, list | dict | set)
-
-

@@ -22,11 +22,11 @@ from ..code_under_test import NotCheckable, asked
 from . import names, objects
 from .copies import Kept, holds_arrays, used_globals
 from .matching import Claim, match
-from .plan import Part, Plan, loss_of, parts, plan, value_of
+from .plan import Part, loss_of, parts, plan, value_of
 from .structures import Leaf, get, is_float_array, leaves, one_array, with_leaves
 from .wide_numpy import own_namespaces, replaced, replacements
 
-MODES = (np.dtype(float), np.dtype(complex))
+MODES: tuple[np.dtype[Any], ...] = (np.dtype(float), np.dtype(complex))
 
 
 class Arguments:
@@ -191,7 +191,7 @@ class Foreign:
 
     def _namespaces(self, parameters: Any) -> list[tuple[Any, list[Any]]]:
         """What the functions read that holds arrays: globals, and the parameters that are given."""
-        spaces = []
+        spaces: list[tuple[Any, list[Any]]] = []
         given = parameters
         if given is not None and not isinstance(given, dict | list):
             given = vars(given)
@@ -202,7 +202,7 @@ class Foreign:
                 given = None
             spaces.append((where, sorted(held, key=list(where).index)))
         if given is not None:
-            keys = range(len(given)) if isinstance(given, list) else list(given)
+            keys = list(range(len(given)) if isinstance(given, list) else given)
             spaces.append((given, [key for key in keys if holds_arrays(given[key])]))
         return spaces
 
@@ -295,8 +295,9 @@ class Foreign:
         rng = np.random.default_rng(2)
         moved = leaf.array + 0.1 * rng.standard_normal(leaf.array.shape)
         before, after = self._run({}), self._run({leaf.path: moved})
-        one, two = (np.asarray(value_of(p, before.returned)) for p in self._parts), (
-            np.asarray(value_of(p, after.returned)) for p in self._parts
+        one, two = (
+            (np.asarray(value_of(p, before.returned)) for p in self._parts),
+            (np.asarray(value_of(p, after.returned)) for p in self._parts),
         )
         return not all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
 

@@ -96,7 +96,7 @@ def _by_order(rest: Sequence[Came], free: Sequence[Leaf]) -> list[tuple[Leaf, Ca
     pairs: list[tuple[Leaf, Came]] = []
     left = list(free)
     for c in rest:
-        if c.value is None or np.ndim(c.value) == 0 and one_array(c.value) is None:
+        if c.value is None or (np.ndim(c.value) == 0 and one_array(c.value) is None):
             continue
         fits = [leaf for leaf in left if agree(c, leaf)]
         if fits:

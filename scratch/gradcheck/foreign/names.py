@@ -18,8 +18,9 @@ AFTER = ("_grad", "_grads", "_gradient", "_diff", "_delta", "_d", "grad", "Grad"
 AROUND = re.compile(r"prev(ious)?|next|init(ial)?|first|last|start|old|past|_|0")
 X = ("x", "xs", "xt", "inp", "input", "inputs", "data")
 
-WEIGHT = re.compile(r"^[WUVKRPBwuvb]([A-Z0-9_].*|[a-z]{0,2})$|"
-                    r"^(weights?|bias|kernel|theta|gamma|beta|params?|parameters)", re.ASCII)  # fmt: skip
+WEIGHT = re.compile(
+    r"^[WUVKRPBwuvb]([A-Z0-9_].*|[a-z]{0,2})$|^(weight|bias|kernel|theta|gamma|beta|param)"
+)
 STATE = re.compile(r"state|hidden|prev|init|_?0$|^x|^[hcas](_?t|_?n)?$|first|start|^inputs?$", re.I)
 TARGET = re.compile(r"^(targets?|labels?|y|ys|ts?|y_true|expected|Y)$")
 
@@ -80,8 +81,9 @@ def returned(function: Callable[..., Any]) -> Names:
     tree = tree_of(function)
     if tree is None:
         return None
-    inner = {id(node) for part in ast.walk(tree) if part is not tree
-             and isinstance(part, ast.FunctionDef | ast.Lambda) for node in ast.walk(part)}  # fmt: skip
+    functions = ast.FunctionDef | ast.Lambda
+    nested = [n for n in ast.walk(tree) if n is not tree and isinstance(n, functions)]
+    inner = {id(node) for part in nested for node in ast.walk(part)}
     mine = [node for node in ast.walk(tree) if id(node) not in inner]
     returns = [n for n in mine if isinstance(n, ast.Return) and n.value is not None]
     if not returns:
@@ -112,13 +114,13 @@ def _names(node: ast.AST | None, assigned: dict[str, Any]) -> Names:
         if isinstance(literal, ast.Tuple | ast.List) and literal.elts:
             return _names(literal, {})
         if isinstance(literal, ast.ListComp) and len(literal.generators) == 1:
-            over = _names(literal.generators[0].iter, assigned)  # [np.zeros_like(w) for w in (W, b)]
+            # [np.zeros_like(w) for w in (W, b)]
+            over = _names(literal.generators[0].iter, assigned)
             if isinstance(over, list):
                 return [f"d{name}" if isinstance(name, str) else None for name in over]
         return node.id
-    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
-        if isinstance(node.slice.value, str):
-            return node.slice.value
+    if isinstance(node, ast.Subscript) and isinstance(key := getattr(node.slice, "value", 0), str):
+        return key
     if isinstance(node, ast.Attribute):
         return node.attr
     return _only_name(node)

@@ -57,7 +57,7 @@ def _pairs(
             inner = theirs.get(key)
             if type(inner) is type(part) and not is_float_array(part):
                 step = ((key,),) if attributes else (key,)
-                more = f"{prefix}{key}." if isinstance(key, str) else f"{prefix}{key}."
+                more = f"{prefix}{key}."
                 if isinstance(part, list | tuple | dict) or hasattr(part, "__dict__"):
                     yield from _pairs(part, inner, more, (*path, *step), depth - 1)
 
@@ -66,7 +66,9 @@ def _bases(key: Any, mine: dict[Any, Any]) -> list[Any]:
     """What an attribute can be the gradient of."""
     if not isinstance(key, str):
         return []
-    return [base for base in [*BESIDE.get(key, ()), *names.wrt(key)] if base in mine and base != key]
+    return [
+        base for base in [*BESIDE.get(key, ()), *names.wrt(key)] if base in mine and base != key
+    ]
 
 
 def _beside(

@@ -84,7 +84,10 @@ class Plan:
 
 
 def plan(
-    backward: Callable[..., Any], found: Sequence[Part], arguments: Sequence[str], ignore: Sequence[str]
+    backward: Callable[..., Any],
+    found: Sequence[Part],
+    arguments: Sequence[str],
+    ignore: Sequence[str],
 ) -> Plan:
     """Who gets what: by name where names agree, else gradients first and the cache last."""
     wanted = names.parameters_of(backward)

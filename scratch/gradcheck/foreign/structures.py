@@ -138,9 +138,9 @@ def came(
     name = names if isinstance(names, str) else None
     if value is None or value is ... or depth < 0:
         yield Came(name, path, None)
-    elif isinstance(value, np.ndarray | np.generic | float | int | complex):
-        yield Came(name, path, value)
-    elif name is not None and steps_of(value) and whole(name):
+    elif isinstance(value, np.ndarray | np.generic | float | int | complex) or (
+        name is not None and steps_of(value) and whole(name)
+    ):
         yield Came(name, path, value)
     elif isinstance(value, dict):
         for key, part in value.items():
