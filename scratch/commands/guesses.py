@@ -18,8 +18,8 @@ import numpy as np
 
 from ..gradcheck.code_under_test import ModuleRaised, NotCheckable
 from ..gradcheck.foreign import Foreign
-from ..gradcheck.foreign.copies import used_globals
 from ..gradcheck.foreign.names import WEIGHT, string_keys
+from ..gradcheck.foreign.spaces import spaces_of
 from .one_rule import Sizes
 from .options import UsageError
 
@@ -73,7 +73,7 @@ SIZES_BY_NAME = {
     "hidden_units state_size state_dim hdim n_cell_units h_dim out_dim",
     "K": "output_size output_dim out_features n_output n_outputs n_y outputs num_classes classes O "
     "n_classes C",
-    "T": "seq_len seq_length T time_steps timesteps sequence_length n_steps bptt_truncate steps",
+    "T": "seq_len seq_length T time_steps timesteps sequence_length n_steps steps",
     "N": "batch_size batch N m n_samples",
 }
 
@@ -121,6 +121,7 @@ def _constructor_values(
     required: list[str], every: list[str], sizes: Sizes
 ) -> Iterator[dict[str, Any]]:
     known = {n: k for n in every if (k := number_for(n, sizes)) is not None}
+    known = {n: k for n, k in known.items() if n in required or k in (sizes.D, sizes.H, K)}
     if all(name in known for name in required):
         yield known
         yield {name: known[name] for name in required}
@@ -392,8 +393,8 @@ def _index_guesses(
 ) -> Iterator[tuple[str, tuple[Any, ...]]]:
     """Lists of indices, targets one step ahead, states of the sizes that the file's arrays have."""
     owner = getattr(forward, "__self__", None)
-    arrays = [v for where, used in used_globals([forward, owner]).values() for n in sorted(used)
-              if isinstance(v := where[n], np.ndarray) and v.dtype.kind == "f"]  # fmt: skip
+    arrays = [v for where, used in spaces_of([forward, owner]) for name in used
+              if isinstance(v := where[name], np.ndarray) and v.dtype.kind == "f"]  # fmt: skip
     if owner is not None:
         arrays += [v for v in vars(owner).values() if isinstance(v, np.ndarray)]
     found = {int(n) for array in arrays for n in array.shape if n > 1}
@@ -401,7 +402,7 @@ def _index_guesses(
         return
     ints = {n: v for n, v in namespace.items() if isinstance(v, int) and v in found}
     vocab = [v for n, v in ints.items() if re.search(r"vocab|^V$|n_chars|n_letters|size_x", n)]
-    high = min(vocab or [max(found)])
+    high = min(vocab or found)
     rng = np.random.default_rng(4)
     for H, states in itertools.product(sorted(found), ("h1", "h", "1h")):
         args: list[Any] = []

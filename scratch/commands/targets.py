@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+import itertools
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -57,21 +59,29 @@ def check_target(
         inputs = inputs_for(things[0], namespace.get("__file__", ""), sizes, like)
         report = check_gradients(things[0], *inputs)
         return report, compare_with(things[0], inputs, like, report.ok)
-    return _checked(own, call, sizes, map(methods, things)), {}
+    if call:
+        own.names["layer"] = next(iter(things))
+        return _checked(own, call, sizes, []), {}
+    pairs = (pair for each in things for pair in methods(each))
+    return _checked(own, call, sizes, pairs), {}
 
 
-def methods(thing: Any) -> guesses.Pair:
-    """What an object is checked by: forward and backward, or a method that returns a loss."""
-    forward, backward = (getattr(thing, name, None) for name in ("forward", "backward"))
-    if callable(forward) and callable(backward):
-        return forward, backward
-    for name in ("loss", "loss_and_grads", "compute_loss", "train_step", "loss_fn", "lossFun"):
-        if callable(getattr(thing, name, None)):
-            return getattr(thing, name), None
-    raise UsageError(
-        f"{type(thing).__name__}: expected methods forward and backward, or one that returns a "
-        f"loss and gradients; with other names, --call 'layer.method(...)' says which"
-    )
+FORWARD = ("forward", "call", "fprop", "forward_pass", "feedforward", "forward_propagation", "fwd")
+BACKWARD = ("backward", "bprop", "backward_pass", "backprop", "backpropagation", "bptt", "bwd",
+            "backward_propagation", "gradient", "gradients", "grad")  # fmt: skip
+FUSED = re.compile(r"loss|cost|grad|train|step|bptt|backprop", re.IGNORECASE)
+
+
+def methods(thing: Any) -> Iterator[guesses.Pair]:
+    """What an object can be checked by: forward and backward, or a method that returns a loss."""
+    forward = [m for name in FORWARD if callable(m := getattr(thing, name, None))]
+    backward = [m for name in BACKWARD if callable(m := getattr(thing, name, None))]
+    fused = [m for name in dir(thing) if FUSED.search(name) and not name.startswith("_")
+             and inspect.ismethod(m := getattr(thing, name)) and m not in backward]  # fmt: skip
+    if forward and backward:
+        yield forward[0], backward[0]
+    yield from ((method, None) for method in fused)
+    yield from itertools.product(fused, backward)  # loss(x, y) and gradient(x, y)
 
 
 def _checked(
@@ -79,39 +89,45 @@ def _checked(
 ) -> GradientReport:
     note = ""
     if call:
-        forward, backward = next(iter(candidates))
-        if inspect.ismethod(forward):
-            own.names["layer"] = forward.__self__
         called, args, named = own.call("--call", call)
-        forward, backward = as_called(called, forward, backward)
+        candidates = as_called(called, list(candidates))
     else:
         (forward, backward), guess = guesses.find(candidates, own.names, sizes)
         args, named, note = guess.args, {}, guess.note
-    if backward is None:
-        report = check_loss(forward, *args, **named)
-    elif inspect.ismethod(forward) and forward.__name__ == "forward" and not named:
-        report = check_gradients(forward.__self__, *args)  # its class and not the method is named
-    else:
-        report = check_functions(forward, backward, *args, **named)
+        candidates = [(forward, backward)]
+    for forward, backward in candidates:
+        report = _report(forward, backward, args, named)
+        if report.rows:
+            break
     return replace(report, notes=(*report.notes, note)) if note else report
 
 
-def as_called(
-    called: Any, forward: Callable[..., Any], backward: Callable[..., Any] | None
-) -> guesses.Pair:
-    """Forward and backward of what the example calls: `layer.loss(...)` has no backward."""
-    if called is forward or not callable(called):
-        return forward, backward
-    owner = getattr(called, "__self__", None)
-    if owner is None:
-        if callable(getattr(called, "forward", None)) and backward is not None:  # layer(...)
-            return called.forward, backward
-        return called, backward
-    name = getattr(called, "__name__", "")
-    beside = getattr(owner, name.replace("forward", "backward"), None)
-    if name == "forward" or (beside is not None and "forward" in name):
-        return called, beside
-    if name in ("step", "loss"):
-        beside = getattr(owner, f"{name}_backward", None)
-        return called, beside
-    return called, None
+def _report(
+    forward: Callable[..., Any],
+    backward: Callable[..., Any] | None,
+    args: tuple[Any, ...],
+    named: dict[str, Any],
+) -> GradientReport:
+    if backward is None:
+        return check_loss(forward, *args, **named)
+    if inspect.ismethod(forward) and forward.__name__ == "forward" and not named:
+        return check_gradients(forward.__self__, *args)  # its class and not the method is named
+    return check_functions(forward, backward, *args, **named)
+
+
+def as_called(called: Any, given: list[guesses.Pair]) -> list[guesses.Pair]:
+    """Forward and backward of what an example calls, the likely ones first."""
+    if given and (called is given[0][0] or not inspect.ismethod(called)):
+        return [(called, given[0][1])]
+    if not inspect.ismethod(called):
+        if not callable(getattr(called, "forward", None)):  # a function
+            return [(called, None)]
+        called = called.forward  # layer(...)
+    layer, name = called.__self__, called.__name__
+    beside = [name.replace(a, b) for a, b in zip(FORWARD, BACKWARD, strict=False) if a in name]
+    found = [
+        m for n in [*beside, *BACKWARD] if callable(m := getattr(layer, n, None)) and m != called
+    ]
+    pairs: list[guesses.Pair] = [(called, backward) for backward in found]
+    fused = FUSED.search(name) and not beside
+    return [(called, None), *pairs] if fused or not pairs else [*pairs, (called, None)]

@@ -93,12 +93,11 @@ class GradientReport:
         return {"ok": self.ok, **asdict(self)}
 
     def __str__(self) -> str:
-        lines = [
-            f"{self.subject}: {self.verdict}",
-            f"judge: {self.judge}, relative tolerance {self.tolerance:.0e}",
-            "",
-            *table(self.rows),
-        ]
+        lines = [f"{self.subject}: {self.verdict}"]
+        if self.judge != "none":
+            lines.append(f"judge: {self.judge}, relative tolerance {self.tolerance:.0e}")
+        if self.rows:
+            lines += ["", *table(self.rows)]
         for k, finding in enumerate([*self.findings, *self.remarks], 1):
             lines += ["", f"{k:>3}. {finding}"]
         if self.notes:

@@ -221,7 +221,8 @@ class Diagnosis:
                 return ""
             simulation, claimed = fresh
             true, names = simulation.prediction().grads, self.code.parameters
-            errors.append(worst(claimed, {n: true[n] for n in (self.code.input_names[0], *names)}))
+            judged = (n for n in (self.code.input_names[0], *names) if n in claimed)
+            errors.append(worst(claimed, {n: true[n] for n in judged}))
         return (
             f"; largest relative error of x and the parameters: {errors[0]:.0e} for T = 1, "
             f"{errors[1]:.2g} for T = 2"

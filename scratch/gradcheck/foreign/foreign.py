@@ -8,7 +8,6 @@ belongs to what. From then on it is called as any module is.
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,39 +19,15 @@ from numpy.typing import DTypeLike
 from ...machinery.module import Array, Parameter, describe
 from ..code_under_test import NotCheckable, asked
 from . import names, objects
-from .copies import Kept, holds_arrays, used_globals
+from .arguments import Arguments, roles
+from .copies import Kept
 from .matching import Claim, match
 from .plan import Part, loss_of, parts, plan, value_of
+from .spaces import spaces_of
 from .structures import Leaf, get, is_float_array, leaves, one_array, with_leaves
 from .wide_numpy import own_namespaces, replaced, replacements
 
 MODES: tuple[np.dtype[Any], ...] = (np.dtype(float), np.dtype(complex))
-
-
-class Arguments:
-    """What a function is called with, by the names of its arguments."""
-
-    def __init__(self, function: Callable[..., Any], args: Any, named: dict[str, Any]) -> None:
-        try:
-            self.bound = inspect.signature(function).bind(*args, **named)
-        except (TypeError, ValueError) as error:
-            name = getattr(function, "__name__", type(function).__name__)
-            raise NotCheckable(f"{name}: {error}") from None
-        self.values: dict[str, Any] = {n: _own(v) for n, v in self.bound.arguments.items()}
-
-    def leaves(self) -> list[Leaf]:
-        return [leaf for n, value in self.values.items() for leaf in leaves(value, n, (n,))]
-
-    def call(self, function: Callable[..., Any], values: dict[str, Any]) -> Any:
-        bound = copy.copy(self.bound)
-        bound.arguments = values
-        return function(*bound.args, **bound.kwargs)
-
-
-def _own(value: Any) -> Any:
-    """Independent arrays in float64."""
-    found = {leaf.path: leaf.array.astype(float) for leaf in leaves(value, "")}
-    return with_leaves(value, found)
 
 
 @dataclass
@@ -91,7 +66,7 @@ class Foreign:
         self.arguments = Arguments(forward, args, named)
         self.claims: dict[str, Claim] = {}
         self.dtype = MODES[0]
-        self._spaces = self._namespaces(parameters)
+        self._spaces = spaces_of([*self.own, owner], parameters)
         self._kept = Kept({"owner": owner, "spaces": [
             {name: where[name] for name in used} for where, used in self._spaces
         ]})  # fmt: skip
@@ -162,11 +137,11 @@ class Foreign:
     def _back(self, record: Pass, grads: Sequence[Any]) -> Any:
         if self._backward is None:
             return record.returned
-        for claim in self.claims.values():  # what is added to in the object starts at zero
-            if claim.where == "owner" and is_float_array(get(record.kept["owner"], claim.path)):
-                get(record.kept["owner"], claim.path)[...] = 0
+        for claim in self.claims.values():  # what is added to in an object starts at zero
+            if claim.where == "kept" and is_float_array(get(record.kept, claim.path)):
+                get(record.kept, claim.path)[...] = 0
+        given = self.plan.given(record.returned, record.values, grads if self.plan.grads else ())
         with self._installed(record), asked("backward"):
-            given = self.plan.given(record.returned, record.values, grads)
             return self._method(self._backward, record)(**given)
 
     def _method(self, function: Callable[..., Any], record: Pass) -> Callable[..., Any]:
@@ -188,23 +163,6 @@ class Foreign:
             finally:
                 for (where, _), kept in zip(self._spaces, record.kept["spaces"], strict=True):
                     kept.update({name: where[name] for name in kept})
-
-    def _namespaces(self, parameters: Any) -> list[tuple[Any, list[Any]]]:
-        """What the functions read that holds arrays: globals, and the parameters that are given."""
-        spaces: list[tuple[Any, list[Any]]] = []
-        given = parameters
-        if given is not None and not isinstance(given, dict | list):
-            given = vars(given)
-        used = used_globals([*self.own, self._owner])
-        for key, (where, found) in used.items():
-            held = [name for name in sorted(found) if holds_arrays(where[name])]
-            if key == id(given):
-                given = None
-            spaces.append((where, sorted(held, key=list(where).index)))
-        if given is not None:
-            keys = list(range(len(given)) if isinstance(given, list) else given)
-            spaces.append((given, [key for key in keys if holds_arrays(given[key])]))
-        return spaces
 
     # What it was seen to do
 
@@ -239,22 +197,21 @@ class Foreign:
         self._learn_claims(first, returned)
 
     def _learn_claims(self, record: Pass, returned: Any) -> None:
-        arguments = [leaf for leaf in self.arguments.leaves() if leaf.name not in self.ignore]
+        arguments = [f for f in self.arguments.leaves(self.own) if f.name not in self.ignore]
         held = self._held_leaves()
         source = self._backward or self._forward
         self.claims = match(
             returned, names.returned(source), arguments, held,
             fused=self._backward is None, loss=self._parts[0].path,
         )  # fmt: skip
-        if self._owner is not None:
-            beside = objects.pairs(self._owner, record.kept["owner"])
-            taken = {id(held[n].source) for n in self.claims if n in held}
-            for name, (leaf, path) in beside.items():
-                if id(leaf.source) not in taken and name not in self.ignore:
-                    held[name] = leaf
-                    self.claims[name] = Claim("owner", path)
+        beside = objects.pairs(self._kept.things, record.kept)
+        taken = {id(held[n].source) for n in self.claims if n in held}
+        for name, (leaf, path) in beside.items():
+            if id(leaf.source) not in taken and name not in (*self.claims, *self.ignore):
+                held[name] = leaf
+                self.claims[name] = Claim("kept", path)
         self.nothing_came = returned is None or returned is ...
-        mine = dict(_by_name(arguments))
+        mine = {leaf.name: leaf for leaf in arguments}
         is_parameter = roles(arguments)
         for name, leaf in mine.items():
             if name in self.claims or self._matters(leaf):
@@ -276,7 +233,7 @@ class Foreign:
             words = " and ".join(part.name or f"result {part.path[0]}" for part in self._without)
             given = " and ".join(part.name or f"result {part.path}" for part in self._parts)
             yield f"{words}: no gradient comes from there, {given} alone is differentiated"
-        pairs = [f"{_called(claim, self._owner)} → {name}" for name, claim in self.claims.items()]
+        pairs = [f"{_called(claim)} → {name}" for name, claim in self.claims.items()]
         yield f"gradients: {', '.join(pairs)}"
 
     def _held_leaves(self) -> dict[str, Leaf]:
@@ -284,8 +241,8 @@ class Foreign:
         found: dict[str, Leaf] = {}
         for where, used in self._spaces:
             for name in used:
-                if not callable(where[name]):
-                    _first(found, leaves(where[name], str(name)))
+                known = names.unpacked(self.own, name, where[name])
+                _first(found, leaves(where[name], str(name), known=known))
         if self._owner is not None:
             _first(found, objects.arrays_of(self._owner))
         return found
@@ -308,37 +265,17 @@ class Foreign:
         return found if len(found) > 1 else found[0]
 
     def _claim(self, claim: Claim, returned: Any, record: Pass) -> Any:
-        value = returned if claim.where == "returned" else record.kept["owner"]
+        value = returned if claim.where == "returned" else record.kept
         found = one_array(get(value, claim.path))
         return None if found is None else np.array(found)
 
 
-def roles(arguments: Sequence[Leaf]) -> dict[str, bool]:
-    """By name, whether an argument is a parameter: by its name, in a dict, or after one."""
-    found, weights_began = {}, False
-    for k, leaf in enumerate(arguments):
-        named = names.WEIGHT.match(leaf.name) and not (k == 0 and leaf.name.islower())
-        if leaf.in_dict or named:
-            found[leaf.name] = weights_began = True
-        else:
-            found[leaf.name] = weights_began and not names.STATE.search(leaf.name)
-    return found
-
-
-def _called(claim: Claim, owner: Any) -> str:
+def _called(claim: Claim) -> str:
     """What a gradient is called where it is found."""
-    if claim.where == "owner":
-        steps = [step[0] if isinstance(step, tuple) else f"[{step!r}]" for step in claim.path]
-        return f"{type(owner).__name__}.{'.'.join(map(str, steps)).replace('.[', '[')}"
+    if claim.where == "kept":
+        steps = [str(s[0] if isinstance(s, tuple) else s) for s in claim.path]
+        return ".".join(steps[1 if steps[0] == "owner" else 2 :])
     return claim.name or "".join(f"[{step!r}]" for step in claim.path) or "the result"
-
-
-def _by_name(found: Sequence[Leaf]) -> Iterator[tuple[str, Leaf]]:
-    seen: set[str] = set()
-    for leaf in found:
-        if leaf.name not in seen:
-            seen.add(leaf.name)
-            yield leaf.name, leaf
 
 
 def _first(found: dict[str, Leaf], more: Iterator[Leaf]) -> None:

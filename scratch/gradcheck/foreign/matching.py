@@ -14,7 +14,7 @@ from .structures import Came, Leaf, Path, came, one_array
 
 @dataclass(frozen=True)
 class Claim:
-    """Where a gradient is to be found: in what was "returned", or in the "owner"."""
+    """Where a gradient is to be found: in what was "returned", or in what is "kept"."""
 
     where: str
     path: Path
@@ -54,7 +54,12 @@ def match(
         free = [leaf for leaf in free if not names.STATE.search(leaf.name)]
         if not any(leaf.name in found for leaf in [*arguments, *held.values()]) and not free:
             free = list(held.values())
-    for leaf, c in _by_order(rest, free):
+    pairs = _by_order(rest, free)
+    if not fused:
+        used = [c.path for _, c in pairs]
+        unnamed = [c for c in rest if c.path not in used and c.name is None and c.value is not None]
+        pairs += _by_order(unnamed, [leaf for leaf in held.values() if leaf.name not in found])
+    for leaf, c in pairs:
         if c.value is not None:
             found[leaf.name] = Claim("returned", c.path, c.name)
     return {name: found[name] for name in leaves if name in found}

@@ -6,7 +6,7 @@ import ast
 import inspect
 import re
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 # dW, dL_dW, d_W, grad_W, gW, W_grad, W_diff, W_d … → W
@@ -145,18 +145,29 @@ def _head(node: ast.AST) -> ast.AST:
 
 def of_list(cls: type[Any], attribute: str, length: int) -> list[str] | None:
     """The names of the parts of self.params: `self.params = [Wx, Wh]`, `Wx, Wh = self.params`."""
-    for base in cls.__mro__[:-1]:
-        tree = tree_of(base)
+    trees = [tree_of(base) for base in cls.__mro__[:-1]]
+    return _unpacked(trees, attribute, length)
+
+
+def unpacked(functions: Sequence[Callable[..., Any]], name: Any, value: Any) -> list[str] | None:
+    """The same of a variable: `Wx, Wh = params`. None of what is no list of different arrays."""
+    if not isinstance(value, list | tuple) or len(value) < 2 or not isinstance(name, str):
+        return None
+    return _unpacked(map(tree_of, functions), name, len(value))
+
+
+def _unpacked(trees: Iterable[ast.AST | None], name: str, length: int) -> list[str] | None:
+    for tree in trees:
         for node in ast.walk(tree) if tree is not None else ():
             if not isinstance(node, ast.Assign):
                 continue
             sides = [(node.targets[0], node.value), (node.value, node.targets[0])]
             for one, other in sides:
-                named = isinstance(one, ast.Attribute) and one.attr == attribute
-                if named and isinstance(other, ast.Tuple | ast.List) and len(other.elts) == length:
-                    names = [_names(part, {}) for part in other.elts]
-                    if all(isinstance(n, str) and n != "_" for n in names):
-                        return [str(name) for name in names]
+                called = getattr(one, "attr", getattr(one, "id", None)) == name
+                if called and isinstance(other, ast.Tuple | ast.List) and len(other.elts) == length:
+                    found = [_names(part, {}) for part in other.elts]
+                    if all(isinstance(n, str) and n != "_" for n in found):
+                        return [str(part) for part in found]
     return None
 
 

@@ -13,8 +13,10 @@ from .structures import Leaf, Path, is_float_array, leaves, one_array
 
 # Containers of parameters, and beside them those of their gradients.
 BESIDE = {"grads": ("params", "parameters", "weights"), "gradients": ("parameters", "params"),
-          "grad": ("params", "data", "value", "val", "w"), "dparams": ("params",),
-          "param_grads": ("params",), "gradient": ("data", "value")}  # fmt: skip
+          "grad": ("params", "data", "value", "val", "w", "v"), "dparams": ("params",),
+          "param_grads": ("params",), "gradient": ("data", "value"), "d": ("v", "value", "w"),
+          "g": ("v", "value", "w"), "dw": ("w",)}  # fmt: skip
+HOLDERS = ("data", "value", "val", "w", "v")  # of an object for one parameter, whose name it has
 DEPTH = 4
 
 
@@ -27,17 +29,23 @@ def obeys_the_one_rule(thing: Any) -> bool:
     return len(first) != 1 or not names.wrt(first[0].name)
 
 
-def pairs(before: Any, after: Any) -> dict[str, tuple[Leaf, Path]]:
-    """By name, the parameters of an object and the way to their gradients in a copy of it.
+def pairs(before: dict[str, Any], after: dict[str, Any]) -> dict[str, tuple[Leaf, Path]]:
+    """By name, the parameters in what is kept, and the way to their gradients in a copy of it.
 
-    before: as it was. after: the copy, after a forward and a backward pass.
+    before: an "owner" and "spaces" as they were. after: the copy, after forward and backward.
     """
-    found: dict[str, tuple[Leaf, Path]] = {}
-    for leaf, path in _pairs(before, after, "", (), DEPTH):
-        if all(leaf.source is not other.source for other, _ in found.values()):
-            name = leaf.name if leaf.name not in found else f"{leaf.name} ({len(found)})"
-            found[name] = Leaf(name, leaf.source, leaf.path, True), path
-    return found
+    every = list(_pairs(before["owner"], after["owner"], "", ("owner",), DEPTH))
+    for k, space in enumerate(before["spaces"]):
+        every += _pairs(space, after["spaces"][k], "", ("spaces", k), DEPTH)
+    found: dict[int, tuple[Leaf, Path]] = {}
+    for leaf, path in every:
+        found.setdefault(id(leaf.source), (leaf, path))
+    ends = [leaf.name.rpartition(".")[2] for leaf, _ in found.values()]
+    by_name = {}
+    for (leaf, path), end in zip(found.values(), ends, strict=True):
+        name = end if ends.count(end) == 1 and not end.isdigit() else leaf.name
+        by_name[name] = Leaf(name, leaf.source, (), True), path
+    return by_name
 
 
 def _pairs(
@@ -49,7 +57,8 @@ def _pairs(
         for base in _bases(key, mine):
             step: Path = ((key,),) if attributes else (key,)
             names_of = _list_names(before, base, mine[base])
-            label = prefix.rstrip(".") if base in ("data", "value", "val", "w") else base
+            whose = prefix.rstrip(".")
+            label = whose if key in BESIDE and base in HOLDERS and whose else base
             yield from _beside(mine[base], grad, theirs.get(base), (*path, *step), str(label),
                                prefix, names_of)  # fmt: skip
     if depth:
@@ -63,12 +72,13 @@ def _pairs(
 
 
 def _bases(key: Any, mine: dict[Any, Any]) -> list[Any]:
-    """What an attribute can be the gradient of."""
+    """What an attribute can be the gradient of, by its name; or dicts, of a dict of gradients."""
     if not isinstance(key, str):
         return []
-    return [
-        base for base in [*BESIDE.get(key, ()), *names.wrt(key)] if base in mine and base != key
-    ]
+    found = [*BESIDE.get(key, ()), *names.wrt(key)]
+    if "grad" in key and isinstance(mine.get(key), dict):
+        found += [base for base, value in mine.items() if isinstance(value, dict)]
+    return [base for base in dict.fromkeys(found) if base in mine and base != key]
 
 
 def _beside(

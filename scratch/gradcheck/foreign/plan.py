@@ -111,9 +111,12 @@ def plan(
     caches = [p for p in others if p.path not in taken]
     known = {*grads, *whole, *same}
     open_ones = [p for p in wanted if p.name not in known and p.default is inspect.Parameter.empty]
+    in_dict = all(part.path and isinstance(part.path[-1], str) for part in found)
     for name in _caches(open_ones, caches, bool(grads)):
         rest = caches or [p for p in reversed(found) if p.path not in taken]
-        if rest:
+        if in_dict:  # forward returns one dict, which is the cache
+            whole[name] = ()
+        elif rest:
             whole[name] = rest[0].path
             caches = caches[1:]
     free = [p for p in free if p.path not in whole.values()]

@@ -6,7 +6,7 @@ A list of arrays of one shape (or a dict by step) is one array, with the steps a
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,9 +89,18 @@ class Leaf:
         return np.asarray(one_array(self.source))
 
 
-def leaves(value: Any, name: str, path: Path = (), in_dict: bool = False) -> Iterator[Leaf]:
-    """The float arrays in nests, with the names of their keys."""
-    if is_float_array(value) or steps_of(value):
+def leaves(
+    value: Any,
+    name: str,
+    path: Path = (),
+    in_dict: bool = False,
+    known: Sequence[str] | None = None,
+) -> Iterator[Leaf]:
+    """The float arrays in nests, with the names of their keys; those of a list may be known."""
+    if known is not None:
+        for k, part in enumerate(value):
+            yield from leaves(part, known[k], (*path, k), True)
+    elif is_float_array(value) or steps_of(value):
         yield Leaf(name, value, path, in_dict)
     elif isinstance(value, dict):
         for key, part in value.items():

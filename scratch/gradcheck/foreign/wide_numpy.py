@@ -45,7 +45,7 @@ def wide_numpy(dtype: np.dtype[Any]) -> WideNumpy:
 def wide(value: Any, dtype: np.dtype[Any]) -> Any:
     """What stands in the place of `value`, one of numpy's names."""
     name = getattr(value, "__name__", "")
-    if getattr(np, name, ...) is not value:
+    if vars(np).get(name) is not value:
         return value
     if name in FLOATS:
         return dtype.type

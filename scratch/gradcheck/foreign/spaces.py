@@ -1,0 +1,112 @@
+"""What functions read that is not an argument: globals, default values, parameters given apart."""
+
+from __future__ import annotations
+
+import copy
+import types
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from .copies import ATOMS, arrays_inside
+
+Space = tuple[Any, list[Any]]  # a namespace, and the names in it that hold arrays
+
+
+class Defaults:
+    """The default values of a function's arguments as a namespace, by their places."""
+
+    def __init__(self, function: types.FunctionType) -> None:
+        self.function = function
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(len(self.function.__defaults__ or ())))
+
+    def __getitem__(self, place: int) -> Any:
+        return (self.function.__defaults__ or ())[place]
+
+    def __setitem__(self, place: int, value: Any) -> None:
+        values = list(self.function.__defaults__ or ())
+        values[place] = value
+        self.function.__defaults__ = tuple(values)
+
+
+def spaces_of(functions: list[Any], parameters: Any = None) -> list[Space]:
+    """The namespaces that functions and what they call read, and that of `parameters`."""
+    given = parameters
+    if given is not None and not isinstance(given, dict | list):
+        given = vars(given)
+    spaces: list[Space] = []
+    reached = list(reach(functions))
+    used: dict[int, tuple[dict[str, Any], set[str]]] = {}
+    for function in reached:
+        names = function.__globals__
+        used.setdefault(id(names), (names, set()))[1].update(names_in(function))
+    for key, (where, found) in used.items():
+        held = [name for name in where if name in found and holds_arrays(where[name])]
+        if key == id(given):
+            given = None
+        spaces.append((where, held))
+    if given is not None:
+        keys = list(range(len(given)) if isinstance(given, list) else given)
+        spaces.append((given, [key for key in keys if holds_arrays(given[key])]))
+    for function in reached:
+        where_defaults = Defaults(function)
+        held_places = [k for k in where_defaults if holds_arrays(where_defaults[k])]
+        if held_places:
+            spaces.append((where_defaults, held_places))
+    return spaces
+
+
+def reach(functions: list[Any]) -> Iterator[types.FunctionType]:
+    """Functions, the methods of classes, and those that they call by a global name."""
+    seen: set[int] = set()
+    waiting = list(functions)
+    while waiting:
+        value = waiting.pop(0)
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        for function in _functions(value):
+            if id(function) not in seen or function is value:
+                seen.add(id(function))
+                yield function
+                waiting += [function.__globals__[name] for name in names_in(function)]
+
+
+def names_in(function: types.FunctionType) -> set[str]:
+    """The globals that a function reads or sets."""
+    names = {name for code in _codes(function.__code__) for name in code.co_names}
+    return names & function.__globals__.keys()
+
+
+def _functions(value: Any) -> Iterator[types.FunctionType]:
+    value = getattr(value, "__func__", value)
+    if isinstance(value, types.FunctionType):
+        yield value
+    elif isinstance(value, type) and value.__module__ not in ("builtins", "numpy"):
+        for base in value.__mro__[:-1]:
+            yield from (m for m in vars(base).values() if isinstance(m, types.FunctionType))
+    elif not isinstance(value, ATOMS) and hasattr(value, "__dict__"):
+        yield from _functions(type(value))
+
+
+def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _codes(constant)
+
+
+def holds_arrays(value: Any) -> bool:
+    """Whether a value is worth a copy: an array or a generator, or something that holds one."""
+    if isinstance(value, ATOMS):
+        return False
+    if isinstance(value, np.random.Generator | np.random.RandomState):
+        return True
+    try:
+        copy.deepcopy(value)
+    except Exception:  # a file, a lock: what cannot be copied is left alone
+        return False
+    return any(True for _ in arrays_inside(value)) or isinstance(value, list | dict | set)
