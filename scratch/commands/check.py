@@ -46,7 +46,8 @@ def run(args: argparse.Namespace) -> int:
 
     path, _, names = args.target.rpartition(":")
     sizes = Sizes(args.input_size, args.hidden_size, args.seq_len, args.batch)
-    namespace = definitions(path) if os.path.isfile(path) else {}
+    readable = os.path.isfile(path) and path.endswith(".py")
+    namespace = own_code(path, "importing it", definitions, path) if readable else {}
     if args.make or args.call or is_foreign(namespace, names.split(",")):
         from . import one_rule, targets
 
@@ -89,7 +90,7 @@ def is_foreign(namespace: dict[str, Any], names: list[str]) -> bool:
     found = [namespace.get(name) for name in names]
     if len(found) == 1 and inspect.isclass(found[0]):
         return not all(hasattr(found[0], name) for name in ("__call__", "parameters"))
-    return all(found)
+    return all(map(callable, found)) or (found != [None] and not inspect.isclass(found[0]))
 
 
 def tell(report: Any, lines: dict[str, Any], args: argparse.Namespace) -> int:

@@ -108,6 +108,8 @@ def made(cls: type[Any], sizes: Sizes) -> Iterator[Any]:
             yield thing
         except Exception as error:
             refused.append(error)
+    if not count and refused and not required:
+        raise refused[0]
     if not count:
         shown = ", ".join(required)
         raise UsageError(
@@ -164,7 +166,12 @@ def find(candidates: Iterable[Pair], namespace: dict[str, Any], sizes: Sizes) ->
                 best = score, (forward, backward), Guess(args, note)
     if best is not None:
         return best[1], best[2]
-    assert last is not None
+    if last is None:
+        raise UsageError(
+            "expected a class or object with methods forward and backward, or with one that "
+            "returns a loss and gradients: it has no such; with other names, --call "
+            "'layer.method(...)' says which"
+        )
     names = [p.name for p in inspect.signature(last[0]).parameters.values()]
     why = f"; the first ended in {first} ({first.line})" if first is not None else ""
     call = f"{_called(last[0])}({', '.join(f'{name}=N(...)' for name in names)})"

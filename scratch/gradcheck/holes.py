@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from .code_under_test import CodeUnderTest, ModuleRaised
+import numpy as np
+
+from .code_under_test import Claims, CodeUnderTest, ModuleRaised
 from .report import Finding
 
 
@@ -17,6 +19,13 @@ def raised(error: ModuleRaised) -> Finding | None:
     return Finding(
         f"backward raises {kind}", f"backward raises {error}", f"at {error.line}", "that line"
     )
+
+
+def is_one(code: CodeUnderTest, claims: Claims) -> bool:
+    """Whether no gradient came; where backward returns nothing, zeros are buffers as they were."""
+    if getattr(code.original, "nothing_came", False):
+        return not any(grad is not None and np.any(grad) for grad in claims.values())
+    return all(grad is None for grad in claims.values())
 
 
 def nothing_came(code: CodeUnderTest) -> Finding:

@@ -50,9 +50,9 @@ def wide(value: Any, dtype: np.dtype[Any]) -> Any:
     if name in FLOATS:
         return dtype.type
     if name in CREATE:
-        return _creates(value, dtype)
+        return _creates(getattr(np, name), dtype)
     if name in TYPED:
-        return _typed(value, dtype)
+        return _typed(getattr(np, name), dtype)
     if name in ("absolute", "fabs") and dtype.kind == "c":
         return _absolute
     if name == "sign" and dtype.kind == "c":
