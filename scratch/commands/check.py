@@ -89,7 +89,9 @@ def is_foreign(namespace: dict[str, Any], names: list[str]) -> bool:
     """Whether the names stand for something else than a class that obeys the one rule."""
     found = [namespace.get(name) for name in names]
     if len(found) == 1 and inspect.isclass(found[0]):
-        return not all(hasattr(found[0], name) for name in ("__call__", "parameters"))
+        backward = getattr(found[0], "backward", None)
+        alone = backward is not None and len(inspect.signature(backward).parameters) == 2
+        return alone or not all(hasattr(found[0], name) for name in ("__call__", "parameters"))
     return all(map(callable, found)) or (found != [None] and not inspect.isclass(found[0]))
 
 

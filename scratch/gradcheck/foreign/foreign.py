@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from ...machinery import nests
 from ...machinery.module import Array, Parameter, describe
 from ..code_under_test import NotCheckable, asked
 from . import names, objects
 from .arguments import Arguments, roles
 from .copies import Kept
 from .matching import Claim, match
-from .plan import Part, loss_of, parts, plan, value_of
+from .plan import Part, loss_of, parts, plan
 from .spaces import spaces_of
 from .structures import Leaf, get, is_float_array, leaves, one_array, with_leaves
 from .wide_numpy import own_namespaces, replaced, replacements
@@ -190,13 +191,14 @@ class Foreign:
         if not takes:
             self.upstream = np.ones(1)
         rng = np.random.default_rng(1)
-        arrays = [value_of(part, first.returned) for part in answers]
+        arrays = [a for part in answers for a in part.arrays(first.returned)]
+        self.answer_names = [name for part in answers for name in part.names]
         grads = [rng.standard_normal(a.shape) if takes else np.ones(()) for a in arrays]
+        between = copy.deepcopy(first.kept)
         returned = self._back(first, grads if takes else ())
-        self.answer_names = [part.name or "" for part in answers]
-        self._learn_claims(first, returned)
+        self._learn_claims(first, between, returned)
 
-    def _learn_claims(self, record: Pass, returned: Any) -> None:
+    def _learn_claims(self, record: Pass, between: dict[str, Any], returned: Any) -> None:
         arguments = [f for f in self.arguments.leaves(self.own) if f.name not in self.ignore]
         held = self._held_leaves()
         source = self._backward or self._forward
@@ -204,7 +206,7 @@ class Foreign:
             returned, names.returned(source), arguments, held,
             fused=self._backward is None, loss=self._parts[0].path,
         )  # fmt: skip
-        beside = objects.pairs(self._kept.things, record.kept)
+        beside = objects.pairs(self._kept.things, between, record.kept)
         taken = {id(held[n].source) for n in self.claims if n in held}
         for name, (leaf, path) in beside.items():
             if id(leaf.source) not in taken and name not in (*self.claims, *self.ignore):
@@ -252,16 +254,11 @@ class Foreign:
         rng = np.random.default_rng(2)
         moved = leaf.array + 0.1 * rng.standard_normal(leaf.array.shape)
         before, after = self._run({}), self._run({leaf.path: moved})
-        one, two = (
-            (np.asarray(value_of(p, before.returned)) for p in self._parts),
-            (np.asarray(value_of(p, after.returned)) for p in self._parts),
-        )
-        return not all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
+        one, two = self._answers(before.returned), self._answers(after.returned)
+        return nests.vector(one).tobytes() != nests.vector(two).tobytes()
 
     def _answers(self, returned: Any) -> Any:
-        found = tuple(value_of(part, returned) for part in self._parts)
-        if any(value is None for value in found):
-            raise NotCheckable(f"{self.title}: expected arrays as answers each time, got none")
+        found = tuple(a for part in self._parts for a in part.arrays(returned))
         return found if len(found) > 1 else found[0]
 
     def _claim(self, claim: Claim, returned: Any, record: Pass) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -47,7 +47,9 @@ def match(
         everything = [c for c in everything if c.path[: len(loss)] != loss]
     found = _by_name(everything, order, leaves)
     taken = {claim.path for claim in found.values()}
-    rest = [c for c in everything if c.path not in taken and (c.name is None or names.wrt(c.name))]
+    rest = [c for c in everything if c.path not in taken]
+    rest = [replace(c, name=None) if names.GENERIC.match(c.name or "") else c for c in rest]
+    rest = [c for c in rest if c.name is None or names.wrt(c.name)]
     free = [leaf for leaf in arguments if leaf.name not in found]
     if fused:
         rest = [c for c in rest if c.name is None and c.value is not None]

@@ -14,6 +14,7 @@ BEFORE = ("dL_d", "dLd", "dL_", "dJ_d", "dJd", "dE_d", "dEd", "dloss_d", "d_loss
           "grads_", "gradient_", "gradients_", "grad", "delta_", "delta", "nabla_", "d_", "d", "g_",
           "g", "D")  # fmt: skip
 AFTER = ("_grad", "_grads", "_gradient", "_diff", "_delta", "_d", "grad", "Grad")
+GENERIC = re.compile(r"^(d|g|delta|grads?|gradients?|dout|out|results?|ret|res|back)$")
 # A state before, after or at the start, an input of one step or of all: h_prev, dhnext, a0, xt, xs.
 AROUND = re.compile(r"prev(ious)?|next|init(ial)?|first|last|start|old|past|_|0")
 X = ("x", "xs", "xt", "inp", "input", "inputs", "data")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +19,7 @@ BESIDE = {"grads": ("params", "parameters", "weights"), "gradients": ("parameter
           "g": ("v", "value", "w"), "dw": ("w",)}  # fmt: skip
 HOLDERS = ("data", "value", "val", "w", "v")  # of an object for one parameter, whose name it has
 DEPTH = 4
+Kept = dict[str, Any]
 
 
 def obeys_the_one_rule(thing: Any) -> bool:
@@ -25,18 +27,20 @@ def obeys_the_one_rule(thing: Any) -> bool:
     rule = ("forward", "backward", "parameters")
     if not callable(thing) or not all(callable(getattr(thing, name, None)) for name in rule):
         return False
-    first = names.parameters_of(thing.backward)
-    return len(first) != 1 or not names.wrt(first[0].name)
+    wanted = inspect.signature(thing.backward).parameters.values()
+    return len(wanted) != 1 or any(p.kind is p.VAR_POSITIONAL for p in wanted)
 
 
-def pairs(before: dict[str, Any], after: dict[str, Any]) -> dict[str, tuple[Leaf, Path]]:
+def pairs(before: Kept, middle: Kept, after: Kept) -> dict[str, tuple[Leaf, Path]]:
     """By name, the parameters in what is kept, and the way to their gradients in a copy of it.
 
-    before: an "owner" and "spaces" as they were. after: the copy, after forward and backward.
+    before: an "owner" and "spaces" as they were. middle, after: copies, after a forward pass that
+    changed no parameter, and after the backward pass.
     """
-    every = list(_pairs(before["owner"], after["owner"], "", ("owner",), DEPTH))
+    every = list(_pairs(before["owner"], middle["owner"], after["owner"], "", ("owner",), DEPTH))
     for k, space in enumerate(before["spaces"]):
-        every += _pairs(space, after["spaces"][k], "", ("spaces", k), DEPTH)
+        one, two = middle["spaces"][k], after["spaces"][k]
+        every += _pairs(space, one, two, "", ("spaces", k), DEPTH)
     found: dict[int, tuple[Leaf, Path]] = {}
     for leaf, path in every:
         found.setdefault(id(leaf.source), (leaf, path))
@@ -49,9 +53,9 @@ def pairs(before: dict[str, Any], after: dict[str, Any]) -> dict[str, tuple[Leaf
 
 
 def _pairs(
-    before: Any, after: Any, prefix: str, path: Path, depth: int
+    before: Any, middle: Any, after: Any, prefix: str, path: Path, depth: int
 ) -> Iterator[tuple[Leaf, Path]]:
-    mine, theirs = parts_of(before), parts_of(after)
+    mine, between, theirs = parts_of(before), parts_of(middle), parts_of(after)
     attributes = not isinstance(before, dict | list | tuple)
     for key, grad in theirs.items():
         for base in _bases(key, mine):
@@ -59,7 +63,7 @@ def _pairs(
             names_of = _list_names(before, base, mine[base])
             whose = prefix.rstrip(".")
             label = whose if key in BESIDE and base in HOLDERS and whose else base
-            yield from _beside(mine[base], grad, theirs.get(base), (*path, *step), str(label),
+            yield from _beside(mine[base], grad, between.get(base), (*path, *step), str(label),
                                prefix, names_of)  # fmt: skip
     if depth:
         for key, part in mine.items():
@@ -68,7 +72,8 @@ def _pairs(
                 step = ((key,),) if attributes else (key,)
                 more = f"{prefix}{key}."
                 if isinstance(part, list | tuple | dict) or hasattr(part, "__dict__"):
-                    yield from _pairs(part, inner, more, (*path, *step), depth - 1)
+                    inside = between.get(key)
+                    yield from _pairs(part, inside, inner, more, (*path, *step), depth - 1)
 
 
 def _bases(key: Any, mine: dict[Any, Any]) -> list[Any]:

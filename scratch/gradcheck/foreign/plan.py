@@ -5,17 +5,19 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ..code_under_test import NotCheckable
 from . import names
 from .structures import Path, get, is_float_array, is_number, like_steps, one_array, steps_of
 
 CACHE = re.compile(r"cache|memo|ctx|context|record|tape|saved|stored|trace|history|steps|state|"
                    r"residual|intermediate|forward|values|internals", re.IGNORECASE)  # fmt: skip
+GRAD = re.compile(r"d_?(state|hidden|out|h|c|y|L)|grad")
 LOSS = re.compile(r"loss|cost|error|nll|^[JEL]$", re.IGNORECASE)
 
 
@@ -31,13 +33,37 @@ class Part:
     def is_answer(self) -> bool:
         return is_float_array(self.value) or is_number(self.value) or bool(steps_of(self.value))
 
-    def like(self, grad: Any) -> Any:
-        """`grad` in the structure of this answer."""
+    @property
+    def is_state(self) -> bool:
+        """Whether it is a tuple of arrays, such as (h, c)."""
+        value = self.value
+        return isinstance(value, tuple) and bool(value) and all(map(is_float_array, value))
+
+    @property
+    def names(self) -> list[str]:
+        """Those of its arrays; empty for one that has none."""
+        if self.is_answer:
+            return [self.name or ""]
+        return [f"{self.name or 'state'}[{k}]" for k in range(len(self.value))]
+
+    def arrays(self, raw: Any) -> list[Any]:
+        """Its arrays in what forward returned."""
+        value = get(raw, self.path)
+        if self.is_state and isinstance(value, tuple):
+            return list(value)
+        value = one_array(value)
+        if value is None:
+            raise NotCheckable(f"{self.name or 'answer'}: expected an array each time, got none")
+        return [value]
+
+    def like(self, grads: Iterator[Any]) -> Any:
+        """The next gradients in the structure of this answer."""
+        if self.is_state:
+            return tuple(next(grads) for _ in self.value)
+        grad = next(grads)
         if steps_of(self.value):
             return like_steps(self.value, grad)
-        if is_number(self.value):
-            return np.asarray(grad)[()]
-        return grad
+        return grad.reshape(np.shape(self.value))[()]
 
 
 def parts(value: Any, named: names.Names) -> list[Part]:
@@ -74,8 +100,9 @@ class Plan:
         """The arguments of backward; `grads` in the order of `answers`."""
         found = {name: get(raw, path) for name, path in self.parts.items()}
         found |= {name: values[name] for name in self.arguments}
-        for (name, part), grad in zip(self.grads.items(), grads, strict=True):
-            found[name] = part.like(grad)
+        rest = iter(grads)
+        for name, part in self.grads.items() if grads else ():
+            found[name] = part.like(rest)
         return found
 
     @property
@@ -91,8 +118,9 @@ def plan(
 ) -> Plan:
     """Who gets what: by name where names agree, else gradients first and the cache last."""
     wanted = names.parameters_of(backward)
-    answers = [p for p in found if p.is_answer and p.name not in ignore]
-    others = [p for p in found if not p.is_answer]
+    states = [p for p in found[:-1] if p.is_state]  # what comes last is the cache
+    answers = [p for p in found if (p.is_answer or p in states) and p.name not in ignore]
+    others = [p for p in found if p not in answers and not p.is_answer]
     grads: dict[str, Part] = {}
     whole: dict[str, Path] = {}
     same: list[str] = []
@@ -121,7 +149,7 @@ def plan(
             caches = caches[1:]
     free = [p for p in free if p.path not in whole.values()]
     still = [p.name for p in open_ones if p.name not in whole]
-    if not grads and not still and free and np.ndim(one_array(free[0].value)):
+    if not grads and not still and free and np.size(free[0].value) > 1:
         # def backward(self, dout=None)
         optional = [p.name for p in wanted if p.default is not inspect.Parameter.empty]
         still = [name for name in optional if name not in known][:1]
@@ -134,18 +162,10 @@ def _caches(
     open_ones: Sequence[inspect.Parameter], caches: Sequence[Part], has_grads: bool
 ) -> list[str]:
     """Which arguments, of those whose names say nothing, take the cache."""
-    called = [p.name for p in open_ones if CACHE.search(p.name)]
+    called = [p.name for p in open_ones if CACHE.search(p.name) and not GRAD.match(p.name)]
     if called or not caches:
         return called
     last = open_ones[-1:] if len(open_ones) > 1 or has_grads else []
     if len(open_ones) == 1 and not has_grads and not names.wrt(open_ones[0].name):
         last = list(open_ones)
     return [p.name for p in last]
-
-
-def value_of(part: Part, raw: Any) -> Any:
-    """An answer as an array."""
-    value = one_array(get(raw, part.path))
-    if value is not None and value.size == 1 and is_number(part.value):
-        return value.reshape(())
-    return value

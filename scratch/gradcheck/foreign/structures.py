@@ -14,7 +14,7 @@ import numpy as np
 
 from ...machinery.module import Array
 from .copies import parts_of
-from .names import Names
+from .names import GENERIC, Names
 
 Path = tuple[Any, ...]  # from the outside in: a key, a place, or (attribute,)
 
@@ -153,15 +153,20 @@ def came(
         yield Came(name, path, value)
     elif isinstance(value, dict):
         for key, part in value.items():
-            yield from came(part, key if isinstance(key, str) else None, whole, (*path, key),
-                            depth - 1)  # fmt: skip
+            inner = key if isinstance(key, str) else _inside(name, key)
+            yield from came(part, inner, whole, (*path, key), depth - 1)
     elif isinstance(value, tuple | list):
         known = names if isinstance(names, list) and len(names) == len(value) else []
-        known = getattr(value, "_fields", known) or [None] * len(value)
-        if ... in known:
-            known = [None] * len(value)
+        known = getattr(value, "_fields", known)
+        if not known or ... in known:
+            known = [_inside(name, k) for k in range(len(value))]
         for k, (part, inner) in enumerate(zip(value, known, strict=True)):
             yield from came(part, inner, whole, (*path, k), depth - 1)
     else:
         for attribute, part in parts_of(value).items():
             yield from came(part, attribute, whole, (*path, (attribute,)), depth - 1)
+
+
+def _inside(name: str | None, key: Any) -> str | None:
+    """The name of a part of hs is hs[0]; those of `grads` have none."""
+    return None if name is None or GENERIC.match(name) else f"{name}[{key!r}]"
