@@ -8,6 +8,7 @@ report.py            the report: a row for each gradient, a finding for each cau
 signature.py         what goes in and comes out: which is a state, and what each is called
 foreign/             code of other conventions, as a module that obeys the one rule
 code_under_test.py   a module in float64: its forward pass as a function, what backward claims
+narrowing.py         the line at which a pass goes on in float32
 judges.py            the true gradients: complex step, a torch module, central differences
 purity.py            what a pass may not change, add or remember
 linearity.py         a gradient is linear in the upstream gradient

@@ -16,6 +16,7 @@ from numpy.typing import DTypeLike
 from ..machinery import nests
 from ..machinery.module import Array, Module, describe
 from . import signature
+from .narrowing import narrowing_line
 
 STATE_ARGUMENT = re.compile(r"state|hidden|prev|init|^[hca](x|_?0|_?t)?$", re.IGNORECASE)
 NOT_OWN = (os.path.dirname(os.path.dirname(__file__)) + os.sep, "site-packages")
@@ -312,6 +313,11 @@ class CodeUnderTest:
         self.random = self._draws_globally or str(states) != str(self._random_states)
         return self.call() if self.random else answers
 
+    def narrowing(self) -> str:
+        """The line after which numbers are float32, for a message; empty if none is seen."""
+        line = narrowing_line(self.call, NOT_OWN)
+        return f", at {line}" if line else ""
+
     @property
     def repeatable(self) -> bool:
         return same(self.call(), self.call())
@@ -361,8 +367,9 @@ class CodeUnderTest:
             if leaf.dtype != np.float64:
                 raise NotCheckable(
                     f"{name}: expected float64, as parameters and inputs are float64 here, got "
-                    f"{leaf.dtype}. Something inside casts; differences in {leaf.dtype} are too "
-                    f"coarse to judge a gradient. Compute in the dtype of the input"
+                    f"{leaf.dtype}. Something inside casts{self.narrowing()}; differences in "
+                    f"{leaf.dtype} are too coarse to judge a gradient. Compute in the dtype of the "
+                    f"input"
                 )
             if not np.isfinite(leaf).all():
                 raise NotCheckable(f"{name}: expected finite numbers, got infinity or NaN")

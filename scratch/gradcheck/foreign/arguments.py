@@ -52,5 +52,6 @@ def roles(arguments: Sequence[Leaf]) -> dict[str, bool]:
         if leaf.in_dict or named:
             found[leaf.name] = weights_began = True
         else:
-            found[leaf.name] = weights_began and not names.STATE.search(leaf.name)
+            weights_began = weights_began and not names.STRONG.search(leaf.name)
+            found[leaf.name] = weights_began
     return found

@@ -231,10 +231,10 @@ class Foreign:
     @property
     def notes(self) -> Iterator[str]:
         """What belongs to what, for the report."""
-        if self._without:
-            words = " and ".join(part.name or f"result {part.path[0]}" for part in self._without)
-            given = " and ".join(part.name or f"result {part.path}" for part in self._parts)
-            yield f"{words}: no gradient comes from there, {given} alone is differentiated"
+        if self._without and self._backward is not None:
+            words, given = (" and ".join(p.name or f"result {p.path[0]}" for p in found)
+                            for found in (self._without, self._parts))  # fmt: skip
+            yield f"the upstream gradient is one of {given}; none comes from {words}"
         pairs = [f"{_called(claim)} → {name}" for name, claim in self.claims.items()]
         yield f"gradients: {', '.join(pairs)}"
 

@@ -23,6 +23,7 @@ WEIGHT = re.compile(
     r"^[WUVKRPBwuvb]([A-Z0-9_].*|[a-z]{0,2})$|^(weight|bias|kernel|theta|gamma|beta|param)"
 )
 STATE = re.compile(r"state|hidden|prev|init|_?0$|^x|^[hcas](_?t|_?n)?$|first|start|^inputs?$", re.I)
+STRONG = re.compile(r"state|hidden|prev|init|_?0$|^xs?$|^xt$|first|start|^inputs?$", re.I)
 TARGET = re.compile(r"^(targets?|labels?|y|ys|ts?|y_true|expected|Y)$")
 
 

@@ -32,6 +32,23 @@ class Defaults:
         self.function.__defaults__ = tuple(values)
 
 
+class Cells:
+    """The variables of a function around a function as a namespace."""
+
+    def __init__(self, function: types.FunctionType) -> None:
+        pairs = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+        self.cells = {name: cell for name, cell in pairs if cell != types.CellType()}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.cells)
+
+    def __getitem__(self, name: str) -> Any:
+        return self.cells[name].cell_contents
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self.cells[name].cell_contents = value
+
+
 def spaces_of(functions: list[Any], parameters: Any = None) -> list[Space]:
     """The namespaces that functions and what they call read, and that of `parameters`."""
     given = parameters
@@ -51,12 +68,9 @@ def spaces_of(functions: list[Any], parameters: Any = None) -> list[Space]:
     if given is not None:
         keys = list(range(len(given)) if isinstance(given, list) else given)
         spaces.append((given, [key for key in keys if holds_arrays(given[key])]))
-    for function in reached:
-        where_defaults = Defaults(function)
-        held_places = [k for k in where_defaults if holds_arrays(where_defaults[k])]
-        if held_places:
-            spaces.append((where_defaults, held_places))
-    return spaces
+    own: list[Any] = [s for function in reached for s in (Defaults(function), Cells(function))]
+    held_in_own = [(space, [k for k in space if holds_arrays(space[k])]) for space in own]
+    return spaces + [(space, keys) for space, keys in held_in_own if keys]
 
 
 def reach(functions: list[Any]) -> Iterator[types.FunctionType]:
@@ -72,7 +86,9 @@ def reach(functions: list[Any]) -> Iterator[types.FunctionType]:
             if id(function) not in seen or function is value:
                 seen.add(id(function))
                 yield function
+                cells = Cells(function)
                 waiting += [function.__globals__[name] for name in names_in(function)]
+                waiting += [cells[name] for name in cells]
 
 
 def names_in(function: types.FunctionType) -> set[str]:

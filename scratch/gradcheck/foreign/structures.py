@@ -14,7 +14,7 @@ import numpy as np
 
 from ...machinery.module import Array
 from .copies import parts_of
-from .names import GENERIC, Names
+from .names import GENERIC, STATE, Names
 
 Path = tuple[Any, ...]  # from the outside in: a key, a place, or (attribute,)
 
@@ -98,8 +98,9 @@ def leaves(
 ) -> Iterator[Leaf]:
     """The float arrays in nests, with the names of their keys; those of a list may be known."""
     if known is not None:
+        states = all(STATE.search(part) for part in known)  # h, c = state
         for k, part in enumerate(value):
-            yield from leaves(part, known[k], (*path, k), True)
+            yield from leaves(part, known[k], (*path, k), not states)
     elif is_float_array(value) or steps_of(value):
         yield Leaf(name, value, path, in_dict)
     elif isinstance(value, dict):
