@@ -1,7 +1,7 @@
 """Sizes for code that comes without an example call: by the names of its arguments.
 
-Every convention below says how x, a state, a weight and a bias lie. They are tried in turn, and the
-first is taken in which forward and backward run and every gradient has the shape of its argument.
+The conventions of `layouts` are tried in turn, and the first is taken in which forward and backward
+run and every gradient has the shape of its argument.
 """
 
 from __future__ import annotations
@@ -18,79 +18,33 @@ import numpy as np
 
 from ..gradcheck.code_under_test import ModuleRaised, NotCheckable
 from ..gradcheck.foreign import Foreign
-from ..gradcheck.foreign.names import WEIGHT, string_keys
+from ..gradcheck.foreign.names import WEIGHT
 from ..gradcheck.foreign.spaces import spaces_of
+from .layouts import (
+    SEQUENCES,
+    SIZES_BY_NAME,
+    STATE,
+    STEP,
+    STEPS,
+    TARGET,
+    K,
+    X,
+    arguments,
+    number_for,
+    shape_of,
+    shapes_of_weights,
+)
 from .one_rule import Sizes
 from .options import UsageError
 
 SECONDS = 15.0  # for all guesses together
-K = 2  # outputs of a head
 STRETCH = 12  # steps of a character model
-Shape = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Convention:
-    """How arrays lie: `x`, a state and a bias by letters; whether weights act from the left."""
-
-    name: str
-    x: str  # "ntd"; "[d1]" is a list of columns, one for each step
-    state: str
-    bias: str
-    left: bool  # W @ x, so that W is (H, D); else x @ W, W is (D, H)
-
-
-STEPS = (
-    Convention("(N, D)", "nd", "nh", "h", False),
-    Convention("(N, D), x @ W.T", "nd", "nh", "h", True),
-    Convention("(n_x, m)", "dn", "hn", "h1", True),
-    Convention("a column", "d1", "h1", "h1", True),
-    Convention("a vector", "d", "h", "h", True),
-)
-SEQUENCES = (
-    Convention("(N, T, D)", "ntd", "nh", "h", False),
-    Convention("(T, N, D)", "tnd", "nh", "h", False),
-    Convention("(n_x, m, T)", "dnt", "hn", "h1", True),
-    Convention("(N, T, D), x @ W.T", "ntd", "nh", "h", True),
-    Convention("(T, N, D), x @ W.T", "tnd", "nh", "h", True),
-    Convention("(N, D, T)", "ndt", "nh", "1h", False),
-    Convention("(T, n_x, m)", "tdn", "hn", "h1", True),
-    Convention("a list of columns", "[d1]", "h1", "h1", True),
-    Convention("(T, D)", "td", "h", "h", True),
-    Convention("(T, D), x @ W", "td", "h", "h", False),
-    Convention("a list of vectors", "[d]", "h", "h", True),
-)
-STEP = re.compile(r"^(x_?t|xt|x_?i)$|prev|_t$")
-X = re.compile(r"^(x|xs|xt|x_t|inputs?|data|seq|sequence|words?|features)$", re.IGNORECASE)
-STATE = re.compile(r"^[hacs](_?(0|t|prev|init|next|first|start))?$|prev|hidden|state|init|"
-                   r"^[hac]_?(p|old|in)$", re.IGNORECASE)  # fmt: skip
-TARGET = re.compile(r"^(targets?|labels?|y|ys|ts?|y_true|expected)$", re.IGNORECASE)
-HEAD = re.compile(r"hy|ya|out|^V$|^W_?[yv]|^[bc]_?(y|v|out|o2)$|^w_?y$")
-SIZES_BY_NAME = {
-    "D": "input_size input_dim in_features n_in n_x n_i n_input n_inputs inputs D dim_x x_dim "
-    "vocab_size V word_dim wordvec_dim wordvec_size embed_dim in_dim input_dims xdim",
-    "H": "hidden_size hidden_dim n_hidden n_h n_a H units n_units hidden dim_h num_hidden n_out "
-    "hidden_units state_size state_dim hdim n_cell_units h_dim out_dim",
-    "K": "output_size output_dim out_features n_output n_outputs n_y outputs num_classes classes O "
-    "n_classes C",
-    "T": "seq_len seq_length T time_steps timesteps sequence_length n_steps steps",
-    "N": "batch_size batch N m n_samples",
-}
 
 
 @dataclass(frozen=True)
 class Guess:
     args: tuple[Any, ...]
     note: str  # for the report: how it was called
-
-
-def number_for(name: str, sizes: Sizes) -> int | None:
-    """The size that a name stands for."""
-    values = {**sizes._asdict(), "K": K}
-    for letter, words in SIZES_BY_NAME.items():
-        if name in words.split() or name.lower() in words.lower().split():
-            return int(values[letter])
-    return None
 
 
 def made(cls: type[Any], sizes: Sizes) -> Iterator[Any]:
@@ -129,7 +83,7 @@ def _constructor_values(
         yield {name: known[name] for name in required}
     if required and all(WEIGHT.match(name) for name in required):
         for convention, gates in itertools.product((SEQUENCES[0], SEQUENCES[2]), (1, 4, 3)):
-            for shapes in _weights(required, convention, gates, sizes):
+            for shapes in shapes_of_weights(required, convention, gates, sizes):
                 rng = np.random.default_rng(0)
                 yield {n: 0.5 * rng.standard_normal(shape)
                        for n, shape in zip(required, shapes, strict=True)}  # fmt: skip
@@ -239,7 +193,7 @@ def _guesses(
     floats = (
         (f"x {convention.name}, {gates} gate{'s' * (gates > 1)}", args)
         for gates, convention in itertools.product(_gates(names) if owner is None else (1,), both)
-        for args in _arguments(names, forward, convention, gates, mine)
+        for args in arguments(names, forward, convention, gates, mine)
     )
     if any(TARGET.match(name) for name in names) or not names or not X.match(names[0]):
         yield from indices
@@ -255,138 +209,6 @@ def _gates(names: Sequence[str]) -> tuple[int, ...]:
     if len(lettered) >= 3:
         return (1, 4)
     return (4, 1, 3) if any(re.match(r"c_?(0|prev|t)|prev_c", n) for n in names) else (1, 4, 3)
-
-
-def _arguments(
-    names: Sequence[str],
-    forward: Callable[..., Any],
-    convention: Convention,
-    gates: int,
-    mine: Sizes,
-) -> Iterator[tuple[Any, ...]]:
-    """Arrays for the names: every reading of the weights, every kind of target."""
-    weights = [n for n in names if _is_weight(n, names)]
-    keys = {n: found for n in names if (found := string_keys(forward, n))}  # dicts
-    weights = [n for n in weights if n not in keys]
-    inside = [key for found in keys.values() for key in found]
-    targets = [n for n in names if TARGET.match(n) and n not in weights]
-    for shapes in _weights([*weights, *inside], convention, gates, mine):
-        by_name = dict(zip([*weights, *inside], shapes, strict=True))
-        for target in _targets(convention, mine) if targets else [None]:
-            rng = np.random.default_rng(0)
-
-            def draw(shape: Shape, rng: np.random.Generator = rng) -> Any:
-                return rng.standard_normal(shape)
-
-            args: list[Any] = []
-            for name in names:
-                number = number_for(name, mine)
-                if name in keys:
-                    args.append({key: 0.5 * draw(by_name[key]) for key in keys[name]})
-                elif name in by_name:
-                    args.append(0.5 * draw(by_name[name]))
-                elif name in targets:
-                    args.append(target)
-                elif X.match(name) or (name == names[0] and not STATE.search(name)):
-                    args.append(_x(convention.x, mine, draw))
-                elif STATE.search(name):
-                    args.append(0.5 * draw(_shape(convention.state, mine)))
-                else:
-                    args.append(number)
-            yield tuple(args)
-
-
-def _is_weight(name: str, names: Sequence[str]) -> bool:
-    if name == names[0] and not name[:1].isupper():
-        return False
-    after = any(WEIGHT.match(n) for n in names[: names.index(name)])
-    return bool(WEIGHT.match(name)) or (after and not X.match(name) and not re.search(
-        r"prev|0$|first|init|state", name) and not TARGET.match(name))  # fmt: skip
-
-
-def _shape(letters: str, sizes: Sizes) -> Shape:
-    values = {"n": sizes.N, "t": sizes.T, "d": sizes.D, "h": sizes.H, "1": 1, "k": K}
-    return tuple(values[letter] for letter in letters)
-
-
-def _x(letters: str, sizes: Sizes, draw: Callable[[Shape], Any]) -> Any:
-    if letters.startswith("["):
-        return [draw(_shape(letters.strip("[]"), sizes)) for _ in range(sizes.T)]
-    return draw(_shape(letters, sizes))
-
-
-def _weights(
-    names: Sequence[str], convention: Convention, gates: int, sizes: Sizes
-) -> Iterator[tuple[Shape, ...]]:
-    """The shapes of weights and biases, for every reading of their names."""
-    D, H, G = sizes.D, sizes.H, gates * sizes.H
-    wide = {"x": (D, G), "h": (H, G), "xh": (H + D, G), "out": (H, K)}
-    if convention.left:
-        wide = {role: (b, a) for role, (a, b) in wide.items()}
-    shapes: dict[str, Shape] = {
-        **wide,
-        "b": _bias(convention.bias, G),
-        "c": _bias(convention.bias, K),
-    }
-    shapes |= {"v": (H,), "3h": (3, H)}  # peepholes
-    for roles in itertools.product(*(_roles(name, names) for name in names)):
-        yield tuple(shapes[role] for role in roles)
-
-
-def _bias(letters: str, size: int) -> Shape:
-    return tuple(size if letter == "h" else 1 for letter in letters)
-
-
-def _roles(name: str, names: Sequence[str]) -> tuple[str, ...]:
-    """What a weight can be: of x, of h, of both side by side, of a head; or a bias."""
-    short = name.replace("_", "")
-    first = short[:1]
-    others = [n.replace("_", "") for n in names]
-    if short.startswith(("b", "bias")) or "bias" in short:
-        return ("c",) if HEAD.search(name) or short in ("by", "bq", "bv", "bias_o") else ("b",)
-    if first in "cq" and len(short) <= 2:
-        return ("c",)
-    if first == "p" and len(short) <= 2:
-        return ("v",) if len(short) == 2 else ("3h", "v")
-    if HEAD.search(name) and short not in ("Wo", "Wout2"):
-        return ("out",)
-    if re.search(r"(xh|ax|x|ih|in|input)$", short[1:]) or short == "Wax":
-        return ("x",)
-    if re.search(r"(hh|aa|h|rec|hidden|a)$", short[1:]):
-        return ("h",)
-    if re.fullmatch(r"[WUVR][fiogczrn]\w?", short):
-        if first != "W" or not any(n[:1] in "UR" and n[1:] == short[1:] for n in others):
-            return ("h",) if first in "UR" else ("xh",)
-        return ("x",)
-    if short == "V":
-        return ("out",)
-    if short == "U":
-        return ("x", "h") if "W" in others and ("V" in others or others.index("U") < others.index(
-            "W")) else ("h", "x")  # fmt: skip
-    if short == "W":
-        if "U" in others:
-            return ("h", "x") if "V" in others or others.index("U") < others.index("W") else (
-                "x", "h")  # fmt: skip
-        return ("xh", "x", "h")
-    return ("x", "h", "xh", "out")
-
-
-def _targets(convention: Convention, sizes: Sizes) -> list[Any]:
-    """Classes and numbers, for each step and for the last."""
-    rng = np.random.default_rng(3)
-    N, T = sizes.N, sizes.T
-    if convention.x.startswith("["):
-        last = convention.x.strip("[]").replace("d", "k")
-        return [[rng.standard_normal(_shape(last, sizes)) for _ in range(T)],
-                [int(k) for k in rng.integers(0, K, T)]]  # fmt: skip
-    letters = convention.x.replace("d", "k")
-    return [
-        rng.integers(0, K, N),
-        rng.integers(0, K, (N, T)),
-        rng.standard_normal(_shape(letters, sizes)),
-        rng.standard_normal(_shape(letters.replace("t", ""), sizes)),
-        rng.integers(0, K, (T, N)),
-    ]
 
 
 # Indices: character models
@@ -415,7 +237,7 @@ def _index_guesses(
         args: list[Any] = []
         for name in names:
             if STATE.search(name) and not TARGET.match(name):
-                args.append(0.5 * rng.standard_normal(_shape(states, sizes._replace(H=H))))
+                args.append(0.5 * rng.standard_normal(shape_of(states, sizes._replace(H=H))))
             elif number_for(name, sizes) is not None and not X.match(name):
                 args.append(number_for(name, sizes))
             else:

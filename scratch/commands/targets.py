@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..gradcheck.check import check_gradients
-from ..gradcheck.foreign import obeys_the_one_rule
+from ..gradcheck.foreign import Foreign, obeys_the_one_rule
 from ..gradcheck.functions import check_functions, check_loss
 from ..gradcheck.report import GradientReport
 from . import guesses
@@ -42,7 +42,7 @@ def check_target(
         raise UsageError(f"expected a class, a function or two functions, got {len(found)} names")
     own = Expressions(namespace)
     if len(found) == 2:
-        return _checked(own, call, sizes, [(found[0], found[1])]), {}
+        return _checked(own, call, sizes, like, [(found[0], found[1])])
     thing = found[0]
     things: Iterable[Any]
     if make:
@@ -52,7 +52,7 @@ def check_target(
         one_rule = call is None and obeys_the_one_rule(first)
         things = [make_module(thing, sizes)] if one_rule else guesses.made(thing, sizes)
     elif inspect.isroutine(thing):
-        return _checked(own, call, sizes, [(thing, None)]), {}
+        return _checked(own, call, sizes, like, [(thing, None)])
     else:
         things = [thing]
     if call is None and isinstance(things, list) and obeys_the_one_rule(things[0]):
@@ -61,9 +61,9 @@ def check_target(
         return report, compare_with(things[0], inputs, like, report.ok)
     if call:
         own.names["layer"] = next(iter(things))
-        return _checked(own, call, sizes, []), {}
+        return _checked(own, call, sizes, like, [])
     pairs = (pair for each in things for pair in methods(each))
-    return _checked(own, call, sizes, pairs), {}
+    return _checked(own, call, sizes, like, pairs)
 
 
 FORWARD = ("forward", "call", "fprop", "forward_pass", "feedforward", "forward_propagation", "fwd")
@@ -85,8 +85,12 @@ def methods(thing: Any) -> Iterator[guesses.Pair]:
 
 
 def _checked(
-    own: Expressions, call: str | None, sizes: Sizes, candidates: Iterable[guesses.Pair]
-) -> GradientReport:
+    own: Expressions,
+    call: str | None,
+    sizes: Sizes,
+    like: str | None,
+    candidates: Iterable[guesses.Pair],
+) -> tuple[GradientReport, Like]:
     note = ""
     if call:
         called, args, named = own.call("--call", call)
@@ -99,7 +103,13 @@ def _checked(
         report = _report(forward, backward, args, named)
         if report.rows:
             break
-    return replace(report, notes=(*report.notes, note)) if note else report
+    if note:
+        report = replace(report, notes=(*report.notes, note))
+    if like is None or not report.rows:
+        return report, {}
+    owner = getattr(forward, "__self__", None)
+    code = Foreign(report.subject, forward, backward, args, named, owner=owner)
+    return report, compare_with(code, code.inputs, like, report.ok)
 
 
 def _report(

@@ -12,6 +12,7 @@ narrowing.py         the line at which a pass goes on in float32
 judges.py            the true gradients: complex step, a torch module, central differences
 purity.py            what a pass may not change, add or remember
 linearity.py         a gradient is linear in the upstream gradient
+raised.py            what the code raises, with its line
 holes.py             a backward pass that raises, or that is not written yet
 diagnose/            from wrong gradients to causes
 """

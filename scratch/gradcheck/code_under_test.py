@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import os
 import re
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,46 +15,16 @@ from ..machinery import nests
 from ..machinery.module import Array, Module, describe
 from . import signature
 from .narrowing import narrowing_line
+from .raised import NOT_OWN, asked
+from .raised import ModuleRaised as ModuleRaised
+from .raised import NotCheckable as NotCheckable
 
 STATE_ARGUMENT = re.compile(r"state|hidden|prev|init|^[hca](x|_?0|_?t)?$", re.IGNORECASE)
-NOT_OWN = (os.path.dirname(os.path.dirname(__file__)) + os.sep, "site-packages")
 TARGET_ARGUMENT = re.compile(r"^(targets?|labels?|y|y_true|expected)$", re.IGNORECASE)
-
-
-class NotCheckable(ValueError):
-    """The check cannot be made; the message says why."""
-
-
-class ModuleRaised(Exception):
-    """The module under test raised an exception, `raised`; the checker's own pass through."""
-
-    def __init__(self, raised: Exception, doing: str = "the call") -> None:
-        super().__init__(f"{type(raised).__name__}: {raised}")
-        self.raised, self.doing = raised, doing
-
-    @property
-    def line(self) -> str:
-        """The last line of the module's own code, as "line 12, in backward: dx = ..."."""
-        frames = traceback.extract_tb(self.raised.__traceback__)
-        own = [f for f in frames if not any(part in f.filename for part in NOT_OWN)]
-        if not own:
-            return "no line of its own"
-        return f"line {own[-1].lineno}, in {own[-1].name}: {own[-1].line}"
 
 
 # From the checked arrays by name to all answers, one behind the other.
 Function = Callable[[dict[str, Array]], Array]
-
-
-@contextmanager
-def asked(doing: str = "the call") -> Iterator[None]:
-    """Around every call of the module under test."""
-    try:
-        yield
-    except (ModuleRaised, NotCheckable):
-        raise
-    except Exception as error:
-        raise ModuleRaised(error, doing) from error
 
 
 # What one backward pass returned and added, by name; None where nothing came.

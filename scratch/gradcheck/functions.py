@@ -7,8 +7,8 @@ from typing import Any
 
 from . import holes
 from .check import check_gradients
-from .code_under_test import ModuleRaised
 from .foreign import Foreign
+from .raised import ModuleRaised
 from .report import GradientReport
 
 

@@ -14,8 +14,9 @@ import numpy as np
 
 from ..machinery import nests
 from ..machinery.module import Array, Module, Parameter
-from .code_under_test import Claims, CodeUnderTest, ModuleRaised, asked
+from .code_under_test import Claims, CodeUnderTest
 from .linearity import SAME, agree
+from .raised import ModuleRaised, asked
 from .report import Finding, error
 
 

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..code_under_test import NotCheckable
+from ..raised import NotCheckable
 from . import names
 from .structures import Leaf, leaves, with_leaves
 

@@ -18,7 +18,7 @@ from numpy.typing import DTypeLike
 
 from ...machinery import nests
 from ...machinery.module import Array, Parameter, describe
-from ..code_under_test import NotCheckable, asked
+from ..raised import NotCheckable, asked
 from . import names, objects
 from .arguments import Arguments, roles
 from .copies import Kept

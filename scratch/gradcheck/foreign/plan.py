@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..code_under_test import NotCheckable
+from ..raised import NotCheckable
 from . import names
 from .structures import Path, get, is_float_array, is_number, like_steps, one_array, steps_of
 
