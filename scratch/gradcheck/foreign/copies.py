@@ -12,7 +12,8 @@ from numpy.typing import DTypeLike
 
 from ...machinery.module import Array
 
-LARGE = 1_000_000  # entries of an array of integers that is shared and not copied
+LONG = 10_000  # parts of a list that is shared in the same way
+LARGE = 1_000_000  # entries of an array that need not be copied, such as a data set
 ATOMS = (str, bytes, int, float, complex, type, types.ModuleType, types.FunctionType,
          types.BuiltinFunctionType, type(None))  # fmt: skip
 
@@ -22,19 +23,29 @@ class Kept:
 
     def __init__(self, things: dict[str, Any]) -> None:
         self.things = things
-        self.arrays = list(arrays_inside(things))
+        self.shared: list[Any] = []  # data sets: a pass reads them and changes none
+        self.arrays = list(arrays_inside(things, self.shared))
+
+    def share_large(self, needed: set[int]) -> None:
+        """From here on, large arrays are not copied, but for those with a needed id: data sets."""
+        large = {id(a) for a in self.arrays if a.size > LARGE} - needed
+        self.shared += [array for array in self.arrays if id(array) in large]
+        self.arrays = [array for array in self.arrays if id(array) not in large]
 
     def copied(self, dtype: DTypeLike) -> tuple[dict[str, Any], dict[int, Any]]:
         """A copy, and by the id of each array inside, its copy."""
-        memo: dict[int, Any] = {}
+        memo: dict[int, Any] = {id(value): value for value in self.shared}
         roots: dict[int, Array] = {}
         for array in self.arrays:
             memo[id(array)] = _copy_of(array, np.dtype(dtype), roots)
         return copy.deepcopy(self.things, memo), memo
 
 
-def arrays_inside(value: Any) -> Iterator[Array]:
-    """Every array in nests, in objects and in what these hold, each once."""
+def arrays_inside(value: Any, long: list[Any] | None = None) -> Iterator[Array]:
+    """Every array in nests, in objects and in what these hold, each once.
+
+    Lists and dicts of very many parts are not looked into; they go into `long`.
+    """
     seen: set[int] = set()
     waiting = [value]
     while waiting:
@@ -44,6 +55,9 @@ def arrays_inside(value: Any) -> Iterator[Array]:
         seen.add(id(value))
         if isinstance(value, np.ndarray):
             yield value
+        elif isinstance(value, list | tuple | dict | set) and len(value) > LONG:
+            if long is not None:
+                long.append(value)
         else:
             waiting += parts_of(value).values()
 

@@ -168,7 +168,7 @@ class Foreign:
     # What it was seen to do
 
     def _learn(self) -> None:
-        first = self._run({})
+        first, self._first = self._run({}), self._run({})
         found = parts(first.returned, names.returned(self._forward))
         self.upstream: Array | None = None
         if self._backward is None:
@@ -220,10 +220,13 @@ class Foreign:
                 self._arguments[name] = leaf
                 if is_parameter[name]:
                     self._data[name] = Parameter(leaf.array.astype(float))
-        for name, leaf in held.items():
-            if name in self.claims and name not in mine:
-                self._held[name] = leaf
-                self._data[name] = Parameter(leaf.array.astype(float))
+        claimed = [held[name] for name in self.claims if name in held and name not in mine]
+        others = [leaf for name, leaf in held.items() if name not in (*self.claims, *mine)]
+        others = [leaf for leaf in others if self._is_forgotten(leaf, claimed)]
+        for leaf in (*claimed, *others):
+            self._held[leaf.name] = leaf
+            self._data[leaf.name] = Parameter(leaf.array.astype(float))
+        self._kept.share_large({id(leaf.source) for leaf in self._held.values()})
         self.claimed = tuple(self.claims)
         self.input_names = [n for n in self._arguments if n not in self._data]
         self.inputs = tuple(self._arguments[n].array for n in self.input_names)
@@ -237,6 +240,9 @@ class Foreign:
             yield f"the upstream gradient is one of {given}; none comes from {words}"
         pairs = [f"{_called(claim)} → {name}" for name, claim in self.claims.items()]
         yield f"gradients: {', '.join(pairs)}"
+        missing = [name for name in self._data if name not in self.claims]
+        if missing:
+            yield f"no gradient came for {', '.join(missing)}, on which the answers depend"
 
     def _held_leaves(self) -> dict[str, Leaf]:
         """The float arrays of the namespaces and of the object, by name."""
@@ -251,10 +257,24 @@ class Foreign:
 
     def _matters(self, leaf: Leaf) -> bool:
         """Whether the answers depend on an argument."""
-        rng = np.random.default_rng(2)
-        moved = leaf.array + 0.1 * rng.standard_normal(leaf.array.shape)
-        before, after = self._run({}), self._run({leaf.path: moved})
-        one, two = self._answers(before.returned), self._answers(after.returned)
+        return self._differs(self._run({leaf.path: _moved(leaf)}))
+
+    def _is_forgotten(self, leaf: Leaf, claimed: Sequence[Leaf]) -> bool:
+        """Whether an array is called a weight, is no part of a claimed one, and matters."""
+        if not (leaf.in_dict or names.WEIGHT.match(leaf.name)) or leaf.name in self.ignore:
+            return False
+        if any(np.may_share_memory(leaf.source, other.source) for other in claimed
+               if is_float_array(leaf.source) and is_float_array(other.source)):  # fmt: skip
+            return False
+        held, data = self._held, self._data
+        self._held, self._data = {leaf.name: leaf}, {leaf.name: Parameter(_moved(leaf))}
+        try:
+            return self._differs(self._run({}))
+        finally:
+            self._held, self._data = held, data
+
+    def _differs(self, other: Pass) -> bool:
+        one, two = self._answers(self._first.returned), self._answers(other.returned)
         return nests.vector(one).tobytes() != nests.vector(two).tobytes()
 
     def _answers(self, returned: Any) -> Any:
@@ -265,6 +285,11 @@ class Foreign:
         value = returned if claim.where == "returned" else record.kept
         found = one_array(get(value, claim.path))
         return None if found is None else np.array(found)
+
+
+def _moved(leaf: Leaf) -> Array:
+    moved: Array = leaf.array + 0.1 * np.random.default_rng(2).standard_normal(leaf.array.shape)
+    return moved
 
 
 def _called(claim: Claim) -> str:
@@ -283,7 +308,12 @@ def _first(found: dict[str, Leaf], more: Iterator[Leaf]) -> None:
 
 
 def _write(leaf: Leaf, memo: dict[int, Any], value: Array) -> None:
-    """Puts a parameter's numbers into the copy of the array that holds it."""
+    """Puts a parameter's numbers into the copy of the array that holds it, if they are others.
+
+    Of two arrays that share memory, only the one that is moved may be written.
+    """
+    if np.array_equal(leaf.array, value):
+        return
     if is_float_array(leaf.source):
         memo[id(leaf.source)][...] = value
         return

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from . import names
 from .structures import Came, Leaf, Path, came, one_array
 
@@ -92,21 +90,26 @@ def _by_name(
 
 
 def _by_order(rest: Sequence[Came], free: Sequence[Leaf]) -> list[tuple[Leaf, Came]]:
-    """Side by side where all shapes agree; else each takes the next of its shape."""
+    """Side by side where most shapes agree; else each takes the next of its shape.
+
+    What is left over on both sides has a wrong shape.
+    """
 
     def agree(c: Came, leaf: Leaf) -> bool:
         value = one_array(c.value)
         return value is None or value.shape == leaf.array.shape
 
-    if len(rest) == len(free) and all(map(agree, rest, free)):
+    if len(rest) == len(free) and 2 * sum(map(agree, rest, free)) >= len(free):
         return list(zip(free, rest, strict=True))
     pairs: list[tuple[Leaf, Came]] = []
-    left = list(free)
+    left, over = list(free), []
     for c in rest:
-        if c.value is None or (np.ndim(c.value) == 0 and one_array(c.value) is None):
+        if c.value is None:
             continue
         fits = [leaf for leaf in left if agree(c, leaf)]
         if fits:
-            left = left[left.index(fits[0]) + 1 :]
+            left.remove(fits[0])
             pairs.append((fits[0], c))
-    return pairs
+        elif c.name is None:
+            over.append(c)
+    return pairs + (list(zip(left, over, strict=True)) if len(left) == len(over) else [])

@@ -50,10 +50,15 @@ def _state(name: str) -> str:
     return short[:-1] if len(short) > 1 and short[-1] in "ts" else short
 
 
-def match(gradients: Sequence[str], targets: Sequence[str]) -> dict[str, str]:
-    """Which gradient is which target's, by their names. `targets`: parameters before inputs."""
+def match(
+    gradients: Sequence[str], targets: Sequence[str], *, exact: bool = False
+) -> dict[str, str]:
+    """Which gradient is which target's, by their names. `targets`: parameters before inputs.
+
+    exact: letter for letter, but for underscores and capitals.
+    """
     found: dict[str, str] = {}
-    for key in (str, _plain, _lower, _state):
+    for key in (str, _plain, _lower, _state)[: 3 if exact else 4]:
         for gradient in gradients:
             free = [t for t in targets if t not in found.values()]
             keys = {key(base) for base in wrt(gradient)}

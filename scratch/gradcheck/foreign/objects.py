@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,7 @@ def pairs(before: Kept, middle: Kept, after: Kept) -> dict[str, tuple[Leaf, Path
 def _pairs(
     before: Any, middle: Any, after: Any, prefix: str, path: Path, depth: int
 ) -> Iterator[tuple[Leaf, Path]]:
-    mine, between, theirs = parts_of(before), parts_of(middle), parts_of(after)
+    mine, between, theirs = _parts(before), _parts(middle), _parts(after)
     attributes = not isinstance(before, dict | list | tuple)
     for key, grad in theirs.items():
         for base in _bases(key, mine):
@@ -76,11 +77,24 @@ def _pairs(
                     yield from _pairs(part, inside, inner, more, (*path, *step), depth - 1)
 
 
+def _parts(value: Any) -> dict[Any, Any]:
+    """What is inside, and the properties by the names of containers: params, grads."""
+    found = parts_of(value)
+    for name in {*BESIDE, "params", "parameters", "weights"} - found.keys():
+        if isinstance(getattr(type(value), name, None), property):
+            with suppress(Exception):  # it is the person's code
+                found[name] = getattr(value, name)
+    return found
+
+
 def _bases(key: Any, mine: dict[Any, Any]) -> list[Any]:
     """What an attribute can be the gradient of, by its name; or dicts, of a dict of gradients."""
     if not isinstance(key, str):
         return []
     found = [*BESIDE.get(key, ()), *names.wrt(key)]
+    bases = {base.lstrip("_"): base for base in mine if isinstance(base, str)}
+    hits = names.match([key.lstrip("_")], list(bases), exact=True).values()
+    found += [bases[hit] for hit in hits]
     if "grad" in key and isinstance(mine.get(key), dict):
         found += [base for base, value in mine.items() if isinstance(value, dict)]
     return [base for base in dict.fromkeys(found) if base in mine and base != key]

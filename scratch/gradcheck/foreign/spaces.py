@@ -11,6 +11,7 @@ import numpy as np
 
 from .copies import ATOMS, arrays_inside
 
+SMALL = 100  # parts of a list or dict without arrays that a pass may fill, such as a cache
 Space = tuple[Any, list[Any]]  # a namespace, and the names in it that hold arrays
 
 
@@ -121,8 +122,11 @@ def holds_arrays(value: Any) -> bool:
         return False
     if isinstance(value, np.random.Generator | np.random.RandomState):
         return True
+    small = isinstance(value, list | dict | set) and len(value) <= SMALL
+    if not small and not any(True for _ in arrays_inside(value)):
+        return False
     try:
         copy.deepcopy(value)
     except Exception:  # a file, a lock: what cannot be copied is left alone
         return False
-    return any(True for _ in arrays_inside(value)) or isinstance(value, list | dict | set)
+    return True
