@@ -22,7 +22,7 @@ class Convention:
     """How arrays lie: `x`, a state and a bias by letters; whether weights act from the left."""
 
     name: str
-    x: str  # "ntd"; "[d1]" is a list of columns, one for each step
+    x: str  # "ntd"; "[d1]" is a list of columns, one for each step, "#nt" whole numbers below D
     state: str
     bias: str
     left: bool  # W @ x, so that W is (H, D); else x @ W, W is (D, H)
@@ -47,6 +47,8 @@ SEQUENCES = (
     Convention("(T, D)", "td", "h", "h", True),
     Convention("(T, D), x @ W", "td", "h", "h", False),
     Convention("a list of vectors", "[d]", "h", "h", True),
+    Convention("(N, T) indices", "#nt", "nh", "h", False),
+    Convention("T indices", "#t", "h1", "h1", True),
 )
 STEP = re.compile(r"^(x_?t|xt|x_?i)$|prev|_t$")
 X = re.compile(r"^(x|xs|xt|x_t|inputs?|data|seq|sequence|words?|features)$", re.IGNORECASE)
@@ -127,6 +129,8 @@ def shape_of(letters: str, sizes: Sizes) -> Shape:
 
 
 def _x(letters: str, sizes: Sizes, draw: Callable[[Shape], Any]) -> Any:
+    if letters.startswith("#"):
+        return np.random.default_rng(5).integers(0, sizes.D, shape_of(letters[1:], sizes))
     if letters.startswith("["):
         return [draw(shape_of(letters.strip("[]"), sizes)) for _ in range(sizes.T)]
     return draw(shape_of(letters, sizes))
@@ -186,7 +190,7 @@ def _targets(convention: Convention, sizes: Sizes) -> list[Any]:
         last = convention.x.strip("[]").replace("d", "k")
         return [[rng.standard_normal(shape_of(last, sizes)) for _ in range(T)],
                 [int(k) for k in rng.integers(0, K, T)]]  # fmt: skip
-    letters = convention.x.replace("d", "k")
+    letters = convention.x.strip("#").replace("d", "k")
     return [
         rng.integers(0, K, N),
         rng.integers(0, K, (N, T)),

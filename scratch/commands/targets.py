@@ -15,7 +15,8 @@ from ..gradcheck.functions import check_functions, check_loss
 from ..gradcheck.report import GradientReport
 from . import guesses
 from .expressions import Expressions
-from .one_rule import Sizes, compare_with, inputs_for, make_module
+from .one_rule import Sizes as Sizes
+from .one_rule import compare_with, inputs_for, make_module
 from .options import UsageError
 
 Like = dict[str, Any]
@@ -94,7 +95,7 @@ def _checked(
     note = ""
     if call:
         called, args, named = own.call("--call", call)
-        candidates = as_called(called, list(candidates))
+        candidates = as_called(called, own.names.get("layer"), list(candidates))
     else:
         (forward, backward), guess = guesses.find(candidates, own.names, sizes)
         args, named, note = guess.args, {}, guess.note
@@ -125,15 +126,16 @@ def _report(
     return check_functions(forward, backward, *args, **named)
 
 
-def as_called(called: Any, given: list[guesses.Pair]) -> list[guesses.Pair]:
+def as_called(called: Any, layer: Any, given: list[guesses.Pair]) -> list[guesses.Pair]:
     """Forward and backward of what an example calls, the likely ones first."""
     if given and (called is given[0][0] or not inspect.ismethod(called)):
         return [(called, given[0][1])]
-    if not inspect.ismethod(called):
-        if not callable(getattr(called, "forward", None)):  # a function
-            return [(called, None)]
-        called = called.forward  # layer(...)
-    layer, name = called.__self__, called.__name__
+    if called is layer and callable(getattr(layer, "forward", None)):  # layer(...)
+        called = layer.forward
+    name = getattr(called, "__name__", "")
+    layer = getattr(called, "__self__", layer)
+    if getattr(layer, name, None) != called:  # a function
+        return [(called, None)]
     beside = [name.replace(a, b) for a, b in zip(FORWARD, BACKWARD, strict=False) if a in name]
     found = [
         m for n in [*beside, *BACKWARD] if callable(m := getattr(layer, n, None)) and m != called

@@ -8,6 +8,7 @@ belongs to what. From then on it is called as any module is.
 from __future__ import annotations
 
 import copy
+import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -74,6 +75,7 @@ class Foreign:
         classes = [type(owner)] if owner is not None else []
         own = own_namespaces([*self.own, *classes])
         self._numpy = {mode.kind: replacements(own, mode) for mode in MODES}
+        self._random = random.getstate()  # every pass draws the same numbers
         self._held: dict[str, Leaf] = {}
         self._arguments: dict[str, Leaf] = {}
         self._data: dict[str, Parameter] = {}
@@ -130,9 +132,14 @@ class Foreign:
         for name, leaf in self._held.items():
             _write(leaf, memo, self._data[name].data)
         record = Pass(kept, with_leaves(self.arguments.values, new))
-        with self._installed(record), asked():
-            function = self._method(self._forward, record)
-            record.returned = self.arguments.call(function, record.values)
+        before = random.getstate()
+        random.setstate(self._random)
+        try:
+            with self._installed(record), asked():
+                function = self._method(self._forward, record)
+                record.returned = self.arguments.call(function, record.values)
+        finally:
+            random.setstate(before)
         return record
 
     def _back(self, record: Pass, grads: Sequence[Any]) -> Any:

@@ -124,8 +124,9 @@ def plan(
     grads: dict[str, Part] = {}
     whole: dict[str, Path] = {}
     same: list[str] = []
-    by_name = {p.name: p for p in found if p.name is not None}
-    answer_names = [p.name for p in answers if p.name is not None]
+    # What is called as an argument, such as the x of np.tanh(x), is not what came of it.
+    by_name = {p.name: p for p in found if p.name is not None and p.name not in arguments}
+    answer_names = [p.name for p in answers if p.name in by_name]
     hits = names.match([p.name for p in wanted if p.name not in by_name], answer_names)
     for p in wanted:
         if p.name in by_name:

@@ -7,6 +7,8 @@ complex step differentiates.
 
 from __future__ import annotations
 
+import cmath
+import math
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -62,6 +64,8 @@ def wide(value: Any, dtype: np.dtype[Any]) -> Any:
 
 def _wide_type(value: Any, dtype: np.dtype[Any]) -> Any:
     """`value`, or `dtype` if it names a floating point type."""
+    if value is WideFloat:
+        return dtype
     if isinstance(value, str | type | np.dtype):
         try:
             return dtype if np.dtype(value).kind == "f" else value
@@ -141,29 +145,59 @@ def _is_own(value: Any) -> bool:
     return "site-packages" not in file and "dist-packages" not in file
 
 
-Replaced = tuple[dict[str, Any], str, Any, Any]  # where, the name, what it is, what it becomes
+Replaced = tuple[Any, Any, Any, Any]  # where, the name, what it is, what it becomes
+ABSENT = object()
+
+
+class _AnyFloat(type):
+    def __instancecheck__(cls, value: Any) -> bool:
+        return isinstance(value, float)
+
+
+class WideFloat(float, metaclass=_AnyFloat):
+    """`float` that leaves a complex number as it is."""
+
+    def __new__(cls, value: Any = 0.0) -> Any:
+        return complex(value) if np.iscomplexobj(value) else float(value)
+
+
+class WideMath(types.ModuleType):
+    """`math` that takes complex numbers where there is such a function."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(cmath, name, None) or getattr(math, name)
 
 
 def replacements(namespaces: list[dict[str, Any]], dtype: DTypeLike) -> list[Replaced]:
     """The wide numpy for every name of numpy, or of one of its functions, in `namespaces`."""
-    kind, found = np.dtype(dtype), []
+    kind = np.dtype(dtype)
+    others: dict[int, types.ModuleType] = {id(np): wide_numpy(kind)}
+    if kind.kind == "c":
+        others[id(math)] = WideMath("math")
+    found: list[Replaced] = []
     for names in namespaces:
         for name, value in list(names.items()):
-            other = wide_numpy(kind) if value is np else _of_numpy(value, kind)
+            other = others.get(id(value)) or _of_numpy(value, kind)
             if other is not value:
                 found.append((names, name, value, other))
+        if kind.kind == "c" and "float" not in names:
+            found.append((names, "float", ABSENT, WideFloat))
     return found
 
 
 @contextmanager
 def replaced(all_of: list[Replaced]) -> Iterator[None]:
+    """With the others in their places, which are put back in the end."""
     try:
         for names, name, _, other in all_of:
             names[name] = other
         yield
     finally:
         for names, name, value, _ in all_of:
-            names[name] = value
+            if value is ABSENT:
+                del names[name]
+            else:
+                names[name] = value
 
 
 def _of_numpy(value: Any, kind: np.dtype[Any]) -> Any:
