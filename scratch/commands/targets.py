@@ -12,6 +12,7 @@ from typing import Any
 from ..gradcheck.check import check_gradients
 from ..gradcheck.foreign import Foreign, obeys_the_one_rule
 from ..gradcheck.functions import check_functions, check_loss
+from ..gradcheck.raised import NotCheckable
 from ..gradcheck.report import GradientReport
 from . import guesses
 from .expressions import Expressions
@@ -100,10 +101,7 @@ def _checked(
         (forward, backward), guess = guesses.find(candidates, own.names, sizes)
         args, named, note = guess.args, {}, guess.note
         candidates = [(forward, backward)]
-    for forward, backward in candidates:
-        report = _report(forward, backward, args, named)
-        if report.rows:
-            break
+    (forward, backward), report = _first_with_rows(candidates, args, named)
     if note:
         report = replace(report, notes=(*report.notes, note))
     if like is None or not report.rows:
@@ -111,6 +109,26 @@ def _checked(
     owner = getattr(forward, "__self__", None)
     code = Foreign(report.subject, forward, backward, args, named, owner=owner)
     return report, compare_with(code, code.inputs, like, report.ok)
+
+
+def _first_with_rows(
+    candidates: Sequence[guesses.Pair], args: tuple[Any, ...], named: dict[str, Any]
+) -> tuple[guesses.Pair, GradientReport]:
+    """The first report with a gradient; if there is none, the first at all."""
+    found: list[tuple[guesses.Pair, GradientReport]] = []
+    refused: list[NotCheckable] = []
+    for pair in candidates:
+        try:
+            report = _report(*pair, args, named)
+        except NotCheckable as error:
+            refused.append(error)
+            continue
+        if report.rows:
+            return pair, report
+        found.append((pair, report))
+    if not found:
+        raise refused[0]
+    return found[0]
 
 
 def _report(

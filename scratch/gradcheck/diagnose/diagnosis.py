@@ -184,9 +184,16 @@ class Diagnosis:
             answers = self.code.call(inputs)
             upstream = np.random.default_rng(1).standard_normal(nests.vector(answers).size)
             claimed = self.code.claims(upstream, inputs, answers)
-            return Simulation(self.code, self.known, inputs, upstream), claimed
-        except ModuleRaised:
+            simulation = Simulation(self.code, self.known, inputs, upstream)
+            right = simulation.prediction().grads
+            if any(right[name].shape != leaf.shape for name, leaf in self._leaves(inputs)):
+                return None
+            return simulation, claimed
+        except (ModuleRaised, ValueError):  # ValueError: other sizes have to be read otherwise
             return None
+
+    def _leaves(self, inputs: Any) -> list[tuple[str, Array]]:
+        return list(zip(self.code.input_names, nests.float_arrays(inputs), strict=True))
 
     def _of_mistake(self, mistake: Any, best: Explanation, rivals: list[Explanation]) -> Finding:
         right = [n for n, c in best.causes.items() if c is not None and c.name == RIGHT]

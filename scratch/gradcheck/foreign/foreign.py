@@ -19,7 +19,7 @@ from numpy.typing import DTypeLike
 
 from ...machinery import nests
 from ...machinery.module import Array, Parameter, describe
-from ..raised import NotCheckable, asked
+from ..raised import ModuleRaised, NotCheckable, asked
 from . import names, objects
 from .arguments import Arguments, roles
 from .copies import Kept
@@ -135,7 +135,7 @@ class Foreign:
         before = random.getstate()
         random.setstate(self._random)
         try:
-            with self._installed(record), asked():
+            with self._installed(record), asked("forward"):
                 function = self._method(self._forward, record)
                 record.returned = self.arguments.call(function, record.values)
         finally:
@@ -176,6 +176,8 @@ class Foreign:
 
     def _learn(self) -> None:
         first, self._first = self._run({}), self._run({})
+        if first.returned is None or first.returned is ...:
+            raise ModuleRaised(NotImplementedError("it returned nothing"), "forward")
         found = parts(first.returned, names.returned(self._forward))
         self.upstream: Array | None = None
         if self._backward is None:
@@ -190,7 +192,7 @@ class Foreign:
                 loss = loss_of(found)
                 if loss is None:
                     raise NotCheckable(f"{self.title}: expected a backward pass that takes the "
-                                       f"gradient of an answer")  # fmt: skip
+                                       f"gradient of an array that forward returns")  # fmt: skip
                 answers = [loss]
         self._parts: list[Part] = answers
         self._without = [p for p in found if p.is_answer and p not in answers]
