@@ -106,7 +106,7 @@ def check(
     notes = tuple(_notes(code, truth, rows))
     remarks: list[Finding] = []
     if code.lenient:
-        remarks, impure = impure, []
+        remarks, impure = [*holes.missing(code), *impure], []
         if all(row.ok for row in rows):
             remarks, found = [*remarks, *found], []
     found = without_doubles([*impure, *found])

@@ -36,3 +36,18 @@ def nothing_came(code: CodeUnderTest) -> Finding:
         "the end of backward: gradients are returned, or kept where parameters are",
         tuple(code.values),
     )
+
+
+def missing(code: CodeUnderTest) -> list[Finding]:
+    """A remark on parameters for which nothing came, while something came for others."""
+    names = getattr(code.original, "missing", [])
+    if not names:
+        return []
+    words = " and ".join(names)
+    return [Finding(
+        f"no gradient came for {words}",
+        f"no gradient came for {words}; it was not judged",
+        "the answers depend on it, and a gradient came for others",
+        "what backward returns, or keeps beside the parameters, and under which name",
+        tuple(names),
+    )]  # fmt: skip

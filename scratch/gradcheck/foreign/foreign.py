@@ -23,7 +23,7 @@ from ..raised import ModuleRaised, NotCheckable, asked
 from . import names, objects
 from .arguments import Arguments, roles
 from .copies import Kept
-from .matching import Claim, match
+from .matching import Claim, match, of_wrong_shape
 from .plan import Part, loss_of, parts, plan
 from .spaces import spaces_of
 from .structures import Leaf, get, is_float_array, leaves, one_array, with_leaves
@@ -211,7 +211,7 @@ class Foreign:
         arguments = [f for f in self.arguments.leaves(self.own) if f.name not in self.ignore]
         held = self._held_leaves()
         source = self._backward or self._forward
-        self.claims = match(
+        self.claims, over = match(
             returned, names.returned(source), arguments, held,
             fused=self._backward is None, loss=self._parts[0].path,
         )  # fmt: skip
@@ -224,11 +224,13 @@ class Foreign:
         self.nothing_came = returned is None or returned is ...
         mine = {leaf.name: leaf for leaf in arguments}
         is_parameter = roles(arguments)
-        for name, leaf in mine.items():
-            if name in self.claims or self._matters(leaf):
-                self._arguments[name] = leaf
-                if is_parameter[name]:
-                    self._data[name] = Parameter(leaf.array.astype(float))
+        needed = {n: f for n, f in mine.items() if n in self.claims or self._matters(f)}
+        missing = [leaf for name, leaf in needed.items() if name not in self.claims]
+        self.claims |= of_wrong_shape(over, missing)
+        for name, leaf in needed.items():
+            self._arguments[name] = leaf
+            if is_parameter[name]:
+                self._data[name] = Parameter(leaf.array.astype(float))
         claimed = [held[name] for name in self.claims if name in held and name not in mine]
         others = [leaf for name, leaf in held.items() if name not in (*self.claims, *mine)]
         others = [leaf for leaf in others if self._is_forgotten(leaf, claimed)]
@@ -237,6 +239,7 @@ class Foreign:
             self._data[leaf.name] = Parameter(leaf.array.astype(float))
         self._kept.share_large({id(leaf.source) for leaf in self._held.values()})
         self.claimed = tuple(self.claims)
+        self.missing = [name for name in self._data if name not in self.claims]
         self.input_names = [n for n in self._arguments if n not in self._data]
         self.inputs = tuple(self._arguments[n].array for n in self.input_names)
 
@@ -249,9 +252,6 @@ class Foreign:
             yield f"the upstream gradient is one of {given}; none comes from {words}"
         pairs = [f"{_called(claim)} → {name}" for name, claim in self.claims.items()]
         yield f"gradients: {', '.join(pairs)}"
-        missing = [name for name in self._data if name not in self.claims]
-        if missing:
-            yield f"no gradient came for {', '.join(missing)}, on which the answers depend"
 
     def _held_leaves(self) -> dict[str, Leaf]:
         """The float arrays of the namespaces and of the object, by name."""

@@ -27,8 +27,10 @@ def match(
     *,
     fused: bool,
     loss: Path = (),
-) -> dict[str, Claim]:
+) -> tuple[dict[str, Claim], list[Came]]:
     """The claims by name: by the names of the gradients, and of what has none by order and shape.
+
+    And the gradients that belong to nothing.
 
     held: parameters in namespaces and objects. fused: among the gradients stand a loss, and states
     that are no gradients.
@@ -62,7 +64,23 @@ def match(
     for leaf, c in pairs:
         if c.value is not None:
             found[leaf.name] = Claim("returned", c.path, c.name)
-    return {name: found[name] for name in leaves if name in found}
+    used = [claim.path for claim in found.values()]
+    over = [c for c in rest if c.path not in used and c.value is not None and not fused]
+    return {name: found[name] for name in leaves if name in found}, over
+
+
+def of_wrong_shape(over: Sequence[Came], missing: Sequence[Leaf]) -> dict[str, Claim]:
+    """What is left on both sides: gradients whose shapes are those of nothing that went in."""
+    if len(over) != len(missing) or not all(map(_related, over, missing)):
+        return {}
+    return {leaf.name: Claim("returned", c.path, c.name)
+            for c, leaf in zip(over, missing, strict=True)}  # fmt: skip
+
+
+def _related(c: Came, leaf: Leaf) -> bool:
+    """Whether it has no name, or one that begins as the leaf's does: gb of biases[0]."""
+    bases = names.wrt(c.name) if c.name is not None else [""]
+    return any(leaf.name.lower().startswith(base.lower()) for base in bases)
 
 
 def _parameters_first(arguments: Sequence[Leaf], held: dict[str, Leaf]) -> list[str]:
@@ -90,26 +108,20 @@ def _by_name(
 
 
 def _by_order(rest: Sequence[Came], free: Sequence[Leaf]) -> list[tuple[Leaf, Came]]:
-    """Side by side where most shapes agree; else each takes the next of its shape.
-
-    What is left over on both sides has a wrong shape.
-    """
+    """Side by side where most shapes agree; else what has no name takes the next of its shape."""
 
     def agree(c: Came, leaf: Leaf) -> bool:
         value = one_array(c.value)
         return value is None or value.shape == leaf.array.shape
 
-    if len(rest) == len(free) and 2 * sum(map(agree, rest, free)) >= len(free):
+    inner = [c for c in rest if any(names.INNER.match(base) for base in names.wrt(c.name or ""))]
+    if len(rest) == len(free) and 2 * sum(map(agree, rest, free)) >= len(free) and not inner:
         return list(zip(free, rest, strict=True))
     pairs: list[tuple[Leaf, Came]] = []
-    left, over = list(free), []
+    left = list(free)
     for c in rest:
-        if c.value is None:
-            continue
-        fits = [leaf for leaf in left if agree(c, leaf)]
-        if fits:
+        fits = [leaf for leaf in left if agree(c, leaf) and _related(c, leaf)]
+        if c.value is not None and fits:
             left.remove(fits[0])
             pairs.append((fits[0], c))
-        elif c.name is None:
-            over.append(c)
-    return pairs + (list(zip(left, over, strict=True)) if len(left) == len(over) else [])
+    return pairs

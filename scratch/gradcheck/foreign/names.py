@@ -15,6 +15,8 @@ BEFORE = ("dL_d", "dLd", "dL_", "dJ_d", "dJd", "dE_d", "dEd", "dloss_d", "d_loss
           "g", "D")  # fmt: skip
 AFTER = ("_grad", "_grads", "_gradient", "_diff", "_delta", "_d", "grad", "Grad")
 GENERIC = re.compile(r"^(d|g|delta|grads?|gradients?|dout|out|results?|ret|res|back)$")
+# A quantity inside a step, whose gradient is none of what went in.
+INNER = re.compile(r"^(z|Z|A|t|raw|net|pre|gates?|acts?|scores?|logits?|tanh|[ifgo]t?)$")
 # A state before, after or at the start, an input of one step or of all: h_prev, dhnext, a0, xt, xs.
 AROUND = re.compile(r"prev(ious)?|next|init(ial)?|first|last|start|old|past|_|0")
 X = ("x", "xs", "xt", "inp", "input", "inputs", "data")
