@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ...machinery.module import Array
+from ..raised import NotCheckable
 
 LONG = 10_000  # parts of a list that is shared in the same way
 LARGE = 1_000_000  # entries of an array that need not be copied, such as a data set
@@ -23,7 +24,7 @@ class Kept:
 
     def __init__(self, things: dict[str, Any]) -> None:
         self.things = things
-        self.shared: list[Any] = []  # data sets: a pass reads them and changes none
+        self.shared: list[Any] = []  # modules, data sets: a pass reads them and changes none
         self.arrays = list(arrays_inside(things, self.shared))
 
     def share_large(self, needed: set[int]) -> None:
@@ -34,22 +35,35 @@ class Kept:
 
     def copied(self, dtype: DTypeLike) -> tuple[dict[str, Any], dict[int, Any]]:
         """A copy, and by the id of each array inside, its copy."""
-        memo: dict[int, Any] = {id(value): value for value in self.shared}
+        memo: dict[int, Any] = {}
         roots: dict[int, Array] = {}
         for array in self.arrays:
             memo[id(array)] = _copy_of(array, np.dtype(dtype), roots)
-        return copy.deepcopy(self.things, memo), memo
+        return self.again(self.things, memo), memo
+
+    def again(self, things: dict[str, Any], memo: dict[int, Any] | None = None) -> dict[str, Any]:
+        """A copy of what a pass has left behind."""
+        memo = {} if memo is None else memo
+        memo |= {id(value): value for value in self.shared}
+        try:
+            return copy.deepcopy(things, memo)
+        except Exception as error:
+            raise NotCheckable(
+                f"every pass runs on a copy, and something cannot be copied: {error}"
+            ) from error
 
 
 def arrays_inside(value: Any, long: list[Any] | None = None) -> Iterator[Array]:
     """Every array in nests, in objects and in what these hold, each once.
 
-    Lists and dicts of very many parts are not looked into; they go into `long`.
+    Modules, and lists and dicts of very many parts, are not looked into; they go into `long`.
     """
     seen: set[int] = set()
     waiting = [value]
     while waiting:
         value = waiting.pop()
+        if isinstance(value, types.ModuleType) and long is not None:
+            long.append(value)
         if isinstance(value, ATOMS) or id(value) in seen:
             continue
         seen.add(id(value))

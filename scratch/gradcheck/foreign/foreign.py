@@ -203,7 +203,7 @@ class Foreign:
         arrays = [a for part in answers for a in part.arrays(first.returned)]
         self.answer_names = [name for part in answers for name in part.names]
         grads = [rng.standard_normal(a.shape) if takes else np.ones(()) for a in arrays]
-        between = copy.deepcopy(first.kept)
+        between = self._kept.again(first.kept)
         returned = self._back(first, grads if takes else ())
         self._learn_claims(first, between, returned)
 

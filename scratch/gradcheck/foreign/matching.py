@@ -48,7 +48,8 @@ def match(
     found = _by_name(everything, order, leaves)
     taken = {claim.path for claim in found.values()}
     rest = [c for c in everything if c.path not in taken]
-    rest = [replace(c, name=None) if names.GENERIC.match(c.name or "") else c for c in rest]
+    rest = [replace(c, name=None) if not c.path or names.GENERIC.match(c.name or "") else c
+            for c in rest]  # fmt: skip
     rest = [c for c in rest if c.name is None or names.wrt(c.name)]
     free = [leaf for leaf in arguments if leaf.name not in found]
     if fused:

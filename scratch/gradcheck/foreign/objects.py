@@ -58,23 +58,29 @@ def _pairs(
 ) -> Iterator[tuple[Leaf, Path]]:
     mine, between, theirs = _parts(before), _parts(middle), _parts(after)
     attributes = not isinstance(before, dict | list | tuple)
+
+    def pair(base: Any, grad: Any, way: Path, label: str) -> Iterator[tuple[Leaf, Path]]:
+        known = _list_names(before, base, mine[base])
+        return _beside(mine[base], grad, between.get(base), (*path, *way), label, prefix, known)
+
     for key, grad in theirs.items():
+        here: Path = ((key,),) if attributes else (key,)
+        if _is_grads(key) and isinstance(grad, dict):  # self.grads["W"] of self.W
+            for name, part in grad.items():
+                base = next((b for b in (name, *names.wrt(str(name))) if b in mine), None)
+                if base is not None:
+                    yield from pair(base, part, (*here, name), str(base))
         for base in _bases(key, mine):
-            step: Path = ((key,),) if attributes else (key,)
-            names_of = _list_names(before, base, mine[base])
             whose = prefix.rstrip(".")
-            label = whose if key in BESIDE and base in HOLDERS and whose else base
-            yield from _beside(mine[base], grad, between.get(base), (*path, *step), str(label),
-                               prefix, names_of)  # fmt: skip
-    if depth:
-        for key, part in mine.items():
-            inner = theirs.get(key)
-            if type(inner) is type(part) and not is_float_array(part):
-                step = ((key,),) if attributes else (key,)
-                more = f"{prefix}{key}."
-                if isinstance(part, list | tuple | dict) or hasattr(part, "__dict__"):
-                    inside = between.get(key)
-                    yield from _pairs(part, inside, inner, more, (*path, *step), depth - 1)
+            label = whose if key in BESIDE and base in HOLDERS and whose else str(base)
+            yield from pair(base, grad, here, label)
+    for key, part in mine.items() if depth else ():
+        inner = theirs.get(key)
+        deep = isinstance(part, list | tuple | dict) or hasattr(part, "__dict__")
+        if deep and type(inner) is type(part):
+            here = ((key,),) if attributes else (key,)
+            yield from _pairs(part, between.get(key), inner, f"{prefix}{key}.", (*path, *here),
+                              depth - 1)  # fmt: skip
 
 
 def _parts(value: Any) -> dict[Any, Any]:
@@ -87,6 +93,10 @@ def _parts(value: Any) -> dict[Any, Any]:
     return found
 
 
+def _is_grads(key: Any) -> bool:
+    return isinstance(key, str) and (key in BESIDE or "grad" in key)
+
+
 def _bases(key: Any, mine: dict[Any, Any]) -> list[Any]:
     """What an attribute can be the gradient of, by its name; or dicts, of a dict of gradients."""
     if not isinstance(key, str):
@@ -95,7 +105,7 @@ def _bases(key: Any, mine: dict[Any, Any]) -> list[Any]:
     bases = {base.lstrip("_"): base for base in mine if isinstance(base, str)}
     hits = names.match([key.lstrip("_")], list(bases), exact=True).values()
     found += [bases[hit] for hit in hits]
-    if "grad" in key and isinstance(mine.get(key), dict):
+    if _is_grads(key) and isinstance(mine.get(key), dict):
         found += [base for base, value in mine.items() if isinstance(value, dict)]
     return [base for base in dict.fromkeys(found) if base in mine and base != key]
 
@@ -106,7 +116,8 @@ def _beside(
     """A parameter and its gradient, or a container of them and the container beside it."""
     if is_float_array(value):
         same = is_float_array(after) and np.array_equal(value, after)
-        if same and one_array(grad) is not None and np.shape(grad) == value.shape:
+        fits = np.shape(grad) == value.shape or (is_float_array(grad) and names.WEIGHT.match(name))
+        if same and one_array(grad) is not None and fits:
             full = name if name == prefix.rstrip(".") else f"{prefix}{name}"
             yield Leaf(full, value, ()), path
     elif isinstance(value, dict) and isinstance(grad, dict):

@@ -63,7 +63,7 @@ class Part:
         grad = next(grads)
         if steps_of(self.value):
             return like_steps(self.value, grad)
-        return grad.reshape(np.shape(self.value))[()]
+        return grad[()] if grad.ndim == 0 else grad
 
 
 def parts(value: Any, named: names.Names) -> list[Part]:

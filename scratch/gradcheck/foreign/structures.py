@@ -160,7 +160,8 @@ def came(
         known = names if isinstance(names, list) and len(names) == len(value) else []
         known = getattr(value, "_fields", known)
         if not known or ... in known:
-            known = [_inside(name, k) for k in range(len(value))]
+            history = isinstance(value, list)  # a tuple is one of gradients, whatever it is called
+            known = [_inside(name, k) if history else None for k in range(len(value))]
         for k, (part, inner) in enumerate(zip(value, known, strict=True)):
             yield from came(part, inner, whole, (*path, k), depth - 1)
     else:

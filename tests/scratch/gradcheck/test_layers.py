@@ -1,6 +1,7 @@
 """Objects that know nothing of `Module`: where they keep parameters, gradients and the cache."""
 
 import copy
+import threading
 
 import numpy as np
 import pytest
@@ -150,6 +151,16 @@ class Beside(Attributes):
         return returned
 
 
+class ByName(Attributes):
+    """A dictionary of gradients by the names of the attributes, which backward makes."""
+
+    def backward(self, dh):
+        returned = super().backward(dh)
+        self.grads = {"W": self.dW, "U": self.dU, "b": self.db}
+        del self.dW, self.dU, self.db
+        return returned
+
+
 class Holder:
     def __init__(self, value):
         self.data, self.grad = value, np.zeros_like(value)
@@ -183,8 +194,8 @@ class Holders(Attributes):
 
 @pytest.mark.parametrize(
     ("cls", "names"),
-    [(Dicts, ["U", "W", "b", "h", "x"]), (Beside, ["b", "h", "joint", "x"]),
-     (Holders, ["bias", "h", "weight", "x"])],
+    [(Dicts, ["U", "W", "b", "h", "x"]), (ByName, ["U", "W", "b", "h", "x"]),
+     (Beside, ["b", "h", "joint", "x"]), (Holders, ["bias", "h", "weight", "x"])],
 )  # fmt: skip
 def test_wherever_parameters_are(cls, names):
     layer = cls()
@@ -199,6 +210,39 @@ def test_wherever_parameters_are(cls, names):
 
     wrong_ones = wrong(check_gradients(Transposed(), draw(2, 3), draw(2, 4)))
     assert wrong_ones == [next(n for n in names if n in ("U", "joint", "weight"))]
+
+
+def test_a_gradient_of_a_wrong_shape_and_one_that_never_came():
+    class Turned(Attributes):
+        def backward(self, dh):
+            returned = super().backward(dh)
+            self.dW = self.dW.T
+            return returned
+
+    assert wrong(check_gradients(Turned(), draw(2, 3), draw(2, 4))) == ["W"]
+
+    class Without(Attributes):
+        def backward(self, dh):
+            returned = super().backward(dh)
+            del self.dW
+            return returned
+
+    report = check_gradients(Without(), draw(2, 3), draw(2, 4))
+    assert report.ok
+    assert report.verdict == "right: 4 gradients; but no gradient came for W"
+
+
+def test_what_an_object_holds_besides():
+    class Holds(Attributes):
+        def __init__(self):
+            super().__init__()
+            self.np, self.data = np, list(range(20_000))
+
+    assert check_gradients(Holds(), draw(2, 3), draw(2, 4)).ok
+    layer = Holds()
+    layer.lock = threading.Lock()
+    with pytest.raises(NotCheckable, match="cannot be copied"):
+        check_gradients(layer, draw(2, 3), draw(2, 4))
 
 
 def test_parts_of_a_model_and_a_loss_inside():
