@@ -19,6 +19,7 @@ from .foreign import Foreign, obeys_the_one_rule
 from .report import NOT_CLAIMED, Finding, GradientReport, Row, row_of
 
 MOST_AGAIN = 16  # × entries: up to here a tensor that differs is judged again, entry by entry
+LONGEST = 10.0  # seconds that this, or the first judging of code with sizes of its own, may take
 
 
 def check_gradients(
@@ -83,10 +84,15 @@ def check(
     clipped = any(finding.name == "clipping" for finding in found)
     claimed = linearity.claims_when_small(code) if clipped else claims
     with Progress(name) as progress:
+        if code.lenient:
+            entries = affordable(code, entries)
+        start = time.monotonic()
         truth, central = judges.verdict(code, judge, twin, entries, progress)
+        each = (time.monotonic() - start) / max(sum(map(len, truth.jacobian.values())), 1)
         rows, kinks = judge_rows(code, claims, truth, central)
         largest = max((truth.size(row.name) for row in rows if not row.ok), default=0)
-        if entries < largest <= MOST_AGAIN * entries:
+        again = each * sum(array.size for array in code.values.values() if array.size <= largest)
+        if entries < largest <= MOST_AGAIN * entries and again < LONGEST:
             truth, central = judges.verdict(code, judge, twin, largest, progress)
             rows, kinks = judge_rows(code, claims, truth, central)
         if not all(row.ok for row in rows):
@@ -99,8 +105,8 @@ def check(
                 _in_directions(r, truth) for r in rows if not r.ok and r.name in truth.directions
             ]
     if found:
-        again = partial(check, twin=None, judge=None, entries=entries, seed=seed)
-        found = of_parts(code, again, found)
+        inner = partial(check, twin=None, judge=None, entries=entries, seed=seed)
+        found = of_parts(code, inner, found)
     rows += tuple(Row(name, array.shape, True, "", problem=NOT_CLAIMED)
                   for name, array in code.unclaimed.items())  # fmt: skip
     notes = tuple(_notes(code, truth, rows))
@@ -113,6 +119,18 @@ def check(
     return GradientReport(
         name, truth.judge, truth.tolerance, rows, tuple(found), notes, tuple(remarks)
     )
+
+
+def affordable(code: CodeUnderTest, entries: int) -> int:
+    """Up to how many entries a tensor is judged entry by entry, so that it takes no minutes."""
+    start = time.monotonic()
+    code.call()
+    each, total = time.monotonic() - start, 0
+    for size in sorted(array.size for array in code.values.values() if array.size <= entries):
+        total += size
+        if total * each > LONGEST:
+            return size - 1
+    return entries
 
 
 def finite(claims: Claims) -> bool:
