@@ -78,6 +78,9 @@ def _constructor_values(
 ) -> Iterator[dict[str, Any]]:
     known = {n: k for n in every if (k := number_for(n, sizes)) is not None}
     known = {n: k for n, k in known.items() if n in required or k in (sizes.D, sizes.H, K)}
+    wide = [name for name, size in known.items() if size == sizes.H]
+    if len(wide) > 1 and "out" in wide[-1]:  # (n_in, n_hidden, n_out)
+        known[wide[-1]] = K
     if all(name in known for name in required):
         yield known
         yield {name: known[name] for name in required}
@@ -189,7 +192,7 @@ def _guesses(
     step = any(STEP.search(name) for name in names)
     both = (*STEPS, *SEQUENCES) if step else (*SEQUENCES, *STEPS)
     indices = _index_guesses(names, forward, namespace, sizes)
-    mine = distinct(_sizes_of(owner, sizes))
+    mine = _sizes_of(owner, sizes)
     floats = (
         (f"x {convention.name}, {gates} gate{'s' * (gates > 1)}", args)
         for gates, convention in itertools.product(_gates(names) if owner is None else (1,), both)
@@ -249,12 +252,16 @@ def _index_guesses(
 
 
 def _sizes_of(owner: Any, sizes: Sizes) -> Sizes:
-    """D and H, where an object has them as attributes."""
+    """D and H, where an object has them as attributes; N and H of a state that it keeps."""
     found = {}
     for letter in ("D", "H"):
         values = [getattr(owner, name, None) for name in SIZES_BY_NAME[letter].split()]
         found[letter] = next((v for v in values if type(v) is int), getattr(sizes, letter))
-    return sizes._replace(**found)
+    sizes = distinct(sizes._replace(**found))
+    for name, value in vars(owner).items() if hasattr(owner, "__dict__") else ():
+        if STATE.search(name) and isinstance(value, np.ndarray) and value.ndim == 2:
+            sizes = sizes._replace(N=value.shape[0], H=value.shape[1])
+    return sizes
 
 
 # Words

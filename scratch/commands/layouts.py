@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..gradcheck.foreign.names import WEIGHT, string_keys
+from ..gradcheck.foreign.names import WEIGHT, string_keys, unpacked
 from .one_rule import Sizes
 
 K = 2  # outputs of a head
@@ -86,6 +86,9 @@ def arguments(
     """Arrays for the names: every reading of the weights, every kind of target."""
     weights = [n for n in names if _is_weight(n, names)]
     keys = {n: found for n in names if (found := string_keys(forward, n))}  # dicts
+    lists = {n: found for n in names if (found := _unpacked(forward, n))}  # Wx, Wh, b = params
+    pairs = [n for n, found in lists.items() if all(map(STATE.search, found))]  # h, c = state
+    keys |= {n: found for n, found in lists.items() if n not in pairs}
     weights = [n for n in weights if n not in keys]
     inside = [key for found in keys.values() for key in found]
     targets = [n for n in names if TARGET.match(n) and n not in weights]
@@ -101,11 +104,17 @@ def arguments(
             for name in names:
                 number = number_for(name, mine)
                 if name in keys:
-                    args.append({key: 0.5 * draw(by_name[key]) for key in keys[name]})
+                    held = {key: 0.5 * draw(by_name[key]) for key in keys[name]}
+                    args.append(list(held.values()) if name in lists else held)
+                elif name in pairs:
+                    shape = shape_of(convention.state, mine)
+                    args.append(tuple(0.5 * draw(shape) for _ in lists[name]))
                 elif name in by_name:
                     args.append(0.5 * draw(by_name[name]))
                 elif name in targets:
                     args.append(target)
+                elif name == "mask":
+                    args.append(np.ones(np.asarray(target).shape))
                 elif X.match(name) or (name == names[0] and not STATE.search(name)):
                     args.append(_x(convention.x, mine, draw))
                 elif STATE.search(name):
@@ -113,6 +122,12 @@ def arguments(
                 else:
                     args.append(number)
             yield tuple(args)
+
+
+def _unpacked(forward: Callable[..., Any], name: str) -> list[str]:
+    """The names that the parts of an argument get: `Wx, Wh, b = params`."""
+    found = (unpacked([forward], name, [None] * length) for length in range(2, 13))
+    return next((names for names in found if names), [])
 
 
 def _is_weight(name: str, names: Sequence[str]) -> bool:
@@ -190,11 +205,7 @@ def _targets(convention: Convention, sizes: Sizes) -> list[Any]:
         last = convention.x.strip("[]").replace("d", "k")
         return [[rng.standard_normal(shape_of(last, sizes)) for _ in range(T)],
                 [int(k) for k in rng.integers(0, K, T)]]  # fmt: skip
-    letters = convention.x.strip("#").replace("d", "k")
-    return [
-        rng.integers(0, K, N),
-        rng.integers(0, K, (N, T)),
-        rng.standard_normal(shape_of(letters, sizes)),
-        rng.standard_normal(shape_of(letters.replace("t", ""), sizes)),
-        rng.integers(0, K, (T, N)),
-    ]
+    classes = [rng.integers(0, K, shape) for shape in (N, (N, T), (T, N))]
+    letters = [convention.x.strip("#").replace("d", width) for width in "kh"]
+    letters = [each for width in letters for each in (width, width.replace("t", ""))]
+    return classes + [rng.standard_normal(shape_of(each, sizes)) for each in letters]

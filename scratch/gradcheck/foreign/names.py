@@ -7,6 +7,7 @@ import inspect
 import re
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 # dW, dL_dW, d_W, grad_W, gW, W_grad, W_diff, W_d … → W
@@ -74,10 +75,17 @@ def match(
 
 
 def tree_of(function: Callable[..., Any]) -> ast.AST | None:
-    """The function's syntax tree, where there is a source."""
+    """The syntax tree of a function or a class, where there is a source."""
     try:
-        source = textwrap.dedent(inspect.getsource(inspect.unwrap(function)))
-        return ast.parse(source).body[0]
+        return _tree(inspect.unwrap(getattr(function, "__func__", function)))
+    except TypeError:  # of an object that can be called and not hashed
+        return None
+
+
+@lru_cache(maxsize=256)
+def _tree(function: Callable[..., Any]) -> ast.AST | None:
+    try:
+        return ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
     except (OSError, TypeError, SyntaxError, IndexError):
         return None
 
