@@ -2,10 +2,13 @@
 
 # ruff: noqa: C408 -- students write dict()
 
+import random
+
 import numpy as np
 import pytest
 
 from scratch import check_functions
+from scratch.gradcheck import check
 from scratch.gradcheck.code_under_test import NotCheckable
 from scratch.gradcheck.foreign import names
 
@@ -226,6 +229,46 @@ def test_a_loss_takes_no_upstream_gradient():
     report = check_functions(loss_forward, loss_backward, draw(4, 3), draw(4, 2), draw(3, 2))
     assert [row.name for row in report.rows if row.problem == ""] == ["W"]
     assert report.ok, report
+
+
+def turned_backward(dout, cache):
+    x, W, mask = cache
+    return mask * (dout @ W.T), dout.T @ (mask * x), dout.sum(axis=0)
+
+
+def masked_forward(x, W, b):
+    mask = np.array([[float(random.random() < 0.7) for _ in row] for row in x])
+    return (mask * x) @ W + b, (x, W, mask)
+
+
+def test_random_numbers_repeat_and_a_gradient_without_a_name_may_have_a_wrong_shape():
+    report = check_functions(masked_forward, turned_backward, draw(4, 3), draw(3, 2), draw(2))
+    assert wrong(report) == ["W"]
+    assert report.findings[0].name == "transposed", report
+
+
+def test_defaults_are_parameters_too():
+    weights = {"W": draw(3, 2)}
+
+    def forward(x, p=weights):
+        return x @ p["W"], x
+
+    def backward(dout, x, p=weights):
+        return {"dx": dout @ p["W"].T, "dW": 2 * x.T @ dout}
+
+    report = check_functions(forward, backward, draw(4, 3))
+    assert wrong(report) == ["W"]
+    assert forward.__defaults__ == (weights,)
+
+
+def test_code_with_large_arrays_of_its_own_is_judged_in_directions(monkeypatch):
+    monkeypatch.setattr(check, "LONGEST", 0.0)
+    report = check_functions(elman_forward, elman_backward, *elman_arguments())
+    assert report.ok, report
+    assert {row.judged for row in report.rows} == {"in 10 directions"}
+    assert not check_functions(
+        elman_forward, lambda dhs, cache: elman_backward(2 * dhs, cache), *elman_arguments()
+    ).ok
 
 
 # What it changes or remembers is no wrong gradient
