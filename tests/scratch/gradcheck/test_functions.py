@@ -247,6 +247,19 @@ def test_random_numbers_repeat_and_a_gradient_without_a_name_may_have_a_wrong_sh
     assert report.findings[0].name == "transposed", report
 
 
+def test_what_is_left_on_both_sides_is_a_gradient_of_a_wrong_shape():
+    def forward(x, weights):
+        return x @ weights[0], (x, weights[0])
+
+    def backward(dout, cache):
+        x, W = cache
+        dx = dout @ W.T
+        gW = dout.T @ x
+        return dx, (gW,)
+
+    assert wrong(check_functions(forward, backward, draw(4, 3), (draw(3, 2),))) == ["weights[0]"]
+
+
 def test_defaults_are_parameters_too():
     weights = {"W": draw(3, 2)}
 
