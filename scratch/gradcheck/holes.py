@@ -13,7 +13,8 @@ def raised(error: ModuleRaised) -> Finding | None:
     kind = type(error.raised).__name__
     if isinstance(error.raised, NotImplementedError) or "llipsis" in str(error):
         words = "is not written yet" if kind == "NotImplementedError" else "has a hole: `...`"
-        return Finding("hole", f"{error.doing} {words}", f"{error}, at {error.line}", "that line")
+        evidence = f"{str(error).rstrip(' :')}, at {error.line}"
+        return Finding("hole", f"{error.doing} {words}", evidence, "that line")
     if error.doing != "backward":
         return None
     return Finding(

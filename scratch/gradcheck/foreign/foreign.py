@@ -304,8 +304,10 @@ def _moved(leaf: Leaf) -> Array:
 def _called(claim: Claim) -> str:
     """What a gradient is called where it is found."""
     if claim.where == "kept":
-        steps = [str(s[0] if isinstance(s, tuple) else s) for s in claim.path]
-        return ".".join(steps[1 if steps[0] == "owner" else 2 :])
+        steps = [s[0] if isinstance(s, tuple) else s for s in claim.path]
+        shown = steps[1 if steps[0] == "owner" else 2 :]
+        words = [f".{s}" if isinstance(s, str) else f"[{s}]" for s in shown]
+        return "".join(words).removeprefix(".")
     return claim.name or "".join(f"[{step!r}]" for step in claim.path) or "the result"
 
 
