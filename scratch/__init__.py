@@ -22,7 +22,7 @@ from .optim import Adam, clip_grad_norm_
 from .recurrent import LSTM, RNN
 
 if TYPE_CHECKING:
-    from .gradcheck import GradientReport, check_gradients
+    from .gradcheck import GradientReport, check_functions, check_gradients, check_loss
 
 __all__ = [  # noqa: RUF022 -- in reading order
     "RNNCell",
@@ -42,13 +42,16 @@ __all__ = [  # noqa: RUF022 -- in reading order
     "SimpleRNN",
     "SimpleLSTM",
     "check_gradients",
+    "check_functions",
+    "check_loss",
     "GradientReport",
 ]
+CHECKER = ("check_gradients", "check_functions", "check_loss", "GradientReport")
 
 
 def __getattr__(name: str) -> Any:
     """The checker is loaded when it is asked for: it takes as long as all the rest."""
-    if name in ("check_gradients", "GradientReport"):
+    if name in CHECKER:
         from . import gradcheck
 
         return getattr(gradcheck, name)

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import ast
+import inspect
+import itertools
 import json
 import math
+import os
+import sys
+import types
 from typing import Any
 
 from .options import at_least
@@ -21,6 +27,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "Exit status: 0 right, 1 wrong, 2 could not be checked.",
     )
     parser.add_argument("target", metavar="FILE.py:NAME", help="a class derived from Module")
+    parser.add_argument("--make", metavar="EXPR", help="how to make the object, called layer")
+    parser.add_argument("--call", metavar="EXPR", help="an example call: 'f(N(2, 3), I(9, 2))'")
     parser.add_argument("--like", choices=LIKE, help="compare the values inside with ours")
     parser.add_argument("--input-size", type=at_least(1), default=4, help="(default 4)")
     parser.add_argument("--hidden-size", type=at_least(1), default=5, help="(default 5)")
@@ -36,8 +44,18 @@ def run(args: argparse.Namespace) -> int:
     from ..gradcheck.check import check_gradients
     from .loading import Sizes, inputs_for, load, make, own_code
 
-    path = args.target.rpartition(":")[0]
+    path, _, names = args.target.rpartition(":")
     sizes = Sizes(args.input_size, args.hidden_size, args.seq_len, args.batch)
+    readable = os.path.isfile(path) and path.endswith(".py")
+    namespace = own_code(path, "importing it", definitions, path) if readable else {}
+    if args.make or args.call or is_foreign(namespace, names.split(",")):
+        from . import one_rule, targets
+
+        report, lines = own_code(
+            path, "the check", targets.check_target, namespace, names.split(","), args.make,
+            args.call, one_rule.Sizes(*sizes), args.like, limit=CHECK_LIMIT,
+        )  # fmt: skip
+        return tell(report, lines, args)
     cls = load(args.target)
     module = make(cls, path, sizes)
     inputs = own_code(path, "a pass", inputs_for, module, path, sizes, args.like)
@@ -52,6 +70,33 @@ def run(args: argparse.Namespace) -> int:
         report.ok,
         limit=CHECK_LIMIT,
     )
+    return tell(report, lines, args)
+
+
+def definitions(path: str) -> dict[str, Any]:
+    """The names that a file's definitions, imports and assignments make, up to its first loop."""
+    with open(path) as file:
+        tree = ast.parse(file.read(), path)
+    kept = itertools.takewhile(lambda node: not isinstance(node, ast.For | ast.While), tree.body)
+    module = types.ModuleType(f"checked_{os.path.basename(path).removesuffix('.py')}")
+    sys.modules[module.__name__] = module
+    module.__file__, tree.body = path, list(kept)
+    exec(compile(tree, path, "exec"), vars(module))
+    return vars(module)
+
+
+def is_foreign(namespace: dict[str, Any], names: list[str]) -> bool:
+    """Whether the names stand for something else than a class that obeys the one rule."""
+    found = [namespace.get(name) for name in names]
+    if len(found) == 1 and inspect.isclass(found[0]):
+        backward = getattr(found[0], "backward", None)
+        alone = backward is not None and len(inspect.signature(backward).parameters) == 2
+        return alone or not all(hasattr(found[0], name) for name in ("__call__", "parameters"))
+    return all(map(callable, found)) or (found != [None] and not inspect.isclass(found[0]))
+
+
+def tell(report: Any, lines: dict[str, Any], args: argparse.Namespace) -> int:
+    """Print it; the exit status."""
     if args.json:
         found = {**report.to_dict(), "like": lines and {"kind": args.like, **lines}}
         print(json.dumps(plain(found), ensure_ascii=False))

@@ -12,16 +12,18 @@ from typing import Any
 import numpy as np
 
 from ..machinery.module import Array, Module
-from . import judges, linearity, purity
+from . import holes, judges, linearity, purity
 from .code_under_test import Claims, CodeUnderTest, ModuleRaised, NotCheckable
 from .diagnose import Context, Diagnosis
-from .report import Finding, GradientReport, Row, row_of
+from .foreign import Foreign, obeys_the_one_rule
+from .report import NOT_CLAIMED, Finding, GradientReport, Row, row_of
 
 MOST_AGAIN = 16  # × entries: up to here a tensor that differs is judged again, entry by entry
+LONGEST = 10.0  # seconds that this, or the first judging of code with sizes of its own, may take
 
 
 def check_gradients(
-    module: Module,
+    module: Any,
     *inputs: Any,
     twin: judges.Twin | None = None,
     judge: str | None = None,
@@ -31,10 +33,12 @@ def check_gradients(
     """Whether `module.backward` computes the gradients of `module(*inputs)`; if not, why.
 
     module: anything that obeys `answers = module(*inputs)`, `record = module.forward(*inputs)`,
-        `grads = module.backward(record, *grad_answers)` and has `parameters()`. It is copied and
-        checked in float64; neither it nor the inputs are changed.
-    inputs: arrays of floats, states, packed sequences; integers are passed on. A state that the
-        module takes and that is not given is drawn at random.
+        `grads = module.backward(record, *grad_answers)` and has `parameters()`; or an object that
+        keeps its cache in itself, with parameters and gradients in the lists `params` and `grads`,
+        in dicts, or in attributes W beside dW. It is copied and checked in float64; neither it nor
+        the inputs are changed.
+    inputs: arrays of floats, states, packed sequences; integers are passed on. A state that a
+        module of the first kind takes and that is not given is drawn at random.
     twin: `reference.judge(torch_module)` of a module with the same parameters by name.
     judge: "complex", "torch" or "central"; None is the strongest one that works, in this order.
     entries: a tensor of more entries is judged in 10 random directions, others entry by entry.
@@ -47,9 +51,16 @@ def check_gradients(
     if judge not in (None, "complex", "torch", "central"):
         raise ValueError(f"judge: expected 'complex', 'torch', 'central' or None, got {judge!r}")
     try:
+        if not obeys_the_one_rule(module) and not isinstance(module, Foreign):
+            foreign = Foreign.of_object(module, inputs)
+            module, inputs = foreign, foreign.inputs
         return check(module, *inputs, twin=twin, judge=judge, entries=entries, seed=seed)
     except ModuleRaised as error:
-        raise error.raised from None
+        finding = holes.raised(error)
+        if finding is None:
+            raise error.raised from None
+        name = getattr(module, "title", type(module).__name__)
+        return GradientReport(name, "none", 0.0, (), (finding,))
 
 
 def check(
@@ -61,36 +72,77 @@ def check(
     seed: int,
 ) -> GradientReport:
     """`check_gradients`, but what the module raises is a `ModuleRaised`."""
+    name = getattr(module, "title", type(module).__name__)
     code = CodeUnderTest(module, inputs, seed)
-    name = type(module).__name__
     if not code.repeatable:
         return GradientReport(name, "none", 0.0, (), (purity.random_forward(code),))
     claims = code.claims()
-    found = purity.findings(code, claims)
+    if holes.is_one(code, claims):
+        return GradientReport(name, "none", 0.0, no_rows(code), (holes.nothing_came(code),))
+    impure = purity.findings(code, claims)
+    found = linearity.linear(code, claims) if finite(claims) else []
     clipped = any(finding.name == "clipping" for finding in found)
     claimed = linearity.claims_when_small(code) if clipped else claims
     with Progress(name) as progress:
+        if code.lenient:
+            entries = affordable(code, entries)
+        start = time.monotonic()
         truth, central = judges.verdict(code, judge, twin, entries, progress)
+        each = (time.monotonic() - start) / max(sum(map(len, truth.jacobian.values())), 1)
         rows, kinks = judge_rows(code, claims, truth, central)
         largest = max((truth.size(row.name) for row in rows if not row.ok), default=0)
-        if entries < largest <= MOST_AGAIN * entries:
+        again = each * sum(array.size for array in code.values.values() if array.size <= largest)
+        if entries < largest <= MOST_AGAIN * entries and again < LONGEST:
             truth, central = judges.verdict(code, judge, twin, largest, progress)
             rows, kinks = judge_rows(code, claims, truth, central)
         if not all(row.ok for row in rows):
             diagnosis = Diagnosis(code, truth, claimed, kinks)
             rows = with_gates(rows, claims, truth, diagnosis.context)
             # What changes what it is given has no fixed numbers that a pair could reproduce.
-            changes = any("changes" in finding.name for finding in found)
+            changes = any("changes" in finding.name for finding in impure)
             found += diagnosis.findings(pairs=not changes, progress=progress)
             found += [
                 _in_directions(r, truth) for r in rows if not r.ok and r.name in truth.directions
             ]
     if found:
-        again = partial(check, twin=None, judge=None, entries=entries, seed=seed)
-        found = of_parts(code, again, found)
-    found = without_doubles(found)
-    notes = list(_notes(code, truth, rows))
-    return GradientReport(name, truth.judge, truth.tolerance, rows, tuple(found), tuple(notes))
+        inner = partial(check, twin=None, judge=None, entries=entries, seed=seed)
+        found = of_parts(code, inner, found)
+    rows += tuple(Row(name, array.shape, True, "", problem=NOT_CLAIMED)
+                  for name, array in code.unclaimed.items())  # fmt: skip
+    notes = tuple(_notes(code, truth, rows))
+    remarks: list[Finding] = []
+    if code.lenient:
+        remarks, impure = [*holes.missing(code), *impure], []
+        if all(row.ok for row in rows):
+            remarks, found = [*remarks, *found], []
+    found = without_doubles([*impure, *found])
+    return GradientReport(
+        name, truth.judge, truth.tolerance, rows, tuple(found), notes, tuple(remarks)
+    )
+
+
+def affordable(code: CodeUnderTest, entries: int) -> int:
+    """Up to how many entries a tensor is judged entry by entry, so that it takes no minutes."""
+    times = []
+    for _ in range(3):  # of which the fastest counts: others may have had to wait
+        start = time.monotonic()
+        code.call()
+        times.append(time.monotonic() - start)
+    each, total = min(times), 0
+    for size in sorted(array.size for array in code.values.values() if array.size <= entries):
+        total += size
+        if total * each > LONGEST:
+            return size - 1
+    return entries
+
+
+def finite(claims: Claims) -> bool:
+    return all(grad is None or np.isfinite(grad).all() for grad in claims.values())
+
+
+def no_rows(code: CodeUnderTest) -> tuple[Row, ...]:
+    return tuple(Row(name, array.shape, False, "", problem="None")
+                 for name, array in code.values.items())  # fmt: skip
 
 
 def judge_rows(
@@ -192,6 +244,7 @@ def _notes(code: CodeUnderTest, truth: judges.Truth, rows: tuple[Row, ...]) -> I
         yield f"{truth.judge} is the judge, as there is {truth.why}"
     if code.random:
         yield "the forward pass is random; its generators were set back before every pass"
+    yield from getattr(code.original, "notes", ())
     if any(p.dtype != np.float64 for p in code.original.parameters()):
         yield "checked in float64, in a copy of the module"
     kinks = sum(row.kinks for row in rows)
@@ -204,7 +257,7 @@ def _notes(code: CodeUnderTest, truth: judges.Truth, rows: tuple[Row, ...]) -> I
             words = "are arrays and no Parameters: their gradients are"
         yield f"{', '.join(arrays)} {words} not checked"
     unchecked = [n for n in code.input_names if n not in code.checked_inputs]
-    if unchecked:
+    if unchecked and code.claimed is None:
         yield f"no gradient is expected of {', '.join(unchecked)}"
 
 

@@ -14,34 +14,17 @@ from numpy.typing import DTypeLike
 from ..machinery import nests
 from ..machinery.module import Array, Module, describe
 from . import signature
+from .narrowing import narrowing_line
+from .raised import NOT_OWN, asked
+from .raised import ModuleRaised as ModuleRaised
+from .raised import NotCheckable as NotCheckable
 
 STATE_ARGUMENT = re.compile(r"state|hidden|prev|init|^[hca](x|_?0|_?t)?$", re.IGNORECASE)
 TARGET_ARGUMENT = re.compile(r"^(targets?|labels?|y|y_true|expected)$", re.IGNORECASE)
 
 
-class NotCheckable(ValueError):
-    """The check cannot be made; the message says why."""
-
-
-class ModuleRaised(Exception):
-    """The module under test raised an exception, `raised`; the checker's own pass through."""
-
-    def __init__(self, raised: Exception) -> None:
-        super().__init__(f"{type(raised).__name__}: {raised}")
-        self.raised = raised
-
-
 # From the checked arrays by name to all answers, one behind the other.
 Function = Callable[[dict[str, Array]], Array]
-
-
-@contextmanager
-def asked() -> Iterator[None]:
-    """Around every call of the module under test."""
-    try:
-        yield
-    except Exception as error:
-        raise ModuleRaised(error) from error
 
 
 # What one backward pass returned and added, by name; None where nothing came.
@@ -96,7 +79,8 @@ class CodeUnderTest:
         self.random = False
         self.zero_start = False  # whether backward needs .grad to be an array of zeros
         self.inputs: tuple[Any, ...] = nests.as_dtype(tuple(inputs), np.float64)
-        if not nests.float_arrays(self.inputs):
+        self.lenient = bool(getattr(module, "lenient", False))  # see `Foreign`
+        if not nests.float_arrays(self.inputs) and not self.lenient:
             raise NotCheckable("inputs: expected at least one floating point array")
 
         self.answers = self._first_answers()
@@ -105,12 +89,15 @@ class CodeUnderTest:
         self.splits = signature.splits_answers(module, self.answers)
         self.is_cell = signature.is_cell(module, self.inputs, self.answers)
         self.answer_leaves = nests.float_arrays(self.answers)
-        self.answer_names = signature.answer_names(self.answers, self.is_cell)
+        self.answer_names = signature.answer_names(module, self.answers, self.is_cell)
         self._check_answers()
-        self.upstream: Array = self.rng.standard_normal(nests.vector(self.answers).size)
+        size = nests.vector(self.answers).size
+        self.upstream: Array = self.rng.standard_normal(size)
+        if getattr(module, "upstream", None) is not None:
+            self.upstream = np.ones(size)  # the module takes none: it starts from its own loss
         self.input_names = signature.input_names(module, self.inputs, self.is_cell)
-        count = len(nests.float_arrays(self.inputs[0])) if self._only_first() else None
-        self.checked_inputs = self.input_names[:count]
+        self.claimed = getattr(module, "claimed", None)  # None: everything is claimed
+        self.checked_inputs = self._checked_inputs()
         self.guarded = self._changes_something()
 
     # What the module is asked
@@ -119,16 +106,16 @@ class CodeUnderTest:
         """The forward pass, in a copy of the module, as a function of the arrays in `values`."""
         module = astype(self.module, dtype)
         slots = self._named_parameters(module)
-        others = nests.float_arrays(self.inputs)[len(self.checked_inputs) :]
+        inputs = dict(zip(self.input_names, nests.float_arrays(self.inputs), strict=True))
+        here = inputs | {name: parameter.data for name, parameter in slots}
 
         def answers(values: dict[str, Array]) -> Array:
-            arrays, rest = values, others
+            arrays = here | values
             if self.guarded:
-                arrays = {name: array.copy() for name, array in values.items()}
-                rest = [array.copy() for array in others]
+                arrays = {name: array.copy() for name, array in arrays.items()}
             for name, parameter in slots:
                 parameter.data = arrays[name]
-            given = (*(arrays[name] for name in self.checked_inputs), *rest)
+            given = [arrays[name] for name in self.input_names]
             self._rewind(module)
             with asked():
                 return nests.vector(module(*nests.with_arrays(self.inputs, given)))
@@ -152,7 +139,7 @@ class CodeUnderTest:
 
     def backward(self, record: Any, upstream: Array, answers: Any = None) -> Any:
         """What backward returns; parameters get their `.grad`."""
-        with self.kept() if self.guarded else asked():
+        with self.kept(doing="backward") if self.guarded else asked("backward"):
             return self.module.backward(record, *self.grad_answers(upstream, answers))
 
     def _rewind(self, module: Module) -> None:
@@ -169,12 +156,12 @@ class CodeUnderTest:
         return [*nests.float_arrays(inputs), *(p.data for p in self.parameters.values())]
 
     @contextmanager
-    def kept(self, inputs: Any = None) -> Iterator[None]:
+    def kept(self, inputs: Any = None, doing: str = "the call") -> Iterator[None]:
         """Puts back what a pass changes in its inputs and parameters."""
         arrays = self.watched(inputs)
         saved = [array.copy() for array in arrays]
         try:
-            with asked():
+            with asked(doing):
                 yield
         finally:
             for array, before in zip(arrays, saved, strict=True):
@@ -225,9 +212,11 @@ class CodeUnderTest:
     def collect(self, returned: Any, inputs: Any = None) -> Claims:
         """The gradients by name: those that backward returned, and those in .grad."""
         found = signature.align(self.inputs if inputs is None else inputs, returned)
-        grads = dict(zip(self.checked_inputs, found, strict=False))
+        came = dict(zip(self.input_names, found, strict=False))
+        grads = {name: came.get(name) for name in self.checked_inputs}
         for name, parameter in self.parameters.items():
-            grads[name] = None if parameter.grad is None else np.array(parameter.grad)
+            if self.claimed is None or name in self.claimed:
+                grads[name] = None if parameter.grad is None else np.array(parameter.grad)
         return grads
 
     # What is known of it
@@ -235,14 +224,28 @@ class CodeUnderTest:
     @property
     def values(self) -> dict[str, Array]:
         """The arrays whose gradients are checked, by name."""
-        found = dict(zip(self.checked_inputs, nests.float_arrays(self.inputs), strict=False))
-        return found | {name: p.data for name, p in self.parameters.items()}
+        found = dict(zip(self.input_names, nests.float_arrays(self.inputs), strict=False))
+        found |= {name: p.data for name, p in self.parameters.items()}
+        unclaimed = {n for n in self.input_names if n not in self.checked_inputs}
+        if self.claimed is not None:
+            unclaimed |= found.keys() - set(self.claimed)
+        return {name: array for name, array in found.items() if name not in unclaimed}
+
+    @property
+    def unclaimed(self) -> dict[str, Array]:
+        """The arrays on which the answers depend and whose gradients were never claimed."""
+        if self.claimed is None:
+            return {}
+        found = dict(zip(self.input_names, nests.float_arrays(self.inputs), strict=False))
+        found |= {name: p.data for name, p in self.parameters.items()}
+        return {name: array for name, array in found.items() if name not in self.claimed}
 
     def nearby_inputs(self) -> Any:
         """Other numbers, near those of the inputs; what gets no gradient stays as it is."""
-        leaves, only = nests.float_arrays(self.inputs), len(self.checked_inputs)
-        others = [leaf + 0.1 * self.rng.standard_normal(leaf.shape) for leaf in leaves]
-        return nests.with_arrays(self.inputs, iter([*others[:only], *leaves[only:]]))
+        leaves = dict(zip(self.input_names, nests.float_arrays(self.inputs), strict=True))
+        for name in self.checked_inputs:
+            leaves[name] = leaves[name] + 0.1 * self.rng.standard_normal(leaves[name].shape)
+        return nests.with_arrays(self.inputs, iter(leaves.values()))
 
     def plain_arrays(self) -> list[str]:
         """The attributes of a person's own module that are arrays of floats, and stay as they are.
@@ -278,6 +281,11 @@ class CodeUnderTest:
         self.random = self._draws_globally or str(states) != str(self._random_states)
         return self.call() if self.random else answers
 
+    def narrowing(self) -> str:
+        """The line after which numbers are float32, for a message; empty if none is seen."""
+        line = narrowing_line(self.call, NOT_OWN)
+        return f", at {line}" if line else ""
+
     @property
     def repeatable(self) -> bool:
         return same(self.call(), self.call())
@@ -306,6 +314,12 @@ class CodeUnderTest:
             return False
         return [a.shape for a in answers] == [a.shape for a in nests.float_arrays(self.answers)]
 
+    def _checked_inputs(self) -> list[str]:
+        if self.claimed is not None:
+            return [name for name in self.input_names if name in self.claimed]
+        count = len(nests.float_arrays(self.inputs[0])) if self._only_first() else None
+        return self.input_names[:count]
+
     def _only_first(self) -> bool:
         """Whether this is a loss, which returns the gradient of the prediction alone."""
         arguments = signature.positional(self.module.forward)
@@ -321,8 +335,9 @@ class CodeUnderTest:
             if leaf.dtype != np.float64:
                 raise NotCheckable(
                     f"{name}: expected float64, as parameters and inputs are float64 here, got "
-                    f"{leaf.dtype}. Something inside casts; differences in {leaf.dtype} are too "
-                    f"coarse to judge a gradient. Compute in the dtype of the input"
+                    f"{leaf.dtype}. Something inside casts{self.narrowing()}; differences in "
+                    f"{leaf.dtype} are too coarse to judge a gradient. Compute in the dtype of the "
+                    f"input"
                 )
             if not np.isfinite(leaf).all():
                 raise NotCheckable(f"{name}: expected finite numbers, got infinity or NaN")

@@ -228,7 +228,8 @@ def choose(code: CodeUnderTest, judge: str | None, twin: Twin | None) -> tuple[A
         reason = f"no complex step: {refusal}"
     if judge != "torch" and twin is None and central.coarse:
         raise NotCheckable(
-            f"the forward pass does not follow steps of 1e-10 (float32 inside?): too coarse for "
+            f"the forward pass does not follow steps of 1e-10 (float32 inside?{code.narrowing()}): "
+            f"too coarse for "
             f"central differences, and no stronger judge works ({reason}). Compute in the dtype of "
             f"the input"
         )

@@ -5,8 +5,9 @@ Nothing here needs the true gradient. Each function returns findings for what it
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,17 +15,35 @@ import numpy as np
 from ..machinery import nests
 from ..machinery.module import Array, Module, Parameter
 from .code_under_test import Claims, CodeUnderTest
-from .linearity import SAME, agree, linear
+from .linearity import SAME, agree
+from .raised import ModuleRaised, asked
 from .report import Finding, error
 
 
 def findings(code: CodeUnderTest, claims: Claims) -> list[Finding]:
     """All of them, for the claims of an ordinary pass."""
-    found = [*_none_refused(code), *_call_and_forward(code), *_changes(code)]
+    tests: list[Callable[[], list[Finding]]] = [
+        partial(test, code) for test in (_none_refused, _call_and_forward, _changes)
+    ]
     if all(grad is None or np.isfinite(grad).all() for grad in claims.values()):
         # two passes that claim NaN can be compared no further
-        found += _twice(code, claims) + _two_records(code, claims) + linear(code, claims)
-    return found
+        tests += [partial(test, code, claims) for test in (_twice, _two_records)]
+    found: list[Finding] = []
+    for test in tests:
+        try:
+            found += test()
+        except ModuleRaised as error:
+            found.append(_raised(error))
+    return list({finding.name: finding for finding in found}.values())
+
+
+def _raised(error: ModuleRaised) -> Finding:
+    return Finding(
+        f"a second {error.doing} raises {type(error.raised).__name__}",
+        f"{error.doing} works once and then raises {error}",
+        f"at {error.line}",
+        "what the first pass takes out of the record, or leaves behind",
+    )
 
 
 def random_forward(code: CodeUnderTest) -> Finding:
@@ -118,6 +137,7 @@ def _inside(value: Any) -> list[tuple[str, Any]]:
 
 def _watched(code: CodeUnderTest, record: Any = None) -> dict[str, Array]:
     names = [*code.input_names, *code.parameters]
+    record = getattr(record, "returned", record)  # of foreign code, what forward returned
     return dict(zip(names, code.watched(), strict=True)) | arrays_of(record)
 
 
@@ -155,7 +175,7 @@ def _changes(code: CodeUnderTest) -> list[Finding]:
             record = code.forward()
             grads = code.grad_answers(code.upstream)
             given = {GIVEN + " " * k: g for k, g in enumerate(nests.float_arrays(grads))}
-            with compared("backward", record, **given):
+            with compared("backward", record, **given), asked("backward"):
                 code.module.backward(record, *grads)
     finally:
         code.guarded = guarded
@@ -189,7 +209,7 @@ def _twice(code: CodeUnderTest, claims: Claims) -> list[Finding]:
     code.backward(record, code.upstream)
     start: dict[str, Array] = {}
     for name, parameter in code.parameters.items():
-        first = claims[name]
+        first = claims.get(name)
         parameter.grad = None
         if first is not None and first.shape == parameter.shape:
             start[name] = code.rng.standard_normal(parameter.shape)

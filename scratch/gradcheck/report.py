@@ -14,6 +14,7 @@ from ..machinery.module import Array
 
 Index = tuple[int, ...]
 WIDTH = 100  # of the findings' lines
+NOT_CLAIMED = "not claimed"  # the problem of a row that is neither right nor wrong
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class GradientReport:
-    """The result of `check_gradients`. `str(report)` is the table and the findings."""
+    """The result of `check_gradients`. `str(report)` is the table and the findings.
+
+    remarks: what the code does beside computing gradients (it remembers a pass, it changes what it
+    is given), where its convention allows that.
+    """
 
     subject: str
     judge: str
@@ -76,6 +81,7 @@ class GradientReport:
     rows: tuple[Row, ...]
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = field(default=())
+    remarks: tuple[Finding, ...] = field(default=())
 
     @property
     def ok(self) -> bool:
@@ -87,28 +93,39 @@ class GradientReport:
         return {"ok": self.ok, **asdict(self)}
 
     def __str__(self) -> str:
-        wrong = sum(not row.ok for row in self.rows)
-        count = f"{len(self.rows)} gradient{'s' * (len(self.rows) != 1)}"
-        verdict = f"right: {count}" if self.ok else "WRONG"
-        if wrong:
-            verdict += f": {wrong} of {count}"
-        lines = [
-            f"{self.subject}: {verdict}",
-            f"judge: {self.judge}, relative tolerance {self.tolerance:.0e}",
-            "",
-            *table(self.rows),
-        ]
-        for k, finding in enumerate(self.findings, 1):
+        lines = [f"{self.subject}: {self.verdict}"]
+        if self.judge != "none":
+            lines.append(f"judge: {self.judge}, relative tolerance {self.tolerance:.0e}")
+        if self.rows:
+            lines += ["", *table(self.rows)]
+        for k, finding in enumerate([*self.findings, *self.remarks], 1):
             lines += ["", f"{k:>3}. {finding}"]
         if self.notes:
             lines += ["", *(f"note: {note}" for note in self.notes)]
         return "\n".join(lines)
 
+    @property
+    def verdict(self) -> str:
+        """The gradients, and apart from them what else the code does: "right: 4 gradients"."""
+        judged = [row for row in self.rows if row.problem != NOT_CLAIMED]
+        wrong = sum(not row.ok for row in judged)
+        count = f"{len(judged)} gradient{'s' * (len(judged) != 1)}"
+        if wrong:
+            words = f"WRONG: {wrong} of {count}"
+        elif self.findings:
+            words = f"WRONG: all {count} right, but " if judged else "WRONG: "
+            return words + ", ".join(finding.name for finding in self.findings)
+        else:
+            words = f"right: {count}"
+        names = [remark.name for remark in self.remarks]
+        return words + (f"; but {', '.join(names)}" if names else "")
+
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
         """The same in a notebook; what is wrong is bold, and the findings stand below."""
-        before, lines, after = str(self).split("\n\n")[0], cells(self.rows), self.findings
+        before, lines = str(self).split("\n\n")[0], cells(self.rows)
+        after = [*self.findings, *self.remarks]
         wrong = [k for k, line in enumerate(lines) if line[0] == "WRONG"]
         words = [*(f"{k}. {found}" for k, found in enumerate(after, 1)), *self.notes]
         below = "".join(f"<p>{html.escape(text)}</p>" for text in words)
@@ -144,6 +161,7 @@ def table(rows: tuple[Row, ...]) -> list[str]:
 
 def _cells(row: Row, indent: str = "") -> tuple[str, ...]:
     mark = "ok" if row.ok else "WRONG"
+    mark = "" if row.problem == NOT_CLAIMED else mark
     shape = "" if indent else "×".join(map(str, row.shape)) or "number"
     judged = row.problem or row.judged
     if row.kinks:

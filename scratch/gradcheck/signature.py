@@ -43,6 +43,9 @@ def is_cell(module: Module, inputs: tuple[Any, ...], answers: Any) -> bool:
 
 def input_names(module: Module, inputs: tuple[Any, ...], cell: bool) -> list[str]:
     """One name for each array of `inputs`: x, h_0, c_0, or the argument's name and its place."""
+    known = getattr(module, "input_names", None)
+    if isinstance(known, list) and len(known) == len(float_arrays(inputs)):
+        return known
     arguments = positional(module.forward)
     arguments += [f"input {k}" for k in range(len(arguments), len(inputs))]
     names: list[str] = []
@@ -60,9 +63,15 @@ def input_names(module: Module, inputs: tuple[Any, ...], cell: bool) -> list[str
     return names
 
 
-def answer_names(answers: Any, cell: bool) -> list[str]:
-    """h, c of a cell; output, h_n, c_n of a layer; else answer and its place."""
+def answer_names(module: Module, answers: Any, cell: bool) -> list[str]:
+    """h, c of a cell; output, h_n, c_n of a layer; else answer and its place.
+
+    A module that gives them itself has `answer_names`.
+    """
     count = len(float_arrays(answers))
+    known = getattr(module, "answer_names", None)
+    if isinstance(known, list) and len(set(known)) == count and all(known):
+        return known
     if not isinstance(answers, tuple) or is_packed(answers):
         number = count == 1 and float_arrays(answers)[0].ndim == 0
         return ["h" if cell else "loss" if number else "answer"][:count]

@@ -184,9 +184,16 @@ class Diagnosis:
             answers = self.code.call(inputs)
             upstream = np.random.default_rng(1).standard_normal(nests.vector(answers).size)
             claimed = self.code.claims(upstream, inputs, answers)
-            return Simulation(self.code, self.known, inputs, upstream), claimed
-        except ModuleRaised:
+            simulation = Simulation(self.code, self.known, inputs, upstream)
+            right = simulation.prediction().grads
+            if any(right[name].shape != leaf.shape for name, leaf in self._leaves(inputs)):
+                return None
+            return simulation, claimed
+        except (ModuleRaised, ValueError):  # ValueError: other sizes have to be read otherwise
             return None
+
+    def _leaves(self, inputs: Any) -> list[tuple[str, Array]]:
+        return list(zip(self.code.input_names, nests.float_arrays(inputs), strict=True))
 
     def _of_mistake(self, mistake: Any, best: Explanation, rivals: list[Explanation]) -> Finding:
         right = [n for n, c in best.causes.items() if c is not None and c.name == RIGHT]
@@ -221,7 +228,8 @@ class Diagnosis:
                 return ""
             simulation, claimed = fresh
             true, names = simulation.prediction().grads, self.code.parameters
-            errors.append(worst(claimed, {n: true[n] for n in (self.code.input_names[0], *names)}))
+            judged = (n for n in (self.code.input_names[0], *names) if n in claimed)
+            errors.append(worst(claimed, {n: true[n] for n in judged}))
         return (
             f"; largest relative error of x and the parameters: {errors[0]:.0e} for T = 1, "
             f"{errors[1]:.2g} for T = 2"

@@ -52,10 +52,12 @@ class Place:
 
 
 class Recorder:
-    """Keeps what the local variables hold in the functions of the files that a class is from."""
+    """Keeps what the local variables hold in the functions of the files that code is from."""
 
-    def __init__(self, cls: type[Any], method: str) -> None:
-        self.files = {inspect.unwrap(getattr(cls, method)).__code__.co_filename}
+    def __init__(self, original: Any, method: str) -> None:
+        cls = type(original)
+        own = getattr(original, "own", None) or [getattr(cls, method)]  # of foreign code, its own
+        self.files = {inspect.unwrap(function).__code__.co_filename for function in own}
         for base in cls.__mro__:
             module = sys.modules.get(base.__module__)
             if not base.__module__.startswith(("scratch.", "builtins")):
@@ -134,7 +136,7 @@ class Comparison:
 
 def compare_backward(code: CodeUnderTest, known: Recognized) -> Comparison:
     """The gradients inside the backward pass, from the last step to the first."""
-    recorder = Recorder(type(code.original), "backward")
+    recorder = Recorder(code.original, "backward")
     record = code.forward()
     code.clear()
     with recorder.recording():
@@ -146,7 +148,7 @@ def compare_backward(code: CodeUnderTest, known: Recognized) -> Comparison:
 
 def compare_forward(code: CodeUnderTest, table: Recurrence, steps: list[Values]) -> Comparison:
     """The values inside the forward pass, from the first step to the last."""
-    recorder = Recorder(type(code.original), "forward")
+    recorder = Recorder(code.original, "forward")
     with recorder.recording():
         code.forward()
     return _compare(recorder, table, table.quantities[0], dict(enumerate(steps)))

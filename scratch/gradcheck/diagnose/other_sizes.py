@@ -38,7 +38,7 @@ def sizes(leaves: dict[str, Any], axes: dict[str, str] | None) -> dict[str, floa
             found |= {words[axis]: n for axis, n in sizes_of if axis in words}
         if len(found) > 1 and words["n"] in found and words["t"] in found:
             found["N·T"] = found[words["n"]] * found[words["t"]]
-    else:
+    elif leaves:
         name, leaf = next(iter(leaves.items()))
         found |= {f"the size of {name} along axis {k}": n for k, n in enumerate(leaf.shape)}
         found[f"the number of entries of {name}"] = leaf.size
@@ -134,9 +134,9 @@ def fewer(inputs: Any) -> Any:
 
 def by_length(code: CodeUnderTest) -> list[Finding]:
     """A finding if one step is right and two are wrong, along some axis of the first input."""
-    x, output = code.inputs[0], code.answer_leaves[0]
-    if not isinstance(x, np.ndarray) or code.is_cell:
+    if not code.inputs or not isinstance(code.inputs[0], np.ndarray) or code.is_cell:
         return []
+    x, output = code.inputs[0], code.answer_leaves[0]
     for axis in range(min(2, x.ndim - 1, output.ndim)):
         if not 1 < x.shape[axis] == output.shape[axis]:
             continue

@@ -1,0 +1,221 @@
+"""What people call a gradient, and what their source says about the names of what it returns."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from typing import Any
+
+# dW, dL_dW, d_W, grad_W, gW, W_grad, W_diff, W_d … → W
+BEFORE = ("dL_d", "dLd", "dL_", "dJ_d", "dJd", "dE_d", "dEd", "dloss_d", "d_loss_d", "grad_",
+          "grads_", "gradient_", "gradients_", "grad", "delta_", "delta", "nabla_", "d_", "d", "g_",
+          "g", "D")  # fmt: skip
+AFTER = ("_grad", "_grads", "_gradient", "_diff", "_delta", "_d", "grad", "Grad")
+GENERIC = re.compile(r"^(d|g|delta|grads?|gradients?|dout|out|results?|ret|res|back)$")
+# A quantity inside a step, whose gradient is none of what went in.
+INNER = re.compile(r"^(z|Z|A|t|raw|net|pre|gates?|acts?|scores?|logits?|tanh|[ifgo]t?)$")
+# A state before, after or at the start, an input of one step or of all: h_prev, dhnext, a0, xt, xs.
+AROUND = re.compile(r"prev(ious)?|next|init(ial)?|first|last|start|old|past|_|0")
+X = ("x", "xs", "xt", "inp", "input", "inputs", "data")
+
+WEIGHT = re.compile(
+    r"^[WUVKRPBwuvb]([A-Z0-9_].*|[a-z]{0,2})$|^(weight|bias|kernel|theta|gamma|beta|param)"
+)
+STATE = re.compile(r"state|hidden|prev|init|_?0$|^x|^[hcas](_?t|_?n)?$|first|start|^inputs?$", re.I)
+STRONG = re.compile(r"state|hidden|prev|init|_?0$|^xs?$|^xt$|first|start|^inputs?$", re.I)
+TARGET = re.compile(r"^(targets?|labels?|y|ys|ts?|y_true|expected|Y)$")
+
+
+def wrt(name: str) -> list[str]:
+    """What `name` can be the gradient of; empty if it is not called a gradient."""
+    found = [name[len(b) :] for b in BEFORE if name.startswith(b)]
+    found += [name[: -len(a)] for a in AFTER if name.endswith(a)]
+    return [base.lstrip("_") for base in dict.fromkeys(found) if base.strip("_")]
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "")
+
+
+def _lower(name: str) -> str:
+    return _plain(name).lower()
+
+
+def _state(name: str) -> str:
+    """h of h_prev, hprev, h0, dhnext; x of xs, xt, inputs."""
+    short = AROUND.sub("", name.lower())
+    if short in X:
+        return "x"
+    return short[:-1] if len(short) > 1 and short[-1] in "ts" else short
+
+
+def match(
+    gradients: Sequence[str], targets: Sequence[str], *, exact: bool = False
+) -> dict[str, str]:
+    """Which gradient is which target's, by their names. `targets`: parameters before inputs.
+
+    exact: letter for letter, but for underscores and capitals.
+    """
+    found: dict[str, str] = {}
+    for key in (str, _plain, _lower, _state)[: 3 if exact else 4]:
+        for gradient in gradients:
+            free = [t for t in targets if t not in found.values()]
+            keys = {key(base) for base in wrt(gradient)}
+            fits = [t for t in free if key(t) in keys]
+            if gradient not in found and fits and (key is not _state or len(fits) == 1):
+                found[gradient] = fits[0]
+    return found
+
+
+# What the source says
+
+
+def tree_of(function: Callable[..., Any]) -> ast.AST | None:
+    """The syntax tree of a function or a class, where there is a source."""
+    try:
+        return _tree(inspect.unwrap(getattr(function, "__func__", function)))
+    except TypeError:  # of an object that can be called and not hashed
+        return None
+
+
+@lru_cache(maxsize=256)
+def _tree(function: Callable[..., Any]) -> ast.AST | None:
+    try:
+        return ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
+    except (OSError, TypeError, SyntaxError, IndexError):
+        return None
+
+
+Names = str | list[Any] | None  # of a value; a list for the parts of a tuple, None where none shows
+
+
+def returned(function: Callable[..., Any]) -> Names:
+    """The names in the last `return` of a function."""
+    tree = tree_of(function)
+    if tree is None:
+        return None
+    functions = ast.FunctionDef | ast.Lambda
+    nested = [n for n in ast.walk(tree) if n is not tree and isinstance(n, functions)]
+    inner = {id(node) for part in nested for node in ast.walk(part)}
+    mine = [node for node in ast.walk(tree) if id(node) not in inner]
+    returns = [n for n in mine if isinstance(n, ast.Return) and n.value is not None]
+    if not returns:
+        return None
+    last = max(returns, key=lambda node: node.lineno).value
+    assigned = {
+        target.id: node.value
+        for node in mine
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    return _names(last, assigned)
+
+
+def _names(node: ast.AST | None, assigned: dict[str, Any]) -> Names:
+    if isinstance(node, ast.Tuple | ast.List):
+        parts: list[Any] = []
+        for part in node.elts:
+            if isinstance(part, ast.Starred):
+                inner = _names(part.value, assigned)
+                parts += inner if isinstance(inner, list) else [...]
+            else:
+                parts.append(_names(part, assigned))
+        return parts
+    if isinstance(node, ast.Name):
+        literal = assigned.get(node.id)
+        if isinstance(literal, ast.Tuple | ast.List) and literal.elts:
+            return _names(literal, {})
+        if isinstance(literal, ast.ListComp) and len(literal.generators) == 1:
+            # [np.zeros_like(w) for w in (W, b)]
+            over = _names(literal.generators[0].iter, assigned)
+            if isinstance(over, list):
+                return [f"d{name}" if isinstance(name, str) else None for name in over]
+        return node.id
+    if isinstance(node, ast.Subscript) and isinstance(key := getattr(node.slice, "value", 0), str):
+        return key
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return _only_name(node)
+
+
+def _only_name(node: ast.AST | None) -> str | None:
+    """dx of np.stack(dx[::-1]); None of what has several names, such as da @ W.T."""
+    if node is None or isinstance(node, ast.Constant | ast.Dict | ast.Lambda):
+        return None
+    heads = {id(name) for call in ast.walk(node) if isinstance(call, ast.Call | ast.Attribute)
+             for name in [_head(call.func if isinstance(call, ast.Call) else call)]
+             if isinstance(call, ast.Call)}  # fmt: skip
+    found = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and id(n) not in heads}
+    return found.pop() if len(found) == 1 else None
+
+
+def _head(node: ast.AST) -> ast.AST:
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node
+
+
+def of_list(cls: type[Any], attribute: str, length: int) -> list[str] | None:
+    """The names of the parts of self.params: `self.params = [Wx, Wh]`, `Wx, Wh = self.params`."""
+    trees = [tree_of(base) for base in cls.__mro__[:-1]]
+    return _unpacked(trees, attribute, length)
+
+
+def unpacked(functions: Sequence[Callable[..., Any]], name: Any, value: Any) -> list[str] | None:
+    """The same of a variable: `Wx, Wh = params`. None of what is no list of different arrays."""
+    if not isinstance(value, list | tuple) or len(value) < 2 or not isinstance(name, str):
+        return None
+    return _unpacked(map(tree_of, functions), name, len(value))
+
+
+def _unpacked(trees: Iterable[ast.AST | None], name: str, length: int) -> list[str] | None:
+    for tree in trees:
+        for node in ast.walk(tree) if tree is not None else ():
+            if not isinstance(node, ast.Assign):
+                continue
+            sides = [(node.targets[0], node.value), (node.value, node.targets[0])]
+            for one, other in sides:
+                called = getattr(one, "attr", getattr(one, "id", None)) == name
+                if called and isinstance(other, ast.Tuple | ast.List) and len(other.elts) == length:
+                    found = [_names(part, {}) for part in other.elts]
+                    if all(isinstance(n, str) and n != "_" for n in found):
+                        return [str(part) for part in found]
+    return None
+
+
+def parameters_of(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """The positional arguments of a function or a bound method."""
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    try:
+        return [p for p in inspect.signature(function).parameters.values() if p.kind in kinds]
+    except (TypeError, ValueError):
+        return []
+
+
+def string_keys(function: Callable[..., Any], name: str) -> list[str]:
+    """The keys under which a function, or one that it calls, looks into a dict of its arguments."""
+    found: dict[str, None] = {}
+    waiting, seen = [inspect.unwrap(function)], set()
+    while waiting:
+        current = waiting.pop(0)
+        tree = tree_of(current)
+        if tree is None or id(current) in seen:
+            continue
+        seen.add(id(current))
+        names_of = getattr(getattr(current, "__func__", current), "__globals__", {})
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
+                key = getattr(node.slice, "value", None)
+                if node.value.id == name and isinstance(key, str):
+                    found[key] = None
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                called = names_of.get(node.func.id)
+                passed = [a.id for a in node.args if isinstance(a, ast.Name)]
+                if inspect.isfunction(called) and name in passed:
+                    waiting.append(called)
+    return list(found)

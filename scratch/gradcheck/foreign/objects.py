@@ -1,0 +1,152 @@
+"""Objects that know nothing of `Module`: where their parameters are, and where the gradients."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from . import names
+from .copies import parts_of
+from .structures import Leaf, Path, is_float_array, leaves, one_array
+
+# Containers of parameters, and beside them those of their gradients.
+BESIDE = {"grads": ("params", "parameters", "weights"), "gradients": ("parameters", "params"),
+          "grad": ("params", "data", "value", "val", "w", "v"), "dparams": ("params",),
+          "param_grads": ("params",), "gradient": ("data", "value"), "d": ("v", "value", "w"),
+          "g": ("v", "value", "w"), "dw": ("w",)}  # fmt: skip
+HOLDERS = ("data", "value", "val", "w", "v")  # of an object for one parameter, whose name it has
+DEPTH = 4
+Kept = dict[str, Any]
+
+
+def obeys_the_one_rule(thing: Any) -> bool:
+    """Whether it has `parameters`, a call, and a backward pass that takes a record."""
+    rule = ("forward", "backward", "parameters")
+    if not callable(thing) or not all(callable(getattr(thing, name, None)) for name in rule):
+        return False
+    wanted = inspect.signature(thing.backward).parameters.values()
+    return len(wanted) != 1 or any(p.kind is p.VAR_POSITIONAL for p in wanted)
+
+
+def pairs(before: Kept, middle: Kept, after: Kept) -> dict[str, tuple[Leaf, Path]]:
+    """By name, the parameters in what is kept, and the way to their gradients in a copy of it.
+
+    before: an "owner" and "spaces" as they were. middle, after: copies, after a forward pass that
+    changed no parameter, and after the backward pass.
+    """
+    every = list(_pairs(before["owner"], middle["owner"], after["owner"], "", ("owner",), DEPTH))
+    for k, space in enumerate(before["spaces"]):
+        one, two = middle["spaces"][k], after["spaces"][k]
+        every += _pairs(space, one, two, "", ("spaces", k), DEPTH)
+    found: dict[int, tuple[Leaf, Path]] = {}
+    for leaf, path in every:
+        found.setdefault(id(leaf.source), (leaf, path))
+    ends = [leaf.name.rpartition(".")[2] for leaf, _ in found.values()]
+    by_name = {}
+    for (leaf, path), end in zip(found.values(), ends, strict=True):
+        name = end if ends.count(end) == 1 and not end.isdigit() else leaf.name
+        by_name[name] = Leaf(name, leaf.source, (), True), path
+    return by_name
+
+
+def _pairs(
+    before: Any, middle: Any, after: Any, prefix: str, path: Path, depth: int
+) -> Iterator[tuple[Leaf, Path]]:
+    mine, between, theirs = _parts(before), _parts(middle), _parts(after)
+    attributes = not isinstance(before, dict | list | tuple)
+
+    def pair(base: Any, grad: Any, way: Path, label: str) -> Iterator[tuple[Leaf, Path]]:
+        known = _list_names(before, base, mine[base])
+        return _beside(mine[base], grad, between.get(base), (*path, *way), label, prefix, known)
+
+    for key, grad in theirs.items():
+        here: Path = ((key,),) if attributes else (key,)
+        if _is_grads(key) and isinstance(grad, dict):  # self.grads["W"] of self.W
+            for name, part in grad.items():
+                base = next((b for b in (name, *names.wrt(str(name))) if b in mine), None)
+                if base is not None:
+                    yield from pair(base, part, (*here, name), str(base))
+        for base in _bases(key, mine):
+            whose = prefix.rstrip(".")
+            label = whose if key in BESIDE and base in HOLDERS and whose else str(base)
+            yield from pair(base, grad, here, label)
+    for key, part in mine.items() if depth else ():
+        inner = theirs.get(key)
+        deep = isinstance(part, list | tuple | dict) or hasattr(part, "__dict__")
+        if deep and type(inner) is type(part):
+            here = ((key,),) if attributes else (key,)
+            yield from _pairs(part, between.get(key), inner, f"{prefix}{key}.", (*path, *here),
+                              depth - 1)  # fmt: skip
+
+
+def _parts(value: Any) -> dict[Any, Any]:
+    """What is inside, and the properties by the names of containers: params, grads."""
+    found = parts_of(value)
+    for name in {*BESIDE, "params", "parameters", "weights"} - found.keys():
+        if isinstance(getattr(type(value), name, None), property):
+            with suppress(Exception):  # it is the person's code
+                found[name] = getattr(value, name)
+    return found
+
+
+def _is_grads(key: Any) -> bool:
+    return isinstance(key, str) and (key in BESIDE or "grad" in key)
+
+
+def _bases(key: Any, mine: dict[Any, Any]) -> list[Any]:
+    """What an attribute can be the gradient of, by its name; or dicts, of a dict of gradients."""
+    if not isinstance(key, str):
+        return []
+    found = [*BESIDE.get(key, ()), *names.wrt(key)]
+    bases = {base.lstrip("_"): base for base in mine if isinstance(base, str)}
+    hits = names.match([key.lstrip("_")], list(bases), exact=True).values()
+    found += [bases[hit] for hit in hits]
+    if _is_grads(key) and isinstance(mine.get(key), dict):
+        found += [base for base, value in mine.items() if isinstance(value, dict)]
+    return [base for base in dict.fromkeys(found) if base in mine and base != key]
+
+
+def _beside(
+    value: Any, grad: Any, after: Any, path: Path, name: str, prefix: str, known: list[str] | None
+) -> Iterator[tuple[Leaf, Path]]:
+    """A parameter and its gradient, or a container of them and the container beside it."""
+    if is_float_array(value):
+        same = is_float_array(after) and np.array_equal(value, after)
+        fits = np.shape(grad) == value.shape or (is_float_array(grad) and names.WEIGHT.match(name))
+        if same and one_array(grad) is not None and fits:
+            full = name if name == prefix.rstrip(".") else f"{prefix}{name}"
+            yield Leaf(full, value, ()), path
+    elif isinstance(value, dict) and isinstance(grad, dict):
+        for key in value:
+            other = [k for k in grad if k == key or key in names.wrt(str(k))]
+            if other and is_float_array(value[key]):
+                yield Leaf(f"{prefix}{key}", value[key], ()), (*path, other[0])
+    elif isinstance(value, list | tuple) and isinstance(grad, list | tuple):
+        for k, (part, _) in enumerate(zip(value, grad, strict=False)):
+            if is_float_array(part):
+                label = known[k] if known else f"{name}[{k}]"
+                yield Leaf(f"{prefix}{label}", part, ()), (*path, k)
+
+
+def _list_names(owner: Any, attribute: Any, value: Any) -> list[str] | None:
+    """The names of the parts of a list of parameters: those of the attributes, or in the source."""
+    if not isinstance(value, list | tuple):
+        return None
+    by_id = {id(part): name for name, part in parts_of(owner).items() if isinstance(name, str)}
+    if all(id(part) in by_id for part in value):
+        return [by_id[id(part)] for part in value]
+    return names.of_list(type(owner), str(attribute), len(value))
+
+
+def arrays_of(owner: Any) -> Iterator[Leaf]:
+    """The float arrays of an object's attributes, by their names or those of their keys."""
+    for name, value in parts_of(owner).items():
+        if isinstance(value, list | tuple) and (known := _list_names(owner, name, value)):
+            for part_name, part in zip(known, value, strict=True):
+                yield from leaves(part, part_name)
+        elif name not in BESIDE:
+            yield from leaves(value, str(name))
