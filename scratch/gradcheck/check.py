@@ -15,8 +15,10 @@ from ..machinery.module import Array, Module
 from . import judges, linearity, purity
 from .code_under_test import Claims, CodeUnderTest, ModuleRaised, NotCheckable
 from .diagnose import Context, Diagnosis
+from .mend import Mending
 from .report import Finding, GradientReport, Row, row_of
 
+VAGUE = ("unknown", "missing carry")  # they say that something is wrong, and not what
 MOST_AGAIN = 16  # × entries: up to here a tensor that differs is judged again, entry by entry
 
 
@@ -81,7 +83,10 @@ def check(
             rows = with_gates(rows, claims, truth, diagnosis.context)
             # What changes what it is given has no fixed numbers that a pair could reproduce.
             changes = any("changes" in finding.name for finding in found)
-            found += diagnosis.findings(pairs=not changes, progress=progress)
+            causes = diagnosis.findings(pairs=not changes, progress=progress)
+            if any(finding.name in VAGUE for finding in causes):
+                causes = Mending(code, truth, claims, kinks).findings() or causes
+            found += [c for c in causes if c.name not in {finding.name for finding in found}]
             found += [
                 _in_directions(r, truth) for r in rows if not r.ok and r.name in truth.directions
             ]
