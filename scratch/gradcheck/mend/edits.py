@@ -7,6 +7,7 @@ the same shape there, as far as that is known; whether an edit mends anything is
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,7 +15,7 @@ from typing import Any
 
 from . import words
 from .functions import Part
-from .scope import Held, Scope, Shape, carries, is_atom, shape_of
+from .scope import Held, Scope, Shape, is_atom, shape_of
 
 Change = tuple[ast.AST, str, int | None, Any]  # the node, its field, the place in it, the new value
 
@@ -35,6 +36,13 @@ class Edit:
     tag: str = ""
     how: str = "as"  # the line reads "as" the new one, is "without" it, or has a new one "after" it
     inserted: str = ""
+
+    def __post_init__(self) -> None:
+        for holder, _, _, value in self.changes:
+            if isinstance(value, ast.AST):
+                ast.copy_location(value, self.statements[0])
+            for node in value if isinstance(value, list) else [value]:
+                ast.fix_missing_locations(node)
 
     def apply(self) -> list[Any]:
         """Change the tree; returns what `undo` needs."""
@@ -135,14 +143,6 @@ def _joined(edits: list[Edit]) -> Edit:
 # Atoms
 
 
-def _loop_names(spot: Spot) -> set[str]:
-    found: set[str] = set()
-    for node in ast.walk(spot.part.tree):
-        if isinstance(node, ast.For | ast.comprehension):
-            found |= {n.id for n in ast.walk(node.target) if isinstance(n, ast.Name)}
-    return found
-
-
 def shifts(spot: Spot) -> Iterator[Edit]:
     """`hs[t]` ↔ `hs[t − 1]`, and `hs[−1]` at t = 0."""
     node = spot.node
@@ -151,7 +151,7 @@ def shifts(spot: Spot) -> Iterator[Edit]:
     inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
     for k, index in enumerate(inner):
         name, offset = _index(index)
-        if name not in _loop_names(spot):
+        if name not in spot.scope.counters:
             continue
         for other in (offset - 1, offset + 1):
             text = name if not other else f"{name} {'+' if other > 0 else '-'} {abs(other)}"
@@ -204,9 +204,10 @@ def others(spot: Spot) -> Iterator[Edit]:
 def _instead(spot: Spot, new: str) -> tuple[str, str, float]:
     """Name, cause and rank of one variable in another's place."""
     old = spot.text
-    if new in carries(spot.part.tree):
+    if new in spot.scope.carried:
         name, begin = words.carry(new)
-        return name, f"{begin} not used: `{old}` stands where it belongs", 1
+        rank = 0.6 if new in spot.scope.unread else 1.6
+        return name, f"{begin} not used: `{old}` stands where it belongs", rank
     if words.base(old) == words.base(new) and not is_gradient(old):
         before = bool(words.BEFORE.search(new))
         which, where = ("after", "before it") if before else ("before", "after it")
@@ -219,15 +220,18 @@ def _instead(spot: Spot, new: str) -> tuple[str, str, float]:
     return f"{words.root(old)} in place of {words.root(new)}", cause, 2.5
 
 
+GRADIENT = re.compile(r"(d|da|grad.*|delta.*|carr.*|err.*|from_.*|back.*)$")
+
+
 def is_gradient(atom: str) -> bool:
     """Whether a name looks like that of a gradient."""
     name = words.root(atom)
-    return bool(words.PREFIX.match(name)) or name.startswith(("grad", "delta", "carr", "err"))
+    return bool(words.PREFIX.match(name) or GRADIENT.match(name))
 
 
 def _slices(spot: Spot, known: dict[str, Held]) -> Iterator[tuple[str, Held]]:
     """Steps of the arrays of whole sequences: `dhs[t]`, `dhs[:, t]`, and those before."""
-    for name in _loop_names(spot):
+    for name in spot.scope.counters:
         if name not in known or known[name].shape:
             continue
         for text, held in known.items():
@@ -273,7 +277,7 @@ def derivatives(spot: Spot) -> Iterator[Edit]:
                 cause = (f"the derivative of {gate} is wrong: `{spot.text}` applies {function} "
                          f"again, to the value `{value}`, in place of its derivative `{new}`, "
                          f"{meaning}")  # fmt: skip
-            yield spot.edit(new, name, cause, 1, f"{function} of a value: {meaning}")
+            yield spot.edit(new, name, cause, 0.8, f"{function} of a value: {meaning}")
         else:
             cause = f"the derivative of {gate} is wrong: `{spot.text}` stands where `{new}` belongs"
             yield spot.edit(new, name, cause, 2, f"{old} for {meaning}")
@@ -394,8 +398,10 @@ def _bracketed(node: ast.expr) -> ast.expr:
 
 
 def _is_derivative(parts: list[str]) -> bool:
-    plain = "".join(parts).replace(" ", "")
-    return len(parts) <= 2 and plain.count("1-") == 1
+    """v · (1 − v) or 1 − v²"""
+    if len(parts) == 2:
+        return parts[1] == f"(1 - {parts[0]})" or parts[0] == f"(1 - {parts[1]})"
+    return bool(re.fullmatch(r"\(1(\.0)? - (\w+) (\*\* 2|\* \2)\)", parts[0]))
 
 
 def missing_factor(spot: Spot) -> Iterator[Edit]:
@@ -435,7 +441,7 @@ def missing_term(spot: Spot) -> Iterator[Edit]:
         return
     inner = isinstance(spot.holder, ast.BinOp) and isinstance(spot.holder.op, ast.Add | ast.Sub)
     held_here = spot.known
-    carried = carries(spot.part.tree)
+    carried = spot.scope.carried
     arguments = {a.arg for a in spot.part.tree.args.args}
     gradients = {text: held for text, held in [*held_here.items(), *_slices(spot, held_here)]
                  if held.shape == spot.shape and held.is_array
@@ -560,7 +566,7 @@ def choices(spot: Spot) -> Iterator[Edit]:
             for keep, drop in ((body, orelse), (orelse, body)):
                 new, old = ast.unparse(keep), ast.unparse(drop)
                 name, cause = f"condition {ast.unparse(test)}", f"`{old}` stands where `{new}` belongs"
-                if isinstance(drop, ast.Constant) and new in carries(spot.part.tree):
+                if isinstance(drop, ast.Constant) and new in spot.scope.carried:
                     name, begin = words.carry(new)
                     cause = f"{begin} not added"
                 yield spot.edit(f"({new})", name, cause, 2)

@@ -15,6 +15,7 @@ import sysconfig
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from types import CodeType, FrameType, FunctionType
 from typing import Any
 
@@ -39,8 +40,9 @@ class Part:
     def file(self) -> str:
         return self.code.co_filename
 
-    def compiled(self) -> CodeType | None:
-        """The code of the tree as it is; None if it cannot take the place of the original."""
+    @cached_property
+    def module(self) -> ast.Module:
+        """The tree, in what makes its free variables and its private names those that they are."""
         free = [name for name in self.code.co_freevars if name != "__class__"]
         body: ast.stmt = self.tree
         around = self.code.co_qualname.split(".")[:-1]
@@ -51,9 +53,12 @@ class Part:
             nothing = ast.Assign(names, ast.Constant(None))
             arguments = ast.arguments([], [], None, [], [], None, [])
             body = ast.FunctionDef("around", arguments, [nothing, body], [])
-        module = ast.fix_missing_locations(ast.Module([body], []))
+        return ast.fix_missing_locations(ast.Module([body], []))
+
+    def compiled(self) -> CodeType | None:
+        """The code of the tree as it is; None if it cannot take the place of the original."""
         try:
-            whole = compile(module, self.file, "exec", dont_inherit=True)
+            whole = compile(self.module, self.file, "exec", dont_inherit=True)
         except (SyntaxError, ValueError, TypeError):
             return None
         found = _inside(whole, self.code.co_name)

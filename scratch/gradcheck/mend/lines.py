@@ -11,7 +11,7 @@ from typing import Any
 from . import words
 from .edits import Change, Edit, Spot, is_gradient, root_letter
 from .functions import Part
-from .scope import Held, Scope, carries, is_atom, loops, names, shape_of
+from .scope import Held, Scope, is_atom, loops, names, shape_of
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Line:
 
     def followed(self, text: str, name: str, cause: str, rank: float) -> Edit:
         block = list(getattr(self.holder, self.field))
-        block.insert(self.index + 1, ast.parse(text).body[0])
+        block.insert(self.index + 1, ast.copy_location(ast.parse(text).body[0], self.statement))
         change = (self.holder, self.field, None, block)
         statement = (self.statement,)
         return Edit(self.part, (change,), statement, name, cause, rank, how="after", inserted=text)
@@ -132,7 +132,7 @@ def too_many(line: Line) -> Iterator[Edit]:
             inner = ast.unparse(body[0]) if len(body) == 1 else "its lines"
             if isinstance(body[0], ast.Break | ast.Continue):
                 cause = f"the loop ends early, `{inner}` if {ast.unparse(test)}"
-            elif set(names(statement, ast.Store)) & carries(line.part.tree):
+            elif set(names(statement, ast.Store)) & line.scope.carried:
                 cause = (f"backpropagation through time is cut: what is carried back is set anew, "
                          f"`{inner}`, where {ast.unparse(test)}{_every(line, test)}")  # fmt: skip
             else:
@@ -285,7 +285,7 @@ def targets(line: Line) -> Iterator[Edit]:
                                     cause, 1.6)  # fmt: skip
     if not isinstance(statement, ast.Assign) or not line.around:
         return
-    carried = carries(line.part.tree)
+    carried = line.scope.carried
     stored = set(names(line.part.tree, ast.Store))
     for node in ast.walk(statement.targets[0]):
         if isinstance(node, ast.Name):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import copy
 import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from types import CodeType, FrameType
 from typing import Any
 
@@ -58,6 +60,30 @@ class Scope:
                       if isinstance(statement, ast.Assign | ast.AugAssign | ast.Expr | ast.Return
                                     | ast.AnnAssign)
                       for line in range(statement.lineno, (statement.end_lineno or 0) + 1)}  # fmt: skip
+
+    @cached_property
+    def carried(self) -> set[str]:
+        return carries(self.part.tree)
+
+    @cached_property
+    def unread(self) -> set[str]:
+        """The carried names that no loop reads."""
+        read = {name for loop in loops(self.part.tree) for name in names(loop, ast.Load)}
+        return self.carried - read
+
+    @cached_property
+    def counters(self) -> set[str]:
+        """The names over which loops run."""
+        return {n.id for node in ast.walk(self.part.tree)
+                if isinstance(node, ast.For | ast.comprehension)
+                for n in ast.walk(node.target) if isinstance(n, ast.Name)}  # fmt: skip
+
+    def afresh(self) -> Scope:
+        """The same after an edit of the tree."""
+        other = copy.copy(self)
+        for name in ("carried", "unread", "counters"):
+            vars(other).pop(name, None)
+        return other
 
     def at(self, line: int) -> dict[str, Held]:
         return self._at.get(line, {})

@@ -31,6 +31,7 @@ from .scope import Scope, look_at
 
 SECONDS = 5.0  # for everything
 AFTER = 0.4  # for others that do as well, once one is found
+MOST_LIKELY = 24  # edits that are tried in pairs
 MOST = 3  # mistakes at once
 
 
@@ -147,8 +148,11 @@ class Mending:
         texts: list[Finding] = []
         try:
             while now.tensors and len(made) < MOST and not self.late:
-                mends, steps = self.search(scopes, now)
-                if mends:
+                mends, steps, pair = self.search(scopes, now)
+                if pair:
+                    made += [(self._keep_first(pair, done), []), (pair[1], [])]
+                    now = Judgement({}, self._worst(pair[1]))
+                elif mends:
                     made.append((mends[0], mends[1:]))
                     now = Judgement({}, self._worst(mends[0]))
                 elif steps:
@@ -174,19 +178,30 @@ class Mending:
         self.claims = self.claimed() or self.claims
         return self.judge(self.claims)
 
+    def _keep_first(self, pair: tuple[Edit, Edit], done: list[tuple[Edit, list[object]]]) -> Edit:
+        self._keep(pair[0], done)
+        return pair[0]
+
     def _worst(self, edit: Edit) -> float:
         claims = self.run(edit)
         return self.judge(claims).worst if claims is not None else math.inf
 
     def search(
         self, scopes: dict[Part, Scope], now: Judgement
-    ) -> tuple[list[Edit], list[Edit]]:
-        """The edits that mend everything, and where none does, those that mend most."""
+    ) -> tuple[list[Edit], list[Edit], tuple[Edit, Edit] | None]:
+        """The edits that mend everything, and where none does, those that mend most, or a pair."""
         mends: list[Edit] = []
         steps: list[tuple[int, int, float, Edit]] = []
         until = math.inf
         total = sum(now.wrong.values())
-        for edit in self.candidates(scopes, now):
+        candidates = self.candidates(scopes, now)
+        likely = [edit for edit in candidates if edit.rank < 1]
+        pair = None
+        for k, edit in enumerate(candidates):
+            if k == len(likely) and not mends and not steps:
+                pair = self.pair(likely[:MOST_LIKELY])
+                if pair is not None:
+                    break
             if self.late or time.monotonic() > until:
                 break
             if mends and edit.rank > mends[0].rank + 1:
@@ -205,7 +220,32 @@ class Mending:
                 if (clip or whole or gained > 0.1 * total) and self.keeps_answers(edit):
                     steps.append((-whole - 100 * clip, -gained, edit.rank, edit))
         steps.sort(key=lambda step: step[:3])
-        return mends, [step[3] for step in steps]
+        return mends, [step[3] for step in steps], pair
+
+    def pair(self, likely: list[Edit]) -> tuple[Edit, Edit] | None:
+        """Two of the likeliest edits that mend everything together."""
+        likely = [edit for edit in likely if self.keeps_answers(edit)]
+        for k, one in enumerate(likely):
+            before = one.apply()
+            compiled, kept = one.part.compiled(), self.running[one.part]
+            if compiled is not None:
+                self.running[one.part] = compiled
+                one.part.run(compiled)
+            try:
+                for two in likely[k + 1 :]:
+                    if self.late:
+                        return None
+                    if two.statements != one.statements and self._mends(two):
+                        return one, two
+            finally:
+                one.undo(before)
+                self.running[one.part] = kept
+                one.part.run(kept)
+        return None
+
+    def _mends(self, edit: Edit) -> bool:
+        claims = self.run(edit)
+        return claims is not None and self.judge(claims).right and self.holds(edit)
 
     def holds(self, edit: Edit) -> bool:
         """Whether the answers are the same with an edit, and other upstream gradients fit too."""
@@ -235,6 +275,7 @@ class Mending:
     def candidates(self, scopes: dict[Part, Scope], now: Judgement) -> list[Edit]:
         """All edits, the likely ones first."""
         factor = self._factor(now)
+        scopes = {part: scope.afresh() for part, scope in scopes.items()}
         found: list[Edit] = []
         for part, scope in scopes.items():
             of_lines = list(lines.lines(part, scope))
