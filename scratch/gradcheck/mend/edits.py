@@ -206,7 +206,9 @@ def _instead(spot: Spot, new: str) -> tuple[str, str, float]:
     old = spot.text
     if new in spot.scope.carried:
         name, begin = words.carry(new)
-        rank = 0.6 if new in spot.scope.unread else 1.6
+        rank = 0.6 if new in spot.scope.unread and is_gradient(old) else 1.6
+        if isinstance(spot.statement, ast.AugAssign) and ast.unparse(spot.statement.target) == old:
+            rank = 0.3  # dc += dc
         return name, f"{begin} not used: `{old}` stands where it belongs", rank
     if words.base(old) == words.base(new) and not is_gradient(old):
         before = bool(words.BEFORE.search(new))
@@ -401,7 +403,7 @@ def _is_derivative(parts: list[str]) -> bool:
     """v · (1 − v) or 1 − v²"""
     if len(parts) == 2:
         return parts[1] == f"(1 - {parts[0]})" or parts[0] == f"(1 - {parts[1]})"
-    return bool(re.fullmatch(r"\(1(\.0)? - (\w+) (\*\* 2|\* \2)\)", parts[0]))
+    return bool(re.fullmatch(r"\(1(\.0)? - (.+) (\*\* 2|\* \2)\)", parts[0]))
 
 
 def missing_factor(spot: Spot) -> Iterator[Edit]:
@@ -424,7 +426,35 @@ def missing_factor(spot: Spot) -> Iterator[Edit]:
                 cause = f"the derivative of {gate}, `{form}`, is missing"
             else:
                 name, cause = f"1 - {words.root(value)} left out", f"the factor `{form}` is missing"
-            yield spot.edit(f"{text} * {form}", name, f"{cause} in `{spot.text}`", 3)
+            cause = f"{cause} in `{spot.text}`"
+            beside = _beside(spot)
+            if form in beside:
+                name = "missing parentheses"
+                cause = (f"parentheses are missing: the derivative `{form}` multiplies only "
+                         f"`{beside}`, not `{spot.text}`")  # fmt: skip
+            yield spot.edit(f"{text} * {form}", name, cause, 3)
+
+
+def _beside(spot: Spot) -> str:
+    """The other side of a sum."""
+    match spot.holder:
+        case ast.BinOp(left=left, op=ast.Add() | ast.Sub(), right=right):
+            return ast.unparse(right if spot.node is left else left)
+    return ""
+
+
+def differences(spot: Spot) -> Iterator[Edit]:
+    """`n − h` where only `n` stands."""
+    inside = isinstance(spot.holder, ast.BinOp) and isinstance(spot.holder.op, ast.Mult)
+    held = spot.known.get(spot.text)
+    if not inside or held is None or not held.is_array or is_gradient(spot.text):
+        return
+    for other, value in spot.known.items():
+        if value.shape == held.shape and value.is_array and other != spot.text and not (
+                is_gradient(other)):  # fmt: skip
+            new = f"({spot.text} - {other})"
+            cause = f"`{spot.text}` stands where the difference `{new[1:-1]}` belongs"
+            yield spot.edit(new, f"missing term {other}", cause, 3)
 
 
 def _is_product(node: ast.expr) -> bool:
@@ -472,7 +502,7 @@ def missing_term(spot: Spot) -> Iterator[Edit]:
 def _through_a_gate(spot: Spot, gradients: list[str]) -> Iterator[Edit]:
     """`dh * (1 − z)`, a way back that passes a gate; `di * p_i + df * p_f`, those of peepholes."""
     pairs = []
-    for value, held in spot.known.items():
+    for value, held in [*spot.known.items(), *_rows(spot.known)]:
         if not held.is_array or not _spreads(held.shape, spot.shape or ()) or is_gradient(value):
             continue
         gate = words.gate(value, spot.known)
@@ -490,6 +520,15 @@ def _through_a_gate(spot: Spot, gradients: list[str]) -> Iterator[Edit]:
             cause = (f"the way back from the gates to the cell state through the peepholes {p} and "
                      f"{q} is missing: `{terms}` is not added")  # fmt: skip
             yield spot.edit(f"{spot.text} + {terms}", "missing peephole terms", cause, 3.2)
+
+
+def _rows(known: dict[str, Held]) -> Iterator[tuple[str, Held]]:
+    """The rows of arrays of few: peepholes kept in one array."""
+    for text, held in known.items():
+        if text.isidentifier() and held.is_array and len(held.shape) == 2 and held.shape[0] <= 3:
+            for k in range(held.shape[0]):
+                if f"{text}[{k}]" not in known:
+                    yield f"{text}[{k}]", replace(held, shape=held.shape[1:])
 
 
 def root_letter(atom: str) -> str:
@@ -518,7 +557,10 @@ def transposes(spot: Spot) -> Iterator[Edit]:
         cause = f"{turned}, and the other way it is right" if what != "both" else (
             "both matrices are the wrong way round")  # fmt: skip
         new = pattern.format(one, two)
-        yield spot.edit(new, f"{what.removesuffix('.T')} transposed", cause, 1.5)
+        name = what.removesuffix(".T")
+        name = f"{words.root(name)} transposed" if name.replace(".", "").isidentifier() else (
+            "transposed")  # fmt: skip
+        yield spot.edit(new, name, cause, 1.5)
     for one, two in ((b, a), (tb, ta), (b, ta), (tb, a)):
         cause = f"the product `{spot.text}` is the wrong way round"
         yield spot.edit(pattern.format(one, two), "transposed product", cause, 1.8)
@@ -595,7 +637,8 @@ def slices(spot: Spot) -> Iterator[Edit]:
     new = f":{text}" if node.upper is None else f"{text}:"
     cause = f"the part `{old}` is taken where the part `{new}` belongs"
     widths = [t for t, held in spot.known.items() if held.whole and not held.shape and t != text]
-    for bound in [new, *(old.replace(text, width) for width in widths)]:
+    plain = text.lstrip("-")
+    for bound in [new, f":{plain}", f"{plain}:", *(old.replace(text, width) for width in widths)]:
         if bound != old:
             lower, _, upper = bound.partition(":")
             slice_ = ast.Slice(
@@ -628,6 +671,6 @@ def swapped(spot: Spot) -> Iterator[Edit]:
 
 
 RULES = (shifts, others, derivatives, inside_out, superfluous, parentheses, missing_factor,
-         missing_term, transposes, axes, choices, slices, swapped)  # fmt: skip
+         missing_term, differences, transposes, axes, choices, slices, swapped)  # fmt: skip
 
 __all__ = ["RULES", "Edit", "Iterable", "Spot", "of", "together"]

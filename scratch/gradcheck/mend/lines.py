@@ -56,12 +56,22 @@ def lines(part: Part, scope: Scope) -> Iterator[Line]:
         for field in ("body", "orelse", "finalbody"):
             block = getattr(holder, field, None)
             for k, statement in enumerate(block if isinstance(block, list) else ()):
+                if _keeps_going(statement, around):
+                    continue
                 yield Line(part, scope, statement, holder, field, k, around)
                 if not isinstance(statement, ast.ClassDef):
                     loop = isinstance(statement, ast.For | ast.While)
                     yield from walk(statement, (*around, statement) if loop else around)  # type: ignore[arg-type]
 
     return walk(part.tree, ())
+
+
+def _keeps_going(statement: ast.stmt, around: tuple[ast.For | ast.While, ...]) -> bool:
+    """Whether a `while` would run forever without a statement as it is."""
+    if not around or not isinstance(around[-1], ast.While):
+        return False
+    leaves = any(isinstance(node, ast.Break | ast.Return) for node in ast.walk(statement))
+    return leaves or bool(set(names(around[-1].test, ast.Load)) & set(names(statement, ast.Store)))
 
 
 def of(line: Line) -> Iterator[Edit]:
@@ -88,6 +98,9 @@ def added_or_assigned(line: Line) -> Iterator[Edit]:
     cause = (f"the gradient {of if of == target else f'of {of}'} is assigned in the loop instead of "
              f"added up: only the part of the step that runs last is left")  # fmt: skip
     name = "assigned instead of added"
+    if target in line.scope.carried:
+        name, begin = words.carry(target)
+        cause = f"{begin} overwritten where something should be added to it"
     if target.endswith(".grad"):
         text = f"{target.removesuffix('.grad')}.add_grad({value})"
         yield line.replaced(text, name, cause, 1)
@@ -299,28 +312,39 @@ def targets(line: Line) -> Iterator[Edit]:
 
 
 def never_carried(line: Line) -> Iterator[Edit]:
-    """A carried gradient that the loop never sets: the line that is missing at its end."""
-    loop = line.statement
-    if not isinstance(loop, ast.For) or loop not in loops(line.part.tree):
-        return
-    last = Line(line.part, line.scope, loop.body[-1], loop, "body", len(loop.body) - 1, (loop,))
-    stored, read = set(names(loop, ast.Store)), set(names(loop, ast.Load))
-    known = {t: h for t, h in line.scope.all.items() if h.is_array}
-    for carry in sorted(read - stored):
-        held = line.scope.all.get(carry)
-        if held is None or not held.is_array or not is_gradient(carry):
-            continue
-        name, begin = words.carry(carry)
-        for gradient in (text for text in known if is_gradient(text) and text != carry):
-            same = [t for t, h in known.items()
-                    if h.shape == held.shape == known[gradient].shape and not is_gradient(t)]  # fmt: skip
-            values = [f"{gradient} * {text}" for text in same if text != gradient]
-            values += [value for text, other in known.items() if len(other.shape) == 2
-                       and not is_gradient(text) for value in _products(gradient, text)
-                       if shape_of(ast.parse(value, mode="eval").body, known) == held.shape]  # fmt: skip
-            for value in values:
+    """A carried gradient that the loop never sets, or sets to something else altogether."""
+    loop, scope = line.statement, line.scope
+    if isinstance(loop, ast.For) and loop in loops(line.part.tree):
+        last = Line(line.part, scope, loop.body[-1], loop, "body", len(loop.body) - 1, (loop,))
+        for carry in sorted(set(names(loop, ast.Load)) - set(names(loop, ast.Store))):
+            name, begin = words.carry(carry)
+            for value in _carried(carry, scope.all) if is_gradient(carry) else ():
                 cause = f"{begin} never set in the loop"
                 yield last.followed(f"{carry} = {value}", name, cause, 2)
+    if isinstance(loop, ast.Assign) and line.around and isinstance(loop.targets[0], ast.Name):
+        carry = loop.targets[0].id
+        held = line.scope.all.get(carry)
+        if carry in scope.carried and held is not None:
+            name, begin = words.carry(carry)
+            zero = held.low == held.high == 0
+            for value in _carried(carry, scope.all):
+                cause = f"{begin} {'zero' if zero else 'not what belongs there'}"
+                yield line.replaced(f"{carry} = {value}", name, cause, 2 if zero else 3.5)
+
+
+def _carried(carry: str, known: dict[str, Held]) -> Iterator[str]:
+    """What can be handed back: a gradient times a gate, or through a matrix."""
+    shape = known[carry].shape if carry in known else ()
+    arrays = {text: held for text, held in known.items() if held.is_array}
+    for gradient in (text for text in arrays if is_gradient(text) or len(text) == 1):
+        for text, held in arrays.items():
+            if gradient in (carry, text) or is_gradient(text):
+                continue
+            if held.shape == shape == arrays[gradient].shape:
+                yield f"{gradient} * {text}"
+            if len(held.shape) == 2:
+                yield from (value for value in _products(gradient, text)
+                            if shape_of(ast.parse(value, mode="eval").body, arrays) == shape)  # fmt: skip
 
 
 def _products(gradient: str, matrix: str) -> tuple[str, ...]:

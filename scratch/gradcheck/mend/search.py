@@ -360,6 +360,9 @@ def own(spot: Spot) -> Iterator[Spot]:
     """An expression and what is inside, but for what is a site of its own."""
     yield spot
     if isinstance(spot.node, ast.Tuple | ast.List | ast.Dict | ast.Call):
+        for inner in spot.below():
+            if inner.field == "func":
+                yield from everything(inner)
         return
     for inner in spot.below():
         yield from everything(inner)

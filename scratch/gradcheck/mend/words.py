@@ -54,7 +54,7 @@ def state(atom: str) -> str:
         return "c"
     if HIDDEN.match(name) or re.match(r"^d_?(h|a|s)", root(atom)):
         return "h"
-    return name
+    return "the state" if name in ("d", "carry", "back", "right", "from_right") else name
 
 
 def carry(atom: str) -> tuple[str, str]:
