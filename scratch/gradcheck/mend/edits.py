@@ -15,7 +15,7 @@ from typing import Any
 
 from . import words
 from .functions import Part
-from .scope import Held, Scope, Shape, is_atom, shape_of
+from .scope import CARRIED, Held, Scope, Shape, is_atom, loops, shape_of
 
 Change = tuple[ast.AST, str, int | None, Any]  # the node, its field, the place in it, the new value
 
@@ -495,8 +495,17 @@ def missing_term(spot: Spot) -> Iterator[Edit]:
             name, cause, rank = f"missing term {term}", f"the term `{term}` is missing", 3.0
         yield spot.edit(f"{text} + {term}", name, cause, rank)
     statement = spot.statement
-    if getattr(statement, "value", None) is spot.node or isinstance(spot.holder, ast.Tuple):
+    whole = getattr(statement, "value", None) is spot.node or isinstance(spot.holder, ast.Tuple)
+    if whole and _hands_back(spot):
         yield from _through_a_gate(spot, list(gradients))
+
+
+def _hands_back(spot: Spot) -> bool:
+    """Whether a line sets what is carried from step to step, as far as its names tell."""
+    if not loops(spot.part.tree) or isinstance(spot.statement, ast.Return):
+        return True
+    stored = ast.unparse(spot.statement).partition("=")[0]
+    return bool(CARRIED.search(stored) or spot.scope.carried & set(re.findall(r"\w+", stored)))
 
 
 def _through_a_gate(spot: Spot, gradients: list[str]) -> Iterator[Edit]:

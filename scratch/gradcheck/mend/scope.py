@@ -229,12 +229,14 @@ def carries(tree: ast.FunctionDef) -> set[str]:
         stored: set[str] = set()
         early: set[str] = set()
         read: set[str] = set()
+        late: set[str] = set()  # stored, and not read any more in this turn
         for statement in simple(loop.body):
             loads, stores = (set(names(statement, c)) for c in (ast.Load, ast.Store))
             early |= loads - stored
             read |= loads - stores
+            late = (late - loads) | stores
             stored |= stores
-        found |= {name for name in early & stored & read if name in initial}
+        found |= {name for name in ((early & stored) | late) & read if name in initial}
         found |= {name for name in (stored - read) | early if CARRIED.search(name)}
     return found
 
