@@ -20,35 +20,29 @@ def finding(
 ) -> Finding:
     """The finding; `made` are all the edits that are needed together."""
     old, new = shown(edit)
-    numbers = sorted(statement.lineno for statement in edit.statements)
-    where = f"line{'s' * (len(numbers) > 1)} {joined([str(n) for n in numbers])}"
-    other = [m for m, _ in made if m is not edit]
-    others = f", and line {joined([str(m.statements[0].lineno) for m in other])} mended" * bool(other)
-    gradients = f"all {count} gradients are" if count > 1 else "the gradient is"
-    changed = {
-        "as": f"with {where} as {joined([f'`{line}`' for line in new])}",
-        "without": f"without {where}",
-        "after": f"with `{edit.inserted}` after {where}",
-    }[edit.how]
-    evidence = f"{changed}{others}, {gradients} right to {worst:.0e}; as it is, {len(wrong)} are wrong"
-    words = edit.cause
+    lines = sorted({str(statement.lineno) for statement in edit.statements}, key=int)
+    where = f"line{'s' * (len(lines) > 1)} {joined(lines)}"
     code = joined([f"`{line}`" for line in old])
-    look = f"{os.path.basename(edit.part.file)}:{numbers[0]}: "
-    look += {
-        "as": f"{new[0] if new else ''}",
-        "without": f"take out {code}",
-        "after": f"{edit.inserted}, to follow {code}",
+    mended, look = {
+        "as": (f"with {where} as {joined([f'`{line}`' for line in new])}", new[0]),
+        "without": (f"without {where}", f"take out {code}"),
+        "after": (f"with `{edit.inserted}` after {where}", f"{edit.inserted}, to follow {code}"),
     }[edit.how]
-    alternatives = []
-    for rival in rivals:
-        lines = shown(rival)[1]
-        text = f"line {rival.statements[0].lineno}: {rival.cause}"
-        if lines != new and text not in alternatives:
-            alternatives.append(text)
+    others = [str(other.statements[0].lineno) for other, _ in made if other is not edit]
+    if others:
+        mended += f", and line {joined(others)} mended"
+    right = f"all {count} gradients are" if count > 1 else "the gradient is"
+    is_wrong = f"{len(wrong)} {'are' if len(wrong) > 1 else 'is'} wrong"
+    evidence = f"{mended}, {right} right to {worst:.0e}; as it is, {is_wrong}"
+    texts = [f"line {r.statements[0].lineno}: {r.cause}" for r in rivals if shown(r)[1] != new]
     return Finding(
-        edit.name, f"{words} ({where}: {code})", evidence, look, tuple(sorted(wrong)),
-        tuple(alternatives[:2]),
-    )  # fmt: skip
+        edit.name,
+        f"{edit.cause} ({where}: {code})",
+        evidence,
+        f"{os.path.basename(edit.part.file)}:{lines[0]}: {look}",
+        tuple(sorted(wrong)),
+        tuple(dict.fromkeys(texts))[:2],
+    )
 
 
 def joined(words: Sequence[str]) -> str:

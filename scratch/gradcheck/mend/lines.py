@@ -1,17 +1,15 @@
-"""Edits of whole lines: what is assigned or added, loops and their bounds, lines too many or few."""
+"""Edits of whole lines: what is assigned or added, what is handed back, lines too many."""
 
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from . import words
-from .edits import Change, Edit, Spot, is_gradient, root_letter
+from .edits import Change, Edit, is_gradient
 from .functions import Part
-from .scope import Held, Scope, is_atom, loops, names, shape_of
+from .scope import Held, Scope, loops, names, shape_of
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ def lines(part: Part, scope: Scope) -> Iterator[Line]:
                 yield Line(part, scope, statement, holder, field, k, around)
                 if not isinstance(statement, ast.ClassDef):
                     loop = isinstance(statement, ast.For | ast.While)
-                    yield from walk(statement, (*around, statement) if loop else around)  # type: ignore[arg-type]
+                    yield from walk(statement, (*around, statement) if loop else around)
 
     return walk(part.tree, ())
 
@@ -72,14 +70,6 @@ def _keeps_going(statement: ast.stmt, around: tuple[ast.For | ast.While, ...]) -
         return False
     leaves = any(isinstance(node, ast.Break | ast.Return) for node in ast.walk(statement))
     return leaves or bool(set(names(around[-1].test, ast.Load)) & set(names(statement, ast.Store)))
-
-
-def of(line: Line) -> Iterator[Edit]:
-    for rule in RULES:
-        yield from rule(line)
-
-
-# = and +=
 
 
 def added_or_assigned(line: Line) -> Iterator[Edit]:
@@ -95,8 +85,8 @@ def added_or_assigned(line: Line) -> Iterator[Edit]:
         return
     target = ast.unparse(node)
     of = words.base(target.removesuffix(".grad"))
-    cause = (f"the gradient {of if of == target else f'of {of}'} is assigned in the loop instead of "
-             f"added up: only the part of the step that runs last is left")  # fmt: skip
+    cause = (f"the gradient {of if of == target else f'of {of}'} is assigned in the loop instead "
+             f"of added up: only the part of the step that runs last is left")  # fmt: skip
     name = "assigned instead of added"
     if target in line.scope.carried:
         name, begin = words.carry(target)
@@ -113,7 +103,9 @@ def added_or_assigned(line: Line) -> Iterator[Edit]:
             if first in block:
                 k = block.index(first)
                 start = ast.parse(f"{target} = 0").body[0]
-                more = ((_holder_of(line.part, first), field, None, [*block[:k], start, *block[k:]]),)
+                more = (
+                    (_holder_of(line.part, first), field, None, [*block[:k], start, *block[k:]]),
+                )
         cause += f" (and `{target} = 0` before the loop is missing)"
     new = ast.parse(f"{target} += {value}").body[0]
     yield line.edit(((line.holder, line.field, line.index, new), *more), name, cause, 1)
@@ -128,9 +120,6 @@ def _holder_of(part: Part, statement: ast.stmt) -> ast.AST:
     return next(node for node in ast.walk(part.tree)
                 if any(statement in getattr(node, f, ()) for f in ("body", "orelse")
                        if isinstance(getattr(node, f, None), list)))  # fmt: skip
-
-
-# Lines too many
 
 
 def too_many(line: Line) -> Iterator[Edit]:
@@ -161,7 +150,9 @@ def too_many(line: Line) -> Iterator[Edit]:
                 cause = f"`{text}` throws away what is carried back at every step"
                 yield line.removed("carry set to zero", cause, 1)
             elif ast.unparse(target).endswith("]"):
-                yield line.removed(f"superfluous line {first}", f"`{text}` does not belong there", 3)
+                yield line.removed(
+                    f"superfluous line {first}", f"`{text}` does not belong there", 3
+                )
         case ast.Expr(value=ast.Call()):
             yield line.removed(f"superfluous line {first}", f"`{text}` does not belong there", 3)
 
@@ -175,12 +166,12 @@ def _every(line: Line, test: ast.expr) -> str:
     """The K of `t % K == 0`."""
     for node in ast.walk(test):
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod):
-            k = _number(line, node.right)
+            k = number(line, node.right)
             return f": the gradients are right for sequences cut every K = {k} steps" if k else ""
     return ""
 
 
-def _number(line: Line, node: ast.expr) -> int | None:
+def number(line: Line, node: ast.expr) -> int | None:
     text = ast.unparse(node)
     if isinstance(node, ast.Constant) and isinstance(node.value, int):
         return node.value
@@ -192,93 +183,22 @@ def clips(node: ast.AST) -> str:
     """How a statement limits arrays in place; empty if it does not."""
     for inner in ast.walk(node):
         match inner:
-            case ast.Call(func=ast.Attribute(attr="clip"), args=[_, low, high, *_], keywords=[_, *_]):
+            case ast.Call(
+                func=ast.Attribute(attr="clip"), args=[_, low, high, *_], keywords=[_, *_]
+            ):
                 return f"to the range from {ast.unparse(low)} to {ast.unparse(high)} in place"
-            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if "clip" in name.lower():
+            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if (
+                "clip" in name.lower()
+            ):
                 return f"by `{ast.unparse(inner)}`"
     return ""
-
-
-# Loops
-
-
-def bounds(line: Line) -> Iterator[Edit]:
-    """Steps that a loop leaves out; a loop back in time that is cut."""
-    loop = line.statement
-    if not isinstance(loop, ast.For):
-        return
-    yield from _cut(line, loop)
-    for node in ast.walk(loop.iter):
-        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("range", "arange")):
-            for k, argument in enumerate(node.args):
-                for by in (1, -1):
-                    text = _moved(ast.unparse(argument), by)
-                    cause = f"the loop leaves out a step, or has one too many: `{ast.unparse(node)}`"
-                    change = (node, "args", k, ast.parse(text, mode="eval").body)
-                    yield line.edit((change,), "loop bound", cause, 1.5)
-            if len(node.args) == 2:
-                change_ = (node, "args", None, node.args[1:])
-                cause = f"the loop leaves out the first step: `{ast.unparse(node)}`"
-                yield line.edit((change_,), "first step skipped", cause, 1.4)
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("reversed",):
-            where = _where(loop, node)
-            cause = "the loop runs backward where it should run forward"
-            yield line.edit(((*where, node.args[0]),), "order of the steps", cause, 2)
-    if not any(isinstance(n, ast.Slice) or ast.unparse(n).startswith("reversed")
-               for n in ast.walk(loop.iter)):  # fmt: skip
-        new = ast.parse(f"reversed(list({ast.unparse(loop.iter)}))", mode="eval").body
-        cause = "the loop runs forward where a backward pass goes from the last step to the first"
-        yield line.edit(((loop, "iter", None, new),), "order of the steps", cause, 2)
-
-
-def _moved(text: str, by: int) -> str:
-    match = re.fullmatch(r"(.+) ([+-]) 1", text)
-    if match and (match[2] == "-") == (by > 0):
-        return match[1]
-    if re.fullmatch(r"-?\d+", text):
-        return str(int(text) + by)
-    return f"{text} {'+' if by > 0 else '-'} 1"
-
-
-def _where(root: ast.AST, wanted: ast.AST) -> tuple[ast.AST, str, int | None]:
-    for node in ast.walk(root):
-        for field, value in ast.iter_fields(node):
-            if value is wanted:
-                return node, field, None
-            if isinstance(value, list) and wanted in value:
-                return node, field, value.index(wanted)
-    raise LookupError
-
-
-def _cut(line: Line, loop: ast.For) -> Iterator[Edit]:
-    """`range(max(0, t − K), …)`: the inner loop of truncated backpropagation."""
-    for node in ast.walk(loop.iter):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("max", "min", "np.maximum"):
-            for keep, drop in (node.args, node.args[::-1]) if len(node.args) == 2 else ():
-                numbers = [k for n in ast.walk(drop) if is_atom(n) and (k := _number(line, n))]  # type: ignore[arg-type]
-                known = _constants(drop) + numbers
-                many = f" (K = {known[0]})" if known else ""
-                after = f"after {known[0]} steps" if known else "after a few steps"
-                cause = (f"backpropagation through time is cut {after} back from each answer{many}: "
-                         f"the loop stops at `{ast.unparse(drop)}`; the gradients are right only for "
-                         f"sequences no longer than that")  # fmt: skip
-                yield line.edit(((*_where(loop, node), keep),), "truncated", cause, 0.8)
-
-
-def _constants(node: ast.expr) -> list[int]:
-    return [n.value for n in ast.walk(node)
-            if isinstance(n, ast.Constant) and isinstance(n.value, int) and n.value > 1]  # fmt: skip
-
-
-# What is assigned to what
 
 
 def targets(line: Line) -> Iterator[Edit]:
     """A value given to another name: an order of unpacking, a carry never set."""
     statement = line.statement
     if isinstance(statement, ast.Assign):
-        nodes = [node for node in ast.walk(statement.targets[0])
-                 if isinstance(node, ast.Tuple | ast.List)]  # fmt: skip
+        nodes = [n for n in ast.walk(statement.targets[0]) if isinstance(n, ast.Tuple | ast.List)]
     elif isinstance(statement, ast.For):
         nodes = [n for n in ast.walk(statement.target) if isinstance(n, ast.Tuple)]
     else:
@@ -292,23 +212,21 @@ def targets(line: Line) -> Iterator[Edit]:
                     order = list(node.elts)
                     order[j], order[k] = order[k], order[j]
                     a, b = ast.unparse(node.elts[j]), ast.unparse(node.elts[k])
-                    cause = (f"`{a}` and `{b}` are unpacked in another order than they were packed: "
-                             f"each holds what the other should")  # fmt: skip
+                    cause = (f"`{a}` and `{b}` are unpacked in another order than they were packed"
+                             f": each holds what the other should")  # fmt: skip
                     yield line.edit(((node, "elts", None, order),), "unpacked in another order",
                                     cause, 1.6)  # fmt: skip
     if not isinstance(statement, ast.Assign) or not line.around:
         return
     carried = line.scope.carried
     stored = set(names(line.part.tree, ast.Store))
-    for node in ast.walk(statement.targets[0]):
-        if isinstance(node, ast.Name):
-            for other in sorted(carried - {node.id}):
-                name, begin = words.carry(other)
-                again = "stays as it was before the loop" if other in stored else "is never set"
-                cause = f"{begin} never updated: the new value goes to `{node.id}`, and `{other}` {again}"
-                new = ast.Name(other, ast.Store())
-                place = _where(statement, node)
-                yield line.edit(((*place, new),), name, cause, 0.9 if node.id in carried else 1.1)
+    for stored_as in (n for n in ast.walk(statement.targets[0]) if isinstance(n, ast.Name)):
+        for other in sorted(carried - {stored_as.id}):
+            name, begin = words.carry(other)
+            again = "stays as it was before the loop" if other in stored else "is never set"
+            cause = f"{begin} never updated: the new value goes to `{stored_as.id}`, and `{other}` {again}"
+            change = (*where(statement, stored_as), ast.Name(other, ast.Store()))
+            yield line.edit((change,), name, cause, 0.9 if stored_as.id in carried else 1.1)
 
 
 def never_carried(line: Line) -> Iterator[Edit]:
@@ -343,8 +261,9 @@ def _carried(carry: str, known: dict[str, Held]) -> Iterator[str]:
             if held.shape == shape == arrays[gradient].shape:
                 yield f"{gradient} * {text}"
             if len(held.shape) == 2:
-                yield from (value for value in _products(gradient, text)
-                            if shape_of(ast.parse(value, mode="eval").body, arrays) == shape)  # fmt: skip
+                for value in _products(gradient, text):
+                    if shape_of(ast.parse(value, mode="eval").body, arrays) == shape:
+                        yield value
 
 
 def _products(gradient: str, matrix: str) -> tuple[str, ...]:
@@ -372,107 +291,11 @@ def last_step_only(line: Line) -> Iterator[Edit]:
             yield line.replaced(text, "only the last step's part", cause, 1)
 
 
-# The record
-
-
-def shared(line: Line) -> Iterator[Edit]:
-    """One array that every step writes into, and that the record holds for all of them."""
-    statement, name = line.statement, "record shares one array"
-    match statement:
-        case ast.Assign(targets=[ast.Subscript(value=ast.Name(id=buffer), slice=index)], value=value):
-            if ast.unparse(index) in ("...", ":"):
-                yield line.replaced(f"{buffer} = {ast.unparse(value)}", name, _shared(buffer), 1)
-        case ast.AugAssign(target=ast.Name(id=buffer), op=op, value=value) if line.around:
-            text = ast.unparse(ast.BinOp(ast.Name(buffer, ast.Load()), op, value))
-            yield line.replaced(f"{buffer} = {text}", name, _shared(buffer), 1.2)
-    if isinstance(statement, ast.Assign | ast.Expr):
-        for node in ast.walk(statement.value):
-            out = [k for k in getattr(node, "keywords", ()) if k.arg == "out"]
-            if isinstance(node, ast.Call) and out and isinstance(statement, ast.Expr):
-                others = ", ".join(ast.unparse(a) for a in node.args)
-                into = ast.unparse(out[0].value)
-                text = f"{into} = {ast.unparse(node.func)}({others})"
-                yield line.replaced(text, name, _shared(into), 1.2)
-    for node in ast.walk(statement) if isinstance(statement, ast.Assign | ast.Expr) else ():
-        for field in ("args", "elts", "value", "values"):
-            yield from _copied(line, node, field)
-
-
-def _shared(buffer: str) -> str:
-    return (f"every step of the record holds the same array `{buffer}`: it is used again and filled "
-            f"in place, so that backward sees the last step's values at all steps")  # fmt: skip
-
-
-def _copied(line: Line, node: ast.AST, field: str) -> Iterator[Edit]:
-    value: Any = getattr(node, field, None)
-    for k, part in enumerate(value) if isinstance(value, list) else [(None, value)]:
-        if isinstance(part, ast.Name) and (held := line.known.get(part.id)) and held.is_array:
-            new = ast.parse(f"{part.id}.copy()", mode="eval").body
-            change = (node, field, k, new)
-            yield line.edit((change,), "record shares one array", _shared(part.id), 1.1)
-
-
-# The loss
-
-
-def target_not_subtracted(line: Line) -> Iterator[Edit]:
-    """`dy[target] -= 1` of softmax with cross-entropy."""
-    statement = line.statement
-    if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Name):
-        return
-    name = statement.targets[0].id
-    if not is_gradient(name) and "d" not in name:
-        return
-    indices = set()
-    for node in ast.walk(line.part.tree):
-        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
-            inside = ast.unparse(node.slice)
-            if re.search(r"target|label|^y|, y|true|expected", inside):
-                indices.add(inside)
-                indices.add(inside.removesuffix(", 0"))
-    for atom, held in line.scope.all.items():
-        if held.whole and re.search(r"target|label|^y", atom):
-            indices |= {atom, f"{atom}[t]"}
-    for index in sorted(indices):
-        text = f"{name}[{index}] -= 1"
-        if text not in ast.unparse(line.part.tree):
-            cause = (f"the one-hot target is not subtracted from the softmax's probabilities in "
-                     f"`{name}`: `{text}` is missing")  # fmt: skip
-            yield line.followed(text, "target not subtracted", cause, 1.5)
-
-
-def scaled(spot: Spot, factor: float) -> Iterator[Edit]:
-    """The division, or the product, by a number of entries that turns `factor` × right into right."""
-    known = spot.scope.all
-    numbers: dict[str, float] = {}
-    for text, held in known.items():
-        if not held.shape and held.low == held.high and held.low:
-            numbers[text] = held.low
-        if held.is_array and text.isidentifier():
-            size = 1
-            for k, n in enumerate(held.shape):
-                size *= n
-                numbers[f"{text}.shape[{k}]"] = n
-            numbers[f"{text}.size"] = size
-        if held.shape and held.whole and text.isidentifier():
-            numbers[f"len({text})"] = held.shape[0]
-    text = ast.unparse(ast.Name(f"({spot.text})", ast.Load()))
-    for number, size in numbers.items():
-        for op, way, is_ in (("/", factor, "a mean and the gradients are those of the sum"),
-                             ("*", 1 / factor, "a sum and the gradients are those of the mean")):  # fmt: skip
-            if abs(way - size) < 1e-7 * size and size != 1:
-                word = "division by" if op == "/" else "product with"
-                cause = (f"the gradients are {'too large' if op == '/' else 'too small'} by the factor "
-                         f"{size:g}: the {word} `{number}` is missing in `{spot.text}`; the loss is "
-                         f"{is_}")  # fmt: skip
-                yield spot.edit(f"{text} {op} {number}", "mean and sum", cause, 1.5)
-    if abs(factor - 2) < 1e-7 or abs(factor - 0.5) < 1e-7 or abs(factor + 1) < 1e-7:
-        new = {2.0: f"0.5 * {text}", 0.5: f"2 * {text}", -1.0: f"-{text}"}[round(factor, 6)]
-        word = "the sign is wrong" if factor < 0 else f"a factor {1 / factor:g} is missing"
-        yield spot.edit(new, f"factor {factor:g}", f"{word} in `{spot.text}`", 1.6)
-
-
-__all__ = ["Line", "lines", "of", "root_letter", "scaled"]
-
-RULES = (added_or_assigned, too_many, bounds, targets, never_carried, last_step_only, shared,
-         target_not_subtracted)  # fmt: skip
+def where(root: ast.AST, wanted: ast.AST) -> tuple[ast.AST, str, int | None]:
+    for node in ast.walk(root):
+        for field, value in ast.iter_fields(node):
+            if value is wanted:
+                return node, field, None
+            if isinstance(value, list) and wanted in value:
+                return node, field, value.index(wanted)
+    raise LookupError

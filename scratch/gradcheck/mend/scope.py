@@ -37,7 +37,7 @@ class Held:
     @property
     def is_gate(self) -> bool:
         """Whether it can be what a sigmoid answers."""
-        return self.is_array and 0 < self.low and self.high < 1
+        return self.is_array and self.low > 0 and self.high < 1
 
 
 class Scope:
@@ -48,18 +48,19 @@ class Scope:
 
     def __init__(self, part: Part) -> None:
         self.part = part
-        atoms = {text: node for node in ast.walk(part.tree)
-                 if is_atom(node) and not (text := ast.unparse(node)).startswith("np.")}  # fmt: skip
+        atoms = {ast.unparse(node) for node in ast.walk(part.tree) if is_atom(node)}
         self._code: dict[str, CodeType] = {
-            text: compile(text, "<atom>", "eval") for text in atoms
+            text: compile(text, "<atom>", "eval") for text in sorted(atoms) if text[:3] != "np."
         }
         self._at: dict[int, dict[str, Held]] = {}
         self._visits: dict[int, int] = {}
         self.all: dict[str, Held] = {}
-        self.lines = {line: statement.lineno for statement in ast.walk(part.tree)
-                      if isinstance(statement, ast.Assign | ast.AugAssign | ast.Expr | ast.Return
-                                    | ast.AnnAssign)
-                      for line in range(statement.lineno, (statement.end_lineno or 0) + 1)}  # fmt: skip
+        alone = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr, ast.Return)
+        self.lines: dict[int, int] = {}  # from each line of a statement to its first
+        for statement in ast.walk(part.tree):
+            if isinstance(statement, alone):
+                last = statement.end_lineno or statement.lineno
+                self.lines |= dict.fromkeys(range(statement.lineno, last + 1), statement.lineno)
 
     @cached_property
     def carried(self) -> set[str]:

@@ -14,7 +14,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,11 +23,12 @@ from ...machinery.module import Array
 from ..code_under_test import Claims, CodeUnderTest
 from ..judges import Truth
 from ..report import Finding, error
-from . import edits, lines
+from . import edits, lines, rules, sums
 from .edits import Edit, Spot
 from .findings import finding
 from .functions import Part, that_ran
 from .scope import Scope, look_at
+from .sites import Site, own, parted
 
 SECONDS = 5.0  # for everything
 AFTER = 0.4  # for others that do as well, once one is found
@@ -49,15 +50,6 @@ class Judgement:
     @property
     def tensors(self) -> set[str]:
         return {name for name, count in self.wrong.items() if count}
-
-
-@dataclass(eq=False)
-class Site:
-    """An expression that is moved as a whole, and the gradients that then change."""
-
-    spot: Spot
-    reaches: set[str] = field(default_factory=set)
-    answers_change: bool = False
 
 
 class Mending:
@@ -280,7 +272,7 @@ class Mending:
         for part, scope in scopes.items():
             of_lines = list(lines.lines(part, scope))
             for line in of_lines:
-                found += lines.of(line)
+                found += rules.of_line(line)
             for site in self.sites(part, scope, of_lines):
                 reached = site.reaches & now.tensors
                 if not reached or site.answers_change:
@@ -288,9 +280,11 @@ class Mending:
                 exact = site.reaches == now.tensors
                 away = 0.0 if exact else 0.5 if reached == now.tensors else 1.5
                 for spot in own(site.spot):
-                    found += [replace(edit, rank=edit.rank + away) for edit in edits.of(spot)]
+                    found += [
+                        replace(edit, rank=edit.rank + away) for edit in rules.of_expression(spot)
+                    ]
                 if factor is not None:
-                    found += lines.scaled(site.spot, factor)
+                    found += sums.scaled(site.spot, factor)
         found += list(edits.together(found))
         return sorted(found, key=lambda edit: edit.rank)
 
@@ -344,31 +338,3 @@ def _same(one: object, two: object) -> bool:
 
 def _holds_others(node: ast.expr) -> bool:
     return isinstance(node, ast.Tuple | ast.List | ast.Dict | ast.Call)
-
-
-def parted(spot: Spot) -> Iterator[Spot]:
-    """An expression, and what it joins: the parts of a tuple, the arguments of a call."""
-    yield spot
-    if isinstance(spot.node, ast.Tuple | ast.List | ast.Dict | ast.Call):
-        for inner in spot.below():
-            if inner.field != "func" and inner.field != "keys":
-                if not isinstance(inner.node, ast.Constant):
-                    yield from parted(inner)
-
-
-def own(spot: Spot) -> Iterator[Spot]:
-    """An expression and what is inside, but for what is a site of its own."""
-    yield spot
-    if isinstance(spot.node, ast.Tuple | ast.List | ast.Dict | ast.Call):
-        for inner in spot.below():
-            if inner.field == "func":
-                yield from everything(inner)
-        return
-    for inner in spot.below():
-        yield from everything(inner)
-
-
-def everything(spot: Spot) -> Iterator[Spot]:
-    yield spot
-    for inner in spot.below():
-        yield from everything(inner)
