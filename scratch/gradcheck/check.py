@@ -18,7 +18,6 @@ from .diagnose import Context, Diagnosis
 from .mend import Mending
 from .report import Finding, GradientReport, Row, row_of
 
-VAGUE = ("unknown", "missing carry")  # they say that something is wrong, and not what
 MOST_AGAIN = 16  # × entries: up to here a tensor that differs is judged again, entry by entry
 
 
@@ -84,7 +83,7 @@ def check(
             # What changes what it is given has no fixed numbers that a pair could reproduce.
             changes = any("changes" in finding.name for finding in found)
             causes = diagnosis.findings(pairs=not changes, progress=progress)
-            if any(finding.name in VAGUE for finding in causes):
+            if any(is_vague(finding, diagnosis) for finding in causes):
                 causes = Mending(code, truth, claims, kinks).findings() or causes
             found += [c for c in causes if c.name not in {finding.name for finding in found}]
             found += [
@@ -165,6 +164,17 @@ def with_gates(
         return tuple(part(k, gate) for k, gate in enumerate(context.gate_names))
 
     return tuple(replace(row, gates=parts_of(row)) for row in rows)
+
+
+def is_vague(finding: Finding, diagnosis: Diagnosis) -> bool:
+    """Whether a finding says that something is wrong, and not what.
+
+    A factor of several gradients comes from one line above them, in a loss or a head.
+    """
+    if finding.name in ("unknown", "missing carry"):
+        return True
+    several = finding.name.startswith("factor") and len(finding.tensors) > 1
+    return several and diagnosis.known is None
 
 
 def _in_directions(row: Row, truth: judges.Truth) -> Finding:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from . import words
 from .edits import Edit, Spot, bracketed, is_gradient, is_product, spreads
 from .scope import Held, is_atom
+
+
+ACTIVATION = re.compile("tanh|sig|logist|squash|act|relu|deriv|prime|slope|σ", re.IGNORECASE)
 
 
 def forms(value: str, held: Held | None, *, plain: bool = True) -> Iterator[tuple[str, str]]:
@@ -25,7 +29,9 @@ def derivatives(spot: Spot) -> Iterator[Edit]:
     """Another derivative of the same value."""
     node = spot.node
     value, old = _derived(node)
-    if not value:
+    if not value or is_gradient(value):
+        return
+    if isinstance(node, ast.Call) and not ACTIVATION.search(ast.unparse(node.func)):
         return
     held = spot.known.get(value)
     gate = words.gate(value, spot.known)
@@ -73,6 +79,8 @@ def inside_out(spot: Spot) -> Iterator[Edit]:
         if not isinstance(inner, ast.Tuple | ast.List) and "." not in function.removeprefix("np."):
             text = ast.unparse(inner)
             word = function.removeprefix("np.")
+            if not ACTIVATION.search(word) and word not in ("exp", "abs", "sqrt", "square", "sign"):
+                return
             cause = f"{word} is applied to `{text}` where `{text}` itself belongs"
             yield spot.edit(f"({text})", f"{word} too many", cause, 1.5, f"without {word}")
     held = spot.known.get(spot.text)

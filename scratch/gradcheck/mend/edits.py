@@ -36,6 +36,7 @@ class Edit:
     tag: str = ""
     how: str = "as"  # the line reads "as" the new one, is "without" it, or has a new one "after" it
     inserted: str = ""
+    likely: bool = False  # whether it may be one of two that are right only together
 
     def __post_init__(self) -> None:
         for _, _, _, value in self.changes:

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from . import words
+from . import sums, words
 from .edits import Change, Edit, is_gradient
 from .functions import Part
 from .scope import Held, Scope, loops, names, shape_of
@@ -224,7 +224,9 @@ def targets(line: Line) -> Iterator[Edit]:
         for other in sorted(carried - {stored_as.id}):
             name, begin = words.carry(other)
             again = "stays as it was before the loop" if other in stored else "is never set"
-            cause = f"{begin} never updated: the new value goes to `{stored_as.id}`, and `{other}` {again}"
+            cause = (
+                f"{begin} never updated: the new value goes to `{stored_as.id}`, `{other}` {again}"
+            )
             change = (*where(statement, stored_as), ast.Name(other, ast.Store()))
             yield line.edit((change,), name, cause, 0.9 if stored_as.id in carried else 1.1)
 
@@ -236,7 +238,8 @@ def never_carried(line: Line) -> Iterator[Edit]:
         last = Line(line.part, scope, loop.body[-1], loop, "body", len(loop.body) - 1, (loop,))
         for carry in sorted(set(names(loop, ast.Load)) - set(names(loop, ast.Store))):
             name, begin = words.carry(carry)
-            for value in _carried(carry, scope.all) if is_gradient(carry) else ():
+            carried = is_gradient(carry) and words.is_state(carry)
+            for value in _carried(carry, scope.all) if carried else ():
                 cause = f"{begin} never set in the loop"
                 yield last.followed(f"{carry} = {value}", name, cause, 2)
     if isinstance(loop, ast.Assign) and line.around and isinstance(loop.targets[0], ast.Name):
@@ -269,6 +272,19 @@ def _carried(carry: str, known: dict[str, Held]) -> Iterator[str]:
 def _products(gradient: str, matrix: str) -> tuple[str, ...]:
     return (f"{gradient} @ {matrix}", f"{gradient} @ {matrix}.T",
             f"{matrix} @ {gradient}", f"{matrix}.T @ {gradient}")  # fmt: skip
+
+
+def scaled(line: Line, factor: float) -> Iterator[Edit]:
+    """A line `dy = dy / T` that is missing after this one."""
+    statement = line.statement
+    target = getattr(statement, "targets", [getattr(statement, "target", None)])[0]
+    while isinstance(target, ast.Subscript):
+        target = target.value
+    if isinstance(statement, ast.Assign | ast.AugAssign) and isinstance(target, ast.Name):
+        for op, number, cause, rank in sums.scales(line.scope, factor):
+            text = f"{target.id} = {target.id} {op} {number}"
+            words_ = cause.format(f"`{target.id}`")
+            yield line.followed(text, "mean and sum", words_, rank + 0.1)
 
 
 def last_step_only(line: Line) -> Iterator[Edit]:

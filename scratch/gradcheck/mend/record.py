@@ -63,14 +63,15 @@ def target_not_subtracted(line: Line) -> Iterator[Edit]:
     indices = set()
     for node in ast.walk(line.part.tree):
         if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
-            inside = ast.unparse(node.slice)
+            parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+            inside = ", ".join(ast.unparse(part) for part in parts)
             if re.search(r"target|label|^y|, y|true|expected", inside):
                 indices.add(inside)
                 indices.add(inside.removesuffix(", 0"))
     for atom, held in line.scope.all.items():
         if held.whole and re.search(r"target|label|^y", atom):
             indices |= {atom, f"{atom}[t]"}
-    for index in sorted(indices):
+    for index in sorted(indices, key=lambda index: (len(index), index)):
         text = f"{name}[{index}] -= 1"
         if text not in ast.unparse(line.part.tree):
             cause = (f"the one-hot target is not subtracted from the softmax's probabilities in "

@@ -31,7 +31,7 @@ from .scope import Scope, look_at
 from .sites import Site, own, parted
 
 SECONDS = 5.0  # for everything
-AFTER = 0.4  # for others that do as well, once one is found
+AFTER = 0.2  # for others that do as well, once one is found
 MOST_LIKELY = 24  # edits that are tried in pairs
 MOST = 3  # mistakes at once
 
@@ -187,10 +187,11 @@ class Mending:
         until = math.inf
         total = sum(now.wrong.values())
         candidates = self.candidates(scopes, now)
-        likely = [edit for edit in candidates if edit.rank < 1]
+        first = sum(edit.rank < 1 for edit in candidates)
+        likely = [edit for edit in candidates if edit.likely or edit.rank < 1]
         pair = None
         for k, edit in enumerate(candidates):
-            if k == len(likely) and not mends and not steps:
+            if k == first and not mends:
                 pair = self.pair(likely[:MOST_LIKELY])
                 if pair is not None:
                     break
@@ -269,19 +270,25 @@ class Mending:
         factor = self._factor(now)
         scopes = {part: scope.afresh() for part, scope in scopes.items()}
         found: list[Edit] = []
+        # Where the passes are two functions, what forward keeps is more often right.
+        apart = any(not part.in_forward for part in scopes)
         for part, scope in scopes.items():
             of_lines = list(lines.lines(part, scope))
             for line in of_lines:
                 found += rules.of_line(line)
+                if factor is not None:
+                    found += lines.scaled(line, factor)
             for site in self.sites(part, scope, of_lines):
                 reached = site.reaches & now.tensors
                 if not reached or site.answers_change:
                     continue
                 exact = site.reaches == now.tensors
                 away = 0.0 if exact else 0.5 if reached == now.tensors else 1.5
+                away += 0.4 * (apart and part.in_forward)
                 for spot in own(site.spot):
                     found += [
-                        replace(edit, rank=edit.rank + away) for edit in rules.of_expression(spot)
+                        replace(edit, rank=edit.rank + away, likely=edit.rank < 1)
+                        for edit in rules.of_expression(spot)
                     ]
                 if factor is not None:
                     found += sums.scaled(site.spot, factor)

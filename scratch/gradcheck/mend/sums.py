@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ast
+import itertools
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import replace
 
 from . import words
 from .edits import Edit, Spot, bracketed, is_gradient, spreads, steps_of
-from .scope import CARRIED, Held, loops
+from .scope import CARRIED, Held, Scope, loops
 
 
 def factors(node: ast.expr) -> list[ast.expr]:
@@ -150,25 +152,29 @@ def _hands_back(spot: Spot) -> bool:
 
 def _through_a_gate(spot: Spot, gradients: list[str]) -> Iterator[Edit]:
     """`dh * (1 − z)`, a way back that passes a gate; `di * p_i + df * p_f`, those of peepholes."""
-    pairs = []
+    peepholes = []
     for value, held in [*spot.known.items(), *_rows(spot.known)]:
         if not held.is_array or not spreads(held.shape, spot.shape or ()) or is_gradient(value):
             continue
         gate = words.gate(value, spot.known)
         for gradient in gradients:
-            if len(held.shape) == 1 and root_letter(gradient) == root_letter(value):
-                pairs.append((gradient, value))
+            if len(held.shape) == 1 and words.root(gradient)[-1:] == words.root(value)[-1:]:
+                peepholes.append((gradient, value))
+            if len(held.shape) > 1 and not words.is_state(gradient):
+                continue
             for form in (value, f"(1 - {value})") if held.is_gate else (value,):
                 term = f"{gradient} * {form}"
                 if term not in spot.text:
                     cause = f"the way back through {gate} is missing: `{term}` is not added"
-                    yield spot.edit(f"{spot.text} + {term}", f"missing term {term}", cause, 3.5)
-    for k, (d, p) in enumerate(pairs):
-        for e, q in pairs[k + 1 :]:
-            terms = f"{d} * {p} + {e} * {q}"
-            cause = (f"the way back from the gates to the cell state through the peepholes {p} and "
-                     f"{q} is missing: `{terms}` is not added")  # fmt: skip
-            yield spot.edit(f"{spot.text} + {terms}", "missing peephole terms", cause, 3.2)
+                    rank = 3.5 if len(held.shape) > 1 else 3.1
+                    yield spot.edit(f"{spot.text} + {term}", f"missing term {term}", cause, rank)
+    for (d, p), (e, q) in itertools.combinations(peepholes[:8], 2):
+        terms = f"{d} * {p} + {e} * {q}"
+        cause = (
+            f"the way back from the gates to the cell state through the peepholes {p} and {q} "
+            f"is missing: `{terms}` is not added"
+        )
+        yield spot.edit(f"{spot.text} + {terms}", "missing peephole terms", cause, 3.2)
 
 
 def _rows(known: dict[str, Held]) -> Iterator[tuple[str, Held]]:
@@ -180,39 +186,39 @@ def _rows(known: dict[str, Held]) -> Iterator[tuple[str, Held]]:
                     yield f"{text}[{k}]", replace(held, shape=held.shape[1:])
 
 
-def root_letter(atom: str) -> str:
-    return words.root(atom)[-1:]
-
-
 def scaled(spot: Spot, factor: float) -> Iterator[Edit]:
     """A division or product by a number of entries that takes `factor` away."""
-    known = spot.scope.all
-    numbers: dict[str, float] = {}
-    for text, held in known.items():
-        if not held.shape and held.low == held.high and held.low:
-            numbers[text] = held.low
-        if held.is_array and text.isidentifier():
-            size = 1.0
-            for k, n in enumerate(held.shape):
-                size *= n
-                numbers[f"{text}.shape[{k}]"] = n
-            numbers[f"{text}.size"] = size
-        if held.shape and held.whole and text.isidentifier():
-            numbers[f"len({text})"] = held.shape[0]
     text = ast.unparse(ast.Name(f"({spot.text})", ast.Load()))
-    for number, size in numbers.items():
+    for op, number, cause, rank in scales(spot.scope, factor):
+        words_ = cause.format(f"`{spot.text}`")
+        yield spot.edit(f"{text} {op} {number}", "mean and sum", words_, rank)
+    for simple, new in ((2, f"0.5 * {text}"), (0.5, f"2 * {text}"), (-1, f"-{text}")):
+        if abs(factor - simple) < 1e-7:
+            word = "the sign is wrong" if factor < 0 else f"a factor {1 / simple:g} is missing"
+            yield spot.edit(new, f"factor {simple:g}", f"{word} in `{spot.text}`", 1.6)
+
+
+def scales(scope: Scope, factor: float) -> Iterator[tuple[str, str, str, float]]:
+    """Operator, number, words and rank: T and N before sizes of arrays."""
+    numbers: dict[str, tuple[float, float]] = {}
+    for text, held in scope.all.items():
+        if not held.shape and held.low == held.high and text not in scope.counters:
+            numbers[text] = held.low, 1.4
+        if held.is_array and text.isidentifier():
+            numbers[f"{text}.size"] = math.prod(held.shape), 1.5
+            for k, n in enumerate(held.shape):
+                numbers[f"{text}.shape[{k}]"] = n, 1.55
+        if held.shape and held.whole and text.isidentifier():
+            numbers[f"len({text})"] = held.shape[0], 1.45
+    for number, (size, rank) in numbers.items():
         for op, way in (("/", factor), ("*", 1 / factor)):
-            if size != 1 and abs(way - size) < 1e-7 * size:
+            if size > 1 and abs(way - size) < 1e-7 * size:
                 large, word, one, other = ("large", "division by", "a mean", "sum")
                 if op == "*":
                     large, word, one, other = ("small", "product with", "a sum", "mean")
                 cause = (
                     f"the gradients are too {large} by the factor {size:g}: the {word} `{number}` "
-                    f"is missing in `{spot.text}`; the loss is {one}, and they are those of the "
-                    f"{other}"
+                    f"is missing in {{}}, as where the loss is {one} and they are those of "
+                    f"the {other}"
                 )
-                yield spot.edit(f"{text} {op} {number}", "mean and sum", cause, 1.5)
-    if abs(factor - 2) < 1e-7 or abs(factor - 0.5) < 1e-7 or abs(factor + 1) < 1e-7:
-        new = {2.0: f"0.5 * {text}", 0.5: f"2 * {text}", -1.0: f"-{text}"}[round(factor, 6)]
-        word = "the sign is wrong" if factor < 0 else f"a factor {1 / factor:g} is missing"
-        yield spot.edit(new, f"factor {factor:g}", f"{word} in `{spot.text}`", 1.6)
+                yield op, number, cause, rank

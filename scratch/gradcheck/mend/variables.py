@@ -102,7 +102,13 @@ def slices(spot: Spot) -> Iterator[Edit]:
     cause = f"the part `{old}` is taken where the part `{new}` belongs"
     widths = [t for t, held in spot.known.items() if held.whole and not held.shape and t != text]
     plain = text.lstrip("-")
-    for bound in [new, f":{plain}", f"{plain}:", *(old.replace(text, width) for width in widths)]:
+    for bound in [
+        new,
+        f":{plain}",
+        f"{plain}:",
+        *(old.replace(text, width) for width in widths),
+        *(f"{width}:" for width in widths),
+    ]:
         if bound != old:
             lower, _, upper = bound.partition(":")
             slice_ = ast.Slice(

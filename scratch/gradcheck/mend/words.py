@@ -52,9 +52,14 @@ def state(atom: str) -> str:
     name = base(atom)
     if CELL.match(name):
         return "c"
-    if HIDDEN.match(name) or re.match(r"^d_?(h|a|s)", root(atom)):
+    if HIDDEN.match(name) or re.match(r"^d_?(h|a|s)_?(next|prev|t|total)?$", root(atom)):
         return "h"
     return "the state" if name in ("d", "carry", "back", "right", "from_right") else name
+
+
+def is_state(atom: str) -> bool:
+    """Whether a gradient is that of a state, as far as its name tells."""
+    return state(atom) in ("h", "c", "the state") or bool(re.search("next|carr|prev", root(atom)))
 
 
 def carry(atom: str) -> tuple[str, str]:
