@@ -10,7 +10,6 @@ from . import words
 from .edits import Edit, Spot, bracketed, is_gradient, is_product, spreads
 from .scope import Held, is_atom
 
-
 ACTIVATION = re.compile("tanh|sig|logist|squash|act|relu|deriv|prime|slope|σ", re.IGNORECASE)
 
 
