@@ -180,7 +180,8 @@ def _through_a_gate(spot: Spot, gradients: list[str]) -> Iterator[Edit]:
 def _rows(known: dict[str, Held]) -> Iterator[tuple[str, Held]]:
     """The rows of arrays of few: peepholes kept in one array."""
     for text, held in known.items():
-        if text.isidentifier() and held.is_array and len(held.shape) == 2 and held.shape[0] <= 3:
+        few = text.isidentifier() and len(held.shape) == 2 and held.shape[0] <= 3
+        if few and held.is_array and any(other.startswith(f"{text}[") for other in known):
             for k in range(held.shape[0]):
                 if f"{text}[{k}]" not in known:
                     yield f"{text}[{k}]", replace(held, shape=held.shape[1:])
