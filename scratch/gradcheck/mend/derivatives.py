@@ -112,7 +112,7 @@ def missing_factor(spot: Spot) -> Iterator[Edit]:
                 name, cause = f"1 - {words.root(value)} left out", f"the factor `{form}` is missing"
             cause = f"{cause} in `{spot.text}`"
             beside = _beside(spot)
-            if form in beside:
+            if "derivative" in meaning and form in beside:
                 name = "missing parentheses"
                 cause = (f"parentheses are missing: the derivative `{form}` multiplies only "
                          f"`{beside}`, not `{spot.text}`")  # fmt: skip

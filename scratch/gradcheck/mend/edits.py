@@ -102,7 +102,7 @@ class Spot:
                 place: tuple[ast.AST, str, int | None] = (
                     self.node, field, k if isinstance(value, list) else None
                 )  # fmt: skip
-                if isinstance(part, ast.keyword) or isinstance(part, ast.Starred):
+                if isinstance(part, ast.keyword | ast.Starred):
                     place, part = (part, "value", None), part.value
                 elif isinstance(part, ast.comprehension):
                     place, part = (part, "iter", None), part.iter

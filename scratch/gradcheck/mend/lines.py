@@ -179,18 +179,18 @@ def number(line: Line, node: ast.expr) -> int | None:
     return int(held.low) if held is not None and held.whole and not held.shape else None
 
 
-def clips(node: ast.AST) -> str:
-    """How a statement limits arrays in place; empty if it does not."""
-    for inner in ast.walk(node):
-        match inner:
-            case ast.Call(
-                func=ast.Attribute(attr="clip"), args=[_, low, high, *_], keywords=[_, *_]
-            ):
-                return f"to the range from {ast.unparse(low)} to {ast.unparse(high)} in place"
-            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if (
-                "clip" in name.lower()
-            ):
-                return f"by `{ast.unparse(inner)}`"
+def clips(statement: ast.stmt) -> str:
+    """How a statement, or all in it, limits arrays in place; empty if it does not."""
+    inner = [clips(part) for part in getattr(statement, "body", ())]
+    if inner:
+        return inner[0] if all(inner) else ""
+    match getattr(statement, "value", None):
+        case ast.Call(func=ast.Attribute(attr="clip"), args=[_, low, high, *_], keywords=[_, *_]):
+            return f"to the range from {ast.unparse(low)} to {ast.unparse(high)} in place"
+        case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if (
+            "clip" in name.lower() and name != "clip"
+        ):
+            return f"by `{ast.unparse(statement)}`"
     return ""
 
 

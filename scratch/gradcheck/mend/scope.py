@@ -64,13 +64,19 @@ class Scope:
 
     @cached_property
     def carried(self) -> set[str]:
-        return carries(self.part.tree)
+        return carries(self.part.tree) | self._given
 
     @cached_property
     def unread(self) -> set[str]:
-        """The carried names that no loop reads."""
-        read = {name for loop in loops(self.part.tree) for name in names(loop, ast.Load)}
-        return self.carried - read
+        """The carried names that nothing reads."""
+        within: list[ast.stmt] = [*loops(self.part.tree)] or [self.part.tree]
+        return self.carried - {name for tree in within for name in names(tree, ast.Load)}
+
+    @property
+    def _given(self) -> set[str]:
+        """The gradients that a step is given and does not read."""
+        given = {a.arg for a in self.part.tree.args.args if re.match(r"_?d|grad", a.arg)}
+        return given - set(names(self.part.tree, ast.Load))
 
     @cached_property
     def counters(self) -> set[str]:

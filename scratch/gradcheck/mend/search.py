@@ -32,7 +32,9 @@ from .sites import Site, own, parted
 
 SECONDS = 5.0  # for everything
 AFTER = 0.2  # for others that do as well, once one is found
-MOST_LIKELY = 24  # edits that are tried in pairs
+ENOUGH = 1.2  # for a single edit, where one is known that makes some gradients right
+LEAST = 0.1  # share of the wrong entries that an edit must mend to be a step
+MOST_LIKELY = 32  # edits that are tried in pairs
 MOST = 3  # mistakes at once
 
 
@@ -183,19 +185,21 @@ class Mending:
     ) -> tuple[list[Edit], list[Edit], tuple[Edit, Edit] | None]:
         """The edits that mend everything, and where none does, those that mend most, or a pair."""
         mends: list[Edit] = []
-        steps: list[tuple[int, int, float, Edit]] = []
-        until = math.inf
-        total = sum(now.wrong.values())
+        steps: list[tuple[float, Edit]] = []
+        until, start = math.inf, time.monotonic()
         candidates = self.candidates(scopes, now)
         first = sum(edit.rank < 1 for edit in candidates)
-        likely = [edit for edit in candidates if edit.likely or edit.rank < 1]
-        pair = None
         for k, edit in enumerate(candidates):
             if k == first and not mends:
+                likely = [edit for edit in candidates if edit.likely or edit.rank < 1]
                 pair = self.pair(likely[:MOST_LIKELY])
                 if pair is not None:
-                    break
-            if self.late or time.monotonic() > until:
+                    return [], [], pair
+            waited = (
+                time.monotonic() - start > ENOUGH
+                and max((gained for gained, _ in steps), default=0.0) >= 1
+            )
+            if self.late or time.monotonic() > until or (waited and not mends):
                 break
             if mends and edit.rank > mends[0].rank + 1:
                 break
@@ -206,14 +210,16 @@ class Mending:
             if after.right and self.holds(edit):
                 mends.append(edit)
                 until = min(until, time.monotonic() + AFTER)
-            elif not after.right and all(after.wrong[n] <= now.wrong[n] for n in self.names):
-                gained = total - sum(after.wrong.values())
-                whole = len(now.tensors - after.tensors)
-                clip = edit.name == "clipping" and gained > 0
-                if (clip or whole or gained > 0.1 * total) and self.keeps_answers(edit):
-                    steps.append((-whole - 100 * clip, -gained, edit.rank, edit))
-        steps.sort(key=lambda step: step[:3])
-        return mends, [step[3] for step in steps], pair
+            elif not after.right and edit.name == "clipping" and self.changes(claims):
+                if self.keeps_answers(edit):
+                    return [], [edit], None
+            elif not after.right and (gained := gain(now, after)) and self.keeps_answers(edit):
+                steps.append((gained, edit))
+        steps.sort(key=lambda step: (-step[0], step[1].rank))
+        return mends, [edit for _, edit in steps], None
+
+    def changes(self, claims: Claims) -> bool:
+        return any(not _same(claims.get(name), self.claims[name]) for name in self.names)
 
     def pair(self, likely: list[Edit]) -> tuple[Edit, Edit] | None:
         """Two of the likeliest edits that mend everything together."""
@@ -337,6 +343,14 @@ class Mending:
         reaches = {name for name in self.names if not _same(claims.get(name), self.claims[name])}
         changes = spot.part.in_forward and bool(reaches) and not self.keeps_answers(edit)
         return Site(spot, reaches, changes)
+
+
+def gain(now: Judgement, after: Judgement) -> float:
+    """The gradients that become right, and the share of wrong entries; 0 where one gets worse."""
+    if any(after.wrong[name] > now.wrong[name] for name in now.wrong):
+        return 0.0
+    share = 1 - sum(after.wrong.values()) / sum(now.wrong.values())
+    return len(now.tensors - after.tensors) + (share if share > LEAST else 0.0)
 
 
 def _same(one: object, two: object) -> bool:

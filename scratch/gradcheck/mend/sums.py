@@ -120,13 +120,14 @@ def missing_term(spot: Spot) -> Iterator[Edit]:
                  and (is_gradient(text) or text in carried)}  # fmt: skip
     if inner:
         return
-    text = spot.text
+    text, statement_value = spot.text, getattr(spot.statement, "value", None)
     for term in gradients:
         if term in text:
             continue
         if term in carried:
             name, begin = words.carry(term)
-            cause, rank = f"{begin} not added", 1.0
+            whole = term in spot.scope.unread and statement_value is spot.node
+            cause, rank = f"{begin} not added", 0.7 if whole else 1.0
         elif term.partition("[")[0] in arguments and "[" in term:
             of = term.partition("[")[0]
             name = "gradient of the answers ignored"
