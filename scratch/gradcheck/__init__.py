@@ -10,6 +10,7 @@ judges.py            the true gradients: complex step, a torch module, central d
 purity.py            what a pass may not change, add or remember
 linearity.py         a gradient is linear in the upstream gradient
 diagnose/            from wrong gradients to causes
+mend/                the line that makes them right, where no cause is known
 """
 
 from .check import check_gradients

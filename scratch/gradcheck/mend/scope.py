@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ...machinery.module import Parameter
 from .functions import Part
 
 Shape = tuple[int, ...]
@@ -49,6 +50,7 @@ class Scope:
     def __init__(self, part: Part) -> None:
         self.part = part
         atoms = {ast.unparse(node) for node in ast.walk(part.tree) if is_atom(node)}
+        atoms |= {argument.arg for argument in part.tree.args.args}
         self._code: dict[str, CodeType] = {
             text: compile(text, "<atom>", "eval") for text in sorted(atoms) if text[:3] != "np."
         }
@@ -106,6 +108,8 @@ class Scope:
                 value = eval(code, globals_, locals_)
             except Exception:  # not there yet, or out of range
                 continue
+            if isinstance(value, Parameter):
+                text, value = f"{text}.data", value.data
             if (held := held_in(value)) is not None:
                 known[text] = self.all[text] = held
 
