@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from . import words
-from .edits import Edit, Spot, bracketed, is_gradient, is_product, spreads
+from .edits import Edit, Spot, bracketed, factors, is_gradient, is_product, spreads
 from .scope import Held, is_atom
 
 ACTIVATION = re.compile("tanh|sig|logist|squash|act|relu|deriv|prime|slope|σ", re.IGNORECASE)
@@ -101,13 +101,16 @@ def missing_factor(spot: Spot) -> Iterator[Edit]:
         if not held.is_array or not spreads(held.shape, spot.shape) or is_gradient(value):
             continue
         gate = words.gate(value, spot.known)
+        of = f"local derivative of {f'gate {words.root(value)}' if 'gate' in gate else value}"
+        there = {ast.unparse(factor) for factor in factors(spot.node)}
         for form, meaning in forms(value, held):
-            if form == value:
+            other = f"1 - {value}" if form == value else value
+            if held.is_gate and "derivative" not in meaning and other in there:
+                name, cause = of, f"the derivative of {gate} is not whole: `{form}` is missing"
+            elif form == value:
                 name, cause = f"{words.root(value)} left out", f"the factor {gate} is missing"
             elif "derivative" in meaning:
-                of = f"gate {words.root(value)}" if "gate" in gate else value
-                name = f"local derivative of {of}"
-                cause = f"the derivative of {gate}, `{form}`, is missing"
+                name, cause = of, f"the derivative of {gate}, `{form}`, is missing"
             else:
                 name, cause = f"1 - {words.root(value)} left out", f"the factor `{form}` is missing"
             cause = f"{cause} in `{spot.text}`"

@@ -148,6 +148,13 @@ def bracketed(node: ast.expr) -> ast.expr:
     return node
 
 
+def factors(node: ast.expr) -> list[ast.expr]:
+    """The factors of a product from left to right."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
+        return [*factors(node.left), node.right]
+    return [node]
+
+
 def is_product(node: ast.expr) -> bool:
     return isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult | ast.Div)
 

@@ -249,10 +249,20 @@ def carries(tree: ast.FunctionDef) -> set[str]:
             stored |= stores
         found |= {name for name in ((early & stored) | late) & read if name in initial}
         found |= {name for name in (stored - read) | early if CARRIED.search(name)}
+        entries = (node for node in ast.walk(loop) if isinstance(node, ast.Subscript))
+        filled = {ast.unparse(e.value) for e in entries if isinstance(e.ctx, ast.Store)}
+        found |= {name for name in (early & initial) - stored - filled if name in _zeros(tree)}
     return found
 
 
-CARRIED = re.compile(r"next|prev|carr|later|from_right|future", re.IGNORECASE)
+def _zeros(tree: ast.FunctionDef) -> set[str]:
+    """The names of gradients that are first set to zero."""
+    return {name for node in tree.body if isinstance(node, ast.Assign)
+            and re.search(r"zeros|^0", ast.unparse(node.value))
+            for name in names(node, ast.Store) if re.match("d|grad|carr", name)}  # fmt: skip
+
+
+CARRIED = re.compile(r"next|prev|carr|later|from_right|future|dstate", re.IGNORECASE)
 
 
 def simple(body: list[ast.stmt]) -> Iterator[ast.stmt]:

@@ -10,15 +10,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from . import words
-from .edits import Edit, Spot, bracketed, is_gradient, spreads, steps_of
+from .edits import Edit, Spot, bracketed, factors, is_gradient, spreads, steps_of
 from .scope import CARRIED, Held, Scope, loops
-
-
-def factors(node: ast.expr) -> list[ast.expr]:
-    """The factors of a product from left to right."""
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
-        return [*factors(node.left), node.right]
-    return [node]
 
 
 def superfluous(spot: Spot) -> Iterator[Edit]:
