@@ -223,7 +223,7 @@ class Mending:
 
     def pair(self, likely: list[Edit]) -> tuple[Edit, Edit] | None:
         """Two of the likeliest edits that mend everything together."""
-        likely = [edit for edit in likely if self.keeps_answers(edit)]
+        likely = [edit for edit in likely if not self.late and self.keeps_answers(edit)]
         for k, one in enumerate(likely):
             before = one.apply()
             compiled, kept = one.part.compiled(), self.running[one.part]
@@ -329,7 +329,8 @@ class Mending:
             if name and isinstance(value, ast.expr) and not isinstance(value, ast.Constant):
                 root = Spot(part, scope, statement, statement, name, None, value)
                 for spot in parted(root):
-                    yield self.moved(spot)
+                    if not self.late:
+                        yield self.moved(spot)
 
     def moved(self, spot: Spot) -> Site:
         """A site, with what changes when its value is another."""
