@@ -15,6 +15,7 @@ linearity.py         a gradient is linear in the upstream gradient
 raised.py            what the code raises, with its line
 holes.py             a backward pass that raises, or that is not written yet
 diagnose/            from wrong gradients to causes
+mend/                the line that makes them right, where no cause is known
 """
 
 from .check import check_gradients

@@ -16,6 +16,7 @@ from . import holes, judges, linearity, purity
 from .code_under_test import Claims, CodeUnderTest, ModuleRaised, NotCheckable
 from .diagnose import Context, Diagnosis
 from .foreign import Foreign, obeys_the_one_rule
+from .mend import Mending
 from .report import NOT_CLAIMED, Finding, GradientReport, Row, row_of
 
 MOST_AGAIN = 16  # × entries: up to here a tensor that differs is judged again, entry by entry
@@ -100,7 +101,10 @@ def check(
             rows = with_gates(rows, claims, truth, diagnosis.context)
             # What changes what it is given has no fixed numbers that a pair could reproduce.
             changes = any("changes" in finding.name for finding in impure)
-            found += diagnosis.findings(pairs=not changes, progress=progress)
+            causes = diagnosis.findings(pairs=not changes, progress=progress)
+            if any(is_vague(finding, diagnosis) for finding in causes):
+                causes = Mending(code, truth, claims, kinks).findings() or causes
+            found += [c for c in causes if c.name not in {finding.name for finding in found}]
             found += [
                 _in_directions(r, truth) for r in rows if not r.ok and r.name in truth.directions
             ]
@@ -212,6 +216,17 @@ def with_gates(
         return tuple(part(k, gate) for k, gate in enumerate(context.gate_names))
 
     return tuple(replace(row, gates=parts_of(row)) for row in rows)
+
+
+def is_vague(finding: Finding, diagnosis: Diagnosis) -> bool:
+    """Whether a finding says that something is wrong, and not what.
+
+    A factor of several gradients comes from one line above them, in a loss or a head.
+    """
+    if finding.name in ("unknown", "missing carry"):
+        return True
+    several = finding.name.startswith("factor") and len(finding.tensors) > 1
+    return several and diagnosis.known is None
 
 
 def _in_directions(row: Row, truth: judges.Truth) -> Finding:

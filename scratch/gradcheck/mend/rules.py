@@ -1,0 +1,31 @@
+"""All the edits that are tried, of an expression and of a line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from . import derivatives, lines, loops, matrices, record, sums, variables
+from .edits import Edit, Spot
+from .lines import Line
+
+OF_EXPRESSIONS = (
+    variables.shifts, variables.others, variables.slices, variables.swapped,
+    derivatives.derivatives, derivatives.inside_out, derivatives.missing_factor,
+    sums.superfluous, sums.parentheses, sums.differences, sums.missing_term,
+    matrices.transposes, matrices.axes, matrices.choices,
+)  # fmt: skip
+OF_LINES = (
+    lines.added_or_assigned, lines.too_many, lines.targets, lines.never_carried,
+    lines.last_step_only, loops.bounds, record.shared, record.target_not_subtracted,
+)  # fmt: skip
+
+
+def of_expression(spot: Spot) -> Iterator[Edit]:
+    """Every edit of one expression; what stands inside has its own."""
+    for rule in OF_EXPRESSIONS:
+        yield from rule(spot)
+
+
+def of_line(line: Line) -> Iterator[Edit]:
+    for rule in OF_LINES:
+        yield from rule(line)

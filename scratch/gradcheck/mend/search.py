@@ -1,0 +1,362 @@
+"""Which small edit of the person's own code makes the gradients right: each is run and judged.
+
+First every expression is moved a little, to see which gradients depend on it: an edit that mends
+must reach all that are wrong. Then the edits of these expressions run, the likely ones first.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import io
+import math
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ...machinery import nests
+from ...machinery.module import Array
+from ..code_under_test import Claims, CodeUnderTest
+from ..judges import Truth
+from ..report import Finding, error
+from . import edits, lines, rules, sums
+from .edits import Edit, Spot
+from .findings import finding
+from .functions import Part, that_ran
+from .scope import Scope, look_at
+from .sites import Site, own, parted
+
+SECONDS = 5.0  # for everything
+AFTER = 0.2  # for others that do as well, once one is found
+ENOUGH = 1.2  # for a single edit, where one is known that makes some gradients right
+LEAST = 0.1  # share of the wrong entries that an edit must mend to be a step
+MOST_LIKELY = 32  # edits that are tried in pairs
+MOST = 3  # mistakes at once
+
+
+@dataclass
+class Judgement:
+    """How many entries of each gradient are wrong, and how far off the worst is."""
+
+    wrong: dict[str, int]
+    worst: float
+
+    @property
+    def right(self) -> bool:
+        return not any(self.wrong.values())
+
+    @property
+    def tensors(self) -> set[str]:
+        return {name for name, count in self.wrong.items() if count}
+
+
+class Mending:
+    """The search, for a code whose claims are wrong in the gradients `names`."""
+
+    def __init__(
+        self, code: CodeUnderTest, truth: Truth, claims: Claims, kinks: dict[str, Array]
+    ) -> None:
+        self.code, self.truth, self.kinks = code, truth, kinks
+        self.names = [name for name in code.values if claims[name] is not None]
+        self.claims = claims
+        self.start = time.monotonic()
+        self.runs = 0
+
+    @property
+    def late(self) -> bool:
+        return time.monotonic() - self.start > SECONDS
+
+    def judge(self, claims: Claims, upstream: Array | None = None) -> Judgement:
+        wrong, worst = {}, 0.0
+        for name in self.names:
+            claimed, truth = claims.get(name), self.truth
+            true = truth.gradient(name, upstream)
+            shape = truth.shapes[name]
+            if claimed is None or np.shape(claimed) != shape:
+                wrong[name], worst = max(math.prod(shape), 1), math.inf
+                continue
+            floor = truth.floor
+            if name in truth.directions:
+                claimed = np.tensordot(truth.directions[name], claimed, claimed.ndim)
+                floor *= math.sqrt(math.prod(shape))
+            allowed = truth.tolerance * np.abs(true).max(initial=0) + floor
+            off = ~(np.abs(claimed - true) <= allowed)
+            if name in self.kinks:
+                off &= ~self.kinks[name]
+            wrong[name] = int(off.sum())
+            worst = max(worst, error(np.where(off, claimed, true), true) if off.any() else
+                        error(claimed, true) if np.any(true) else 0.0)  # fmt: skip
+        return Judgement(wrong, worst)
+
+    def run(self, edit: Edit, upstream: Array | None = None) -> Claims | None:
+        """What the code claims with an edit; None where it ends in an exception."""
+        with self.edited(edit) as works:
+            return self.claimed(upstream) if works else None
+
+    def claimed(self, upstream: Array | None = None) -> Claims | None:
+        self.runs += 1
+        try:
+            return self.code.claims(upstream)
+        except Exception:
+            return None
+
+    @contextmanager
+    def edited(self, edit: Edit) -> Iterator[bool]:
+        """While the person's functions run the edited code; yields whether they can."""
+        before = edit.apply()
+        compiled = edit.part.compiled()
+        try:
+            if compiled is not None:
+                edit.part.run(compiled)
+            yield compiled is not None
+        finally:
+            edit.undo(before)
+            edit.part.run(self.running[edit.part])
+
+    # The search
+
+    def findings(self) -> list[Finding]:
+        """The mistakes, each with the line that mends it; none where no edits mend everything."""
+        guarded, self.code.guarded = self.code.guarded, True
+        quiet = contextlib.redirect_stdout(io.StringIO())
+        with warnings.catch_warnings(), np.errstate(all="ignore"), quiet:
+            warnings.simplefilter("ignore")
+            self.parts = that_ran(self.code.forward, self.code.claims)
+            self.running = {part: part.code for part in self.parts}
+            scopes = look_at(self.parts, self.code.claims)
+            try:
+                return self._findings(scopes)
+            finally:
+                self.code.guarded = guarded
+                for part in self.parts:
+                    part.run(part.code)
+
+    def _findings(self, scopes: dict[Part, Scope]) -> list[Finding]:
+        made: list[tuple[Edit, list[Edit]]] = []
+        done: list[tuple[Edit, list[object]]] = []
+        first = now = self.judge(self.claims)
+        texts: list[Finding] = []
+        try:
+            while now.tensors and len(made) < MOST and not self.late:
+                mends, steps, pair = self.search(scopes, now)
+                if pair:
+                    made += [(self._keep_first(pair, done), []), (pair[1], [])]
+                    now = Judgement({}, self._worst(pair[1]))
+                elif mends:
+                    made.append((mends[0], mends[1:]))
+                    now = Judgement({}, self._worst(mends[0]))
+                elif steps:
+                    made.append((steps[0], []))
+                    now = self._keep(steps[0], done)
+                else:
+                    break
+        finally:
+            for edit, before in reversed(done):
+                edit.undo(before)
+        if not now.tensors:
+            texts = [finding(edit, rivals, made, first.tensors, len(self.names), now.worst)
+                     for edit, rivals in made]  # fmt: skip
+        return texts
+
+    def _keep(self, edit: Edit, done: list[tuple[Edit, list[object]]]) -> Judgement:
+        """Go on with an edit in place."""
+        done.append((edit, edit.apply()))
+        compiled = edit.part.compiled()
+        assert compiled is not None
+        self.running[edit.part] = compiled
+        edit.part.run(compiled)
+        self.claims = self.claimed() or self.claims
+        return self.judge(self.claims)
+
+    def _keep_first(self, pair: tuple[Edit, Edit], done: list[tuple[Edit, list[object]]]) -> Edit:
+        self._keep(pair[0], done)
+        return pair[0]
+
+    def _worst(self, edit: Edit) -> float:
+        claims = self.run(edit)
+        return self.judge(claims).worst if claims is not None else math.inf
+
+    def search(
+        self, scopes: dict[Part, Scope], now: Judgement
+    ) -> tuple[list[Edit], list[Edit], tuple[Edit, Edit] | None]:
+        """The edits that mend everything, and where none does, those that mend most, or a pair."""
+        mends: list[Edit] = []
+        steps: list[tuple[float, Edit]] = []
+        until, start = math.inf, time.monotonic()
+        candidates = self.candidates(scopes, now)
+        first = sum(edit.rank < 1 for edit in candidates)
+        for k, edit in enumerate(candidates):
+            if k == first and not mends:
+                likely = [edit for edit in candidates if edit.likely or edit.rank < 1]
+                pair = self.pair(likely[:MOST_LIKELY])
+                if pair is not None:
+                    return [], [], pair
+            waited = (
+                time.monotonic() - start > ENOUGH
+                and max((gained for gained, _ in steps), default=0.0) >= 1
+            )
+            if self.late or time.monotonic() > until or (waited and not mends):
+                break
+            if mends and edit.rank > mends[0].rank + 1:
+                break
+            claims = self.run(edit)
+            if claims is None:
+                continue
+            after = self.judge(claims)
+            if after.right and self.holds(edit):
+                mends.append(edit)
+                until = min(until, time.monotonic() + AFTER)
+            elif not after.right and edit.name == "clipping" and self.changes(claims):
+                if self.keeps_answers(edit):
+                    return [], [edit], None
+            elif not after.right and (gained := gain(now, after)) and self.keeps_answers(edit):
+                steps.append((gained, edit))
+        steps.sort(key=lambda step: (-step[0], step[1].rank))
+        return mends, [edit for _, edit in steps], None
+
+    def changes(self, claims: Claims) -> bool:
+        return any(not _same(claims.get(name), self.claims[name]) for name in self.names)
+
+    def pair(self, likely: list[Edit]) -> tuple[Edit, Edit] | None:
+        """Two of the likeliest edits that mend everything together."""
+        likely = [edit for edit in likely if not self.late and self.keeps_answers(edit)]
+        for k, one in enumerate(likely):
+            before = one.apply()
+            compiled, kept = one.part.compiled(), self.running[one.part]
+            if compiled is not None:
+                self.running[one.part] = compiled
+                one.part.run(compiled)
+            try:
+                for two in likely[k + 1 :]:
+                    if self.late:
+                        return None
+                    if two.statements != one.statements and self._mends(two):
+                        return one, two
+            finally:
+                one.undo(before)
+                self.running[one.part] = kept
+                one.part.run(kept)
+        return None
+
+    def _mends(self, edit: Edit) -> bool:
+        claims = self.run(edit)
+        return claims is not None and self.judge(claims).right and self.holds(edit)
+
+    def holds(self, edit: Edit) -> bool:
+        """Whether the answers are the same with an edit, and other upstream gradients fit too."""
+        if not self.keeps_answers(edit):
+            return False
+        if self.truth.reduced or self.truth.upstream.size == 1:
+            return True
+        other = np.random.default_rng(7).standard_normal(self.truth.upstream.size)
+        claims = self.run(edit, other)
+        return claims is not None and self.judge(claims, other).right
+
+    def keeps_answers(self, edit: Edit) -> bool:
+        with self.edited(edit) as works:
+            return works and self._answers_stay()
+
+    def _answers_stay(self) -> bool:
+        try:
+            answers = nests.vector(self.code.call())
+        except Exception:
+            return False
+        here = nests.vector(self.code.answers)
+        close = 1e-12 * np.abs(here).max(initial=1e-300)
+        return answers.shape == here.shape and bool((np.abs(answers - here) <= close).all())
+
+    # What is tried
+
+    def candidates(self, scopes: dict[Part, Scope], now: Judgement) -> list[Edit]:
+        """All edits, the likely ones first."""
+        factor = self._factor(now)
+        scopes = {part: scope.afresh() for part, scope in scopes.items()}
+        found: list[Edit] = []
+        # Where the passes are two functions, what forward keeps is more often right.
+        apart = any(not part.in_forward for part in scopes)
+        for part, scope in scopes.items():
+            of_lines = list(lines.lines(part, scope))
+            for line in of_lines:
+                found += rules.of_line(line)
+                if factor is not None:
+                    found += lines.scaled(line, factor)
+            for site in self.sites(part, scope, of_lines):
+                reached = site.reaches & now.tensors
+                if not reached or site.answers_change:
+                    continue
+                exact = site.reaches == now.tensors
+                away = 0.0 if exact else 0.5 if reached == now.tensors else 1.5
+                away += 0.4 * (apart and part.in_forward)
+                for spot in own(site.spot):
+                    found += [
+                        replace(edit, rank=edit.rank + away, likely=edit.rank < 1)
+                        for edit in rules.of_expression(spot)
+                    ]
+                if factor is not None:
+                    found += sums.scaled(site.spot, factor)
+        found += list(edits.together(found))
+        return sorted(found, key=lambda edit: edit.rank)
+
+    def _factor(self, now: Judgement) -> float | None:
+        """The number that all wrong gradients are too large by, if there is one."""
+        factors = []
+        for name in now.tensors:
+            claimed, true = self.claims[name], self.truth.gradient(name)
+            if claimed is None or claimed.shape != true.shape or not np.any(true):
+                return None
+            factor = float((claimed * true).sum() / (true * true).sum())
+            if not factor or error(claimed, factor * true) > 1e-5:
+                return None
+            factors.append(factor)
+        return factors[0] if np.ptp(factors) < 1e-6 * abs(factors[0]) else None
+
+    def sites(self, part: Part, scope: Scope, of_lines: list[lines.Line]) -> Iterator[Site]:
+        for line in of_lines:
+            statement = line.statement
+            fields = {
+                ast.Assign: "value",
+                ast.AugAssign: "value",
+                ast.AnnAssign: "value",
+                ast.Return: "value",
+                ast.Expr: "value",
+            }
+            name = fields.get(type(statement))
+            value = getattr(statement, name, None) if name else None
+            if name and isinstance(value, ast.expr) and not isinstance(value, ast.Constant):
+                root = Spot(part, scope, statement, statement, name, None, value)
+                for spot in parted(root):
+                    if not self.late:
+                        yield self.moved(spot)
+
+    def moved(self, spot: Spot) -> Site:
+        """A site, with what changes when its value is another."""
+        one = ast.BinOp(spot.node, ast.Mult(), ast.Constant(1.1))
+        two = ast.BinOp(one, ast.Add(), ast.Constant(0.01))
+        change = (spot.holder, spot.field, spot.index, two)
+        edit = Edit(spot.part, (change,), (spot.statement,), "", "", 0)
+        claims = self.run(edit)
+        if claims is None:
+            return Site(spot, set(self.names) if _holds_others(spot.node) else set())
+        reaches = {name for name in self.names if not _same(claims.get(name), self.claims[name])}
+        changes = spot.part.in_forward and bool(reaches) and not self.keeps_answers(edit)
+        return Site(spot, reaches, changes)
+
+
+def gain(now: Judgement, after: Judgement) -> float:
+    """The gradients that become right, and the share of wrong entries; 0 where one gets worse."""
+    if any(after.wrong[name] > now.wrong[name] for name in now.wrong):
+        return 0.0
+    share = 1 - sum(after.wrong.values()) / sum(now.wrong.values())
+    return len(now.tensors - after.tensors) + (share if share > LEAST else 0.0)
+
+
+def _same(one: object, two: object) -> bool:
+    return np.array_equal(np.asarray(one), np.asarray(two))
+
+
+def _holds_others(node: ast.expr) -> bool:
+    return isinstance(node, ast.Tuple | ast.List | ast.Dict | ast.Call)

@@ -1,0 +1,219 @@
+"""Products and sums: a term or a factor too many or too few, parentheses, signs, a scale."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from . import words
+from .edits import Edit, Spot, bracketed, factors, is_gradient, spreads, steps_of
+from .scope import CARRIED, Held, Scope, loops
+
+
+def superfluous(spot: Spot) -> Iterator[Edit]:
+    """An operand that does not belong; a wrong operator."""
+    node = spot.node
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        text = ast.unparse(node.operand)
+        yield spot.edit(f"({text})", "sign", f"the sign of `{text}` is wrong", 2.5)
+    if not isinstance(node, ast.BinOp):
+        return
+    left, right = ast.unparse(node.left), ast.unparse(node.right)
+    match node.op:
+        case ast.Mult() | ast.Div():
+            for keep, drop in ((left, right), (right, left)):
+                if isinstance(node.op, ast.Mult) or keep == left:
+                    what = "factor" if isinstance(node.op, ast.Mult) else "division by"
+                    cause = f"the {what} `{drop}` does not belong there"
+                    yield spot.edit(f"({keep})", f"superfluous {what} {drop}", cause, 2.5)
+            op, is_, belongs = ("*", "divided by", "multiplied by")
+            if isinstance(node.op, ast.Mult):
+                op, is_, belongs = ("/", "multiplied by", "divided by")
+            cause = f"`{left}` is {is_} `{right}` where it should be {belongs} it"
+            yield spot.edit(f"({left}) {op} ({right})", "division and product", cause, 2)
+        case ast.Add() | ast.Sub():
+            other = "-" if isinstance(node.op, ast.Add) else "+"
+            cause = f"the sign of `{right}` is wrong"
+            yield spot.edit(f"({left}) {other} ({right})", f"sign of {right}", cause, 2.2)
+            for keep, drop in ((left, right), (right, left)):
+                cause = f"the term `{drop}` does not belong there"
+                yield spot.edit(f"({keep})", f"superfluous term {drop}", cause, 2.5)
+        case ast.Pow():
+            yield spot.edit(f"({left})", "power", f"`{left}` should not be raised to a power", 2.6)
+
+
+def parentheses(spot: Spot) -> Iterator[Edit]:
+    """a + b · d ↔ (a + b) · d"""
+    node = spot.node
+    if not isinstance(node, ast.BinOp):
+        return
+    if isinstance(node.op, ast.Add | ast.Sub):
+        sign = "+" if isinstance(node.op, ast.Add) else "-"
+        for first, product in ((node.left, node.right), (node.right, node.left)):
+            parts = [ast.unparse(bracketed(factor)) for factor in factors(product)]
+            plain = ast.unparse(bracketed(first))
+            for k in range(1, len(parts)):
+                head, tail = " * ".join(parts[:k]), " * ".join(parts[k:])
+                order = (plain, head) if first is node.left else (head, plain)
+                new = f"({f' {sign} '.join(order)}) * {tail}"
+                cause = (f"parentheses are missing: the derivative `{tail}` multiplies only "
+                         f"`{head}`, not `{plain}`, which comes from the other way")  # fmt: skip
+                tag = "derivative out of a sum" if _is_derivative(parts[k:]) else ""
+                yield spot.edit(new, "missing parentheses", cause, 2, tag)
+    if isinstance(node.op, ast.Mult):
+        parts_ = factors(node)
+        match parts_[0]:
+            case ast.BinOp(left=one, op=ast.Add() | ast.Sub() as op, right=two):
+                tail = " * ".join(ast.unparse(bracketed(factor)) for factor in parts_[1:])
+                sign = "+" if isinstance(op, ast.Add) else "-"
+                a, b = ast.unparse(one), ast.unparse(bracketed(two))
+                for new, only in (
+                    (f"{a} {sign} {b} * {tail}", b),
+                    (f"({a}) * {tail} {sign} {b}", a),
+                ):
+                    cause = f"parentheses too many: `{tail}` multiplies only `{only}`"
+                    yield spot.edit(new, "parentheses", cause, 2)
+
+
+def _is_derivative(parts: list[str]) -> bool:
+    """v · (1 − v) or 1 − v²"""
+    if len(parts) == 2:
+        return parts[1] == f"(1 - {parts[0]})" or parts[0] == f"(1 - {parts[1]})"
+    return bool(re.fullmatch(r"\(1(\.0)? - (.+) (\*\* 2|\* \2)\)", parts[0]))
+
+
+def differences(spot: Spot) -> Iterator[Edit]:
+    """`n − h` where only `n` stands."""
+    inside = isinstance(spot.holder, ast.BinOp) and isinstance(spot.holder.op, ast.Mult)
+    held = spot.known.get(spot.text)
+    if not inside or held is None or not held.is_array or is_gradient(spot.text):
+        return
+    for other, value in spot.known.items():
+        if value.shape == held.shape and value.is_array and other != spot.text and not (
+                is_gradient(other)):  # fmt: skip
+            new = f"({spot.text} - {other})"
+            cause = f"`{spot.text}` stands where the difference `{new[1:-1]}` belongs"
+            yield spot.edit(new, f"missing term {other}", cause, 3)
+
+
+def missing_term(spot: Spot) -> Iterator[Edit]:
+    """A gradient that should be added: one carried back, one of the answers, one through a gate."""
+    if spot.shape is None or not spot.shape:
+        return
+    inner = isinstance(spot.holder, ast.BinOp) and isinstance(spot.holder.op, ast.Add | ast.Sub)
+    held_here = spot.known
+    carried = spot.scope.carried
+    arguments = {a.arg for a in spot.part.tree.args.args}
+    gradients = {text: held for text, held in [*held_here.items(), *steps_of(spot, held_here)]
+                 if held.shape == spot.shape and held.is_array
+                 and (is_gradient(text) or text in carried)}  # fmt: skip
+    if inner:
+        return
+    text, statement_value = spot.text, getattr(spot.statement, "value", None)
+    for term in gradients:
+        if term in text:
+            continue
+        if term in carried:
+            name, begin = words.carry(term)
+            whole = term in spot.scope.unread and statement_value is spot.node
+            cause, rank = f"{begin} not added", 0.7 if whole else 1.0
+        elif term.partition("[")[0] in arguments and "[" in term:
+            of = term.partition("[")[0]
+            name = "gradient of the answers ignored"
+            cause = (f"`{text}` replaces what should be added to it, `{term}`: the gradients "
+                     f"`{of}` of the answers at the other steps are ignored")  # fmt: skip
+            rank = 2.0
+        else:
+            name, cause, rank = f"missing term {term}", f"the term `{term}` is missing", 3.0
+        yield spot.edit(f"{text} + {term}", name, cause, rank)
+    statement = spot.statement
+    whole = getattr(statement, "value", None) is spot.node or isinstance(spot.holder, ast.Tuple)
+    if whole and _hands_back(spot):
+        yield from _through_a_gate(spot, list(gradients))
+
+
+def _hands_back(spot: Spot) -> bool:
+    """Whether a line sets what is carried from step to step, as far as its names tell."""
+    if not loops(spot.part.tree) or isinstance(spot.statement, ast.Return):
+        return True
+    stored = ast.unparse(spot.statement).partition("=")[0]
+    return bool(CARRIED.search(stored) or spot.scope.carried & set(re.findall(r"\w+", stored)))
+
+
+def _through_a_gate(spot: Spot, gradients: list[str]) -> Iterator[Edit]:
+    """`dh * (1 − z)`, a way back that passes a gate; `di * p_i + df * p_f`, those of peepholes."""
+    peepholes = []
+    for value, held in [*spot.known.items(), *_rows(spot.known)]:
+        if not held.is_array or not spreads(held.shape, spot.shape or ()) or is_gradient(value):
+            continue
+        gate = words.gate(value, spot.known)
+        for gradient in gradients:
+            if len(held.shape) == 1 and words.root(gradient)[-1:] == words.root(value)[-1:]:
+                peepholes.append((gradient, value))
+            if len(held.shape) > 1 and not words.is_state(gradient):
+                continue
+            for form in (value, f"(1 - {value})") if held.is_gate else (value,):
+                term = f"{gradient} * {form}"
+                if term not in spot.text:
+                    cause = f"the way back through {gate} is missing: `{term}` is not added"
+                    rank = 3.5 if len(held.shape) > 1 else 3.1
+                    yield spot.edit(f"{spot.text} + {term}", f"missing term {term}", cause, rank)
+    for (d, p), (e, q) in itertools.combinations(peepholes[:8], 2):
+        terms = f"{d} * {p} + {e} * {q}"
+        cause = (
+            f"the way back from the gates to the cell state through the peepholes {p} and {q} "
+            f"is missing: `{terms}` is not added"
+        )
+        yield spot.edit(f"{spot.text} + {terms}", "missing peephole terms", cause, 3.2)
+
+
+def _rows(known: dict[str, Held]) -> Iterator[tuple[str, Held]]:
+    """The rows of arrays of few: peepholes kept in one array."""
+    for text, held in known.items():
+        few = text.isidentifier() and len(held.shape) == 2 and held.shape[0] <= 3
+        if few and held.is_array and any(other.startswith(f"{text}[") for other in known):
+            for k in range(held.shape[0]):
+                if f"{text}[{k}]" not in known:
+                    yield f"{text}[{k}]", replace(held, shape=held.shape[1:])
+
+
+def scaled(spot: Spot, factor: float) -> Iterator[Edit]:
+    """A division or product by a number of entries that takes `factor` away."""
+    text = ast.unparse(ast.Name(f"({spot.text})", ast.Load()))
+    for op, number, cause, rank in scales(spot.scope, factor):
+        words_ = cause.format(f"`{spot.text}`")
+        yield spot.edit(f"{text} {op} {number}", "mean and sum", words_, rank)
+    for simple, new in ((2, f"0.5 * {text}"), (0.5, f"2 * {text}"), (-1, f"-{text}")):
+        if abs(factor - simple) < 1e-7:
+            word = "the sign is wrong" if factor < 0 else f"a factor {1 / simple:g} is missing"
+            yield spot.edit(new, f"factor {simple:g}", f"{word} in `{spot.text}`", 1.6)
+
+
+def scales(scope: Scope, factor: float) -> Iterator[tuple[str, str, str, float]]:
+    """Operator, number, words and rank: T and N before sizes of arrays."""
+    numbers: dict[str, tuple[float, float]] = {}
+    for text, held in scope.all.items():
+        if not held.shape and held.low == held.high and text not in scope.counters:
+            numbers[text] = held.low, 1.4
+        if held.is_array and text.isidentifier():
+            numbers[f"{text}.size"] = math.prod(held.shape), 1.5
+            for k, n in enumerate(held.shape):
+                numbers[f"{text}.shape[{k}]"] = n, 1.55
+        if held.shape and held.whole and text.isidentifier():
+            numbers[f"len({text})"] = held.shape[0], 1.45
+    for number, (size, rank) in numbers.items():
+        for op, way in (("/", factor), ("*", 1 / factor)):
+            if size > 1 and abs(way - size) < 1e-7 * size:
+                large, word, one, other = ("large", "division by", "a mean", "sum")
+                if op == "*":
+                    large, word, one, other = ("small", "product with", "a sum", "mean")
+                cause = (
+                    f"the gradients are too {large} by the factor {size:g}: the {word} `{number}` "
+                    f"is missing in {{}}, as where the loss is {one} and they are those of "
+                    f"the {other}"
+                )
+                yield op, number, cause, rank

@@ -1,0 +1,93 @@
+"""A line that makes the gradients right is found, in code whose recurrence no table knows."""
+
+import pytest
+
+from scratch import check_gradients
+from tests.scratch.gradcheck.mendable import CELL_AND_LOOP, GRU_WITH_HEAD, LOSS, planted
+
+TEXTS = {"class": GRU_WITH_HEAD, "functions": CELL_AND_LOOP, "loss": LOSS}
+
+# of which text, the line, what stands there instead, the name of the finding, words of its cause
+MISTAKES = [
+    ("class", "dV += h.T @ dy[t]", "dV = h.T @ dy[t]", "assigned instead of added",
+     "of V is assigned"),
+    ("class", "dh = dy[t] @ self.V.data.T + dh_next", "dh = dy[t] @ self.V.data.T",
+     "missing carry of h", "h is not carried from step to step: `dh_next`"),
+    ("class", "z * (1 - z)\n", "sigmoid(z)\n", "local derivative of gate z",
+     "the update gate z is wrong: `sigmoid(z)` applies sigmoid again"),
+    ("class", "(1 - n ** 2)", "(1 - np.tanh(n) ** 2)", "local derivative of n",
+     "tanh is applied again to `n`"),
+    ("class", "dr @ Wh[:, 4:8].T", "dr @ Wh[:, 4:8]", "transposed", "not transposed"),
+    ("class", "reversed(range(len(steps)))", "reversed(range(1, len(steps)))",
+     "first step skipped", "leaves out the first step"),
+    ("class", "    r = sigmoid(", "    r[...] = sigmoid(", "record shares one array",
+     "every step of the record holds the same array `r`"),
+    ("functions", "dh_next, dc_next, dW_t", "dh_next, dc_prev, dW_t", "missing carry of c",
+     "the new value goes to `dc_prev`"),
+    ("functions", "dc * c_prev * f", "dc * c * f", "c shifted by one step", "`c_prev`, belongs"),
+    ("functions", "ds @ V.T + dh_next", "ds @ V.T", "missing carry of h", "`dh_next`"),
+    ("functions", "dW = dW + dW_t", "dW = dW_t", "assigned instead of added", "of W is assigned"),
+    ("loss", "dWhh += np.dot(draw, hs[t - 1].T)", "dWhh += np.dot(draw, hs[t].T)",
+     "hs shifted by one step", "`hs[t - 1]`, belongs"),
+    ("loss", "dhnext = np.dot(Whh.T, draw)", "dhnext = np.dot(Whh, draw)", "Whh transposed",
+     "`Whh` is not transposed"),
+    ("loss", "dhnext = np.dot(Whh.T, draw)", "pass", "missing carry of h", "never set in the loop"),
+    ("loss", "dy[targets[t]] -= 1", "pass", "target not subtracted", "the one-hot target"),
+    ("loss", "(np.dot(Why.T, dy) + dhnext)", "np.dot(Why.T, dy) + dhnext", "missing parentheses",
+     "`(1 - hs[t] ** 2)` multiplies only"),
+    ("loss", "(1 - hs[t] ** 2) * ", "1 / (1 - hs[t] ** 2) * ", "division and product",
+     "divided by `1 - hs[t] ** 2`"),
+    ("loss", "range(T)):\n        dy", "range(T)):\n        if t % 2 == 0: dhnext *= 0\n        dy",
+     "truncated", "right for sequences cut every K = 2 steps"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_right_code_is_right_and_has_no_finding(text):
+    module, inputs, _ = planted(text)
+    assert check_gradients(module, *inputs).ok
+
+
+@pytest.mark.parametrize(
+    ("of", "line", "instead", "named", "words"), MISTAKES, ids=lambda v: str(v).strip()
+)
+def test_the_line_is_named_and_what_belongs_there(of, line, instead, named, words):
+    module, inputs, number = planted(TEXTS[of], line, instead)
+    report = check_gradients(module, *inputs)
+    assert not report.ok
+    first = report.findings[0]
+    assert first.name == named, report
+    assert words in first.cause, report
+    # A line that is missing belongs after the one before it.
+    places = {number - 1, number, number + 1} if instead == "pass" else {number}
+    assert int(first.look.split(":")[1]) in places, report
+
+
+def test_two_mistakes_of_which_one_makes_some_gradients_right():
+    text = LOSS.replace("dWhh += np.dot(draw, hs[t - 1].T)", "dWhh += np.dot(draw, hs[t].T)")
+    module, inputs, _ = planted(text, "dby += dy", "dby = dy")
+    named = {finding.name for finding in check_gradients(module, *inputs).findings}
+    assert named == {"hs shifted by one step", "assigned instead of added"}
+
+
+def test_two_mistakes_that_are_right_only_together():
+    text = CELL_AND_LOOP.replace("dc * g * i * (1 - i)", "dc * g * sigmoid(i)")
+    module, inputs, _ = planted(text, "dh_next, dc_next, dW_t", "dh_next, dc_prev, dW_t")
+    named = {finding.name for finding in check_gradients(module, *inputs).findings}
+    assert named == {"missing carry of c", "local derivative of gate i"}
+
+
+def test_the_code_is_as_it_was_afterwards():
+    module, inputs, _ = planted(CELL_AND_LOOP, "dW = dW + dW_t", "dW = dW_t")
+    function = type(module).backward.__globals__["backward"]
+    before = function.__code__
+    check_gradients(module, *inputs)
+    assert function.__code__ is before
+
+
+def test_what_mends_the_answers_and_not_the_gradients_is_no_mend():
+    """tanh left out of forward would make backward right, and the answers others."""
+    module, inputs, _ = planted(LOSS, "(1 - hs[t] ** 2) * ", "")
+    report = check_gradients(module, *inputs)
+    assert "derivative" in report.findings[0].cause, report
+    assert "np.tanh(Wxh" not in report.findings[0].look
