@@ -1,151 +1,168 @@
-"""python -m scratch check FILE.py:NAME: is a person's own backward pass right, and if not, why."""
+"""python -m scratch check: is a person's own backward pass right, and if not, why."""
 
 from __future__ import annotations
 
 import argparse
 import ast
-import inspect
-import itertools
 import json
-import math
 import os
 import sys
-import types
-from typing import Any
+import time
+from pathlib import Path
 
-from .options import at_least
+from . import apart
+from .options import UsageError, at_least, positive
 
 LIKE = ("RNNCell", "LSTMCell", "RNN", "LSTM")
-CHECK_LIMIT = 600.0  # seconds for the check itself, and for the comparison
+HELP = """\
+Is a backward pass of your own right, and if not, which mistake is in it? Yours may be
+
+  a class with forward and backward:
+      python -m scratch check my_lstm.py:StudentLSTM --like LSTM
+  two functions, forward and backward:
+      python -m scratch check layers.py:rnn_forward,rnn_backward \\
+          --call 'rnn_forward(N(2, 5, 3), N(2, 4), N(3, 4), N(4, 4), N(4))'
+  one function that returns a loss and the gradients:
+      python -m scratch check chars.py:loss_function
+
+in a file or a notebook (homework.ipynb:StudentLSTM). Of many people, all files of a folder and of
+the folders in it:
+
+      python -m scratch check solutions:StudentLSTM
+"""
+EPILOG = """\
+Your file need not be written for this: definitions, imports and assignments run as far as they are
+needed; loops that train, prints, plots and what is under `if __name__ == "__main__"` do not. Each
+file runs in a process of its own, without your terminal, and in at most 8 GB of memory.
+
+exit status: 0 right, 1 wrong, 2 could not be checked. Of several: 1 if one is wrong, 2 if none is
+wrong but some could not be checked.
+"""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser(
         "check",
-        help="check the backward pass of a class of your own",
-        description="Check the backward pass of a class of your own, and name the mistake. "
-        "Exit status: 0 right, 1 wrong, 2 could not be checked.",
+        help="check a backward pass of your own",
+        description=HELP,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("target", metavar="FILE.py:NAME", help="a class derived from Module")
-    parser.add_argument("--make", metavar="EXPR", help="how to make the object, called layer")
-    parser.add_argument("--call", metavar="EXPR", help="an example call: 'f(N(2, 3), I(9, 2))'")
+    parser.add_argument(
+        "targets",
+        metavar="FILE:NAME[,NAME]",
+        nargs="+",
+        help="a class or functions of a file, a notebook, or of every file in a folder",
+    )
+    parser.add_argument(
+        "--make", metavar="EXPR", help="how to make the object, which is then called layer"
+    )
+    parser.add_argument(
+        "--call",
+        metavar="EXPR",
+        help="an example call in the file's own names; N(2, 3) is an array of normal numbers, "
+        "I(9, 2, 3) one of whole numbers below 9",
+    )
     parser.add_argument("--like", choices=LIKE, help="compare the values inside with ours")
     parser.add_argument("--input-size", type=at_least(1), default=4, help="(default 4)")
     parser.add_argument("--hidden-size", type=at_least(1), default=5, help="(default 5)")
     parser.add_argument("--seq-len", type=at_least(1), default=4, help="time steps (default 4)")
     parser.add_argument("--batch", type=at_least(1), default=3, help="samples (default 3)")
-    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument(
+        "--timeout", type=positive, default=60.0, metavar="SECONDS", help="for a file (default 60)"
+    )
+    parser.add_argument("--json", action="store_true", help="print all that was found as JSON")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """The exit status: 0 right, 1 wrong. What could not be checked is a `UsageError`."""
-    # Imported here: the other commands do not need the checker.
-    from ..gradcheck.check import check_gradients
-    from .loading import Sizes, inputs_for, load, make, own_code
-
-    path, _, names = args.target.rpartition(":")
-    sizes = Sizes(args.input_size, args.hidden_size, args.seq_len, args.batch)
-    readable = os.path.isfile(path) and path.endswith(".py")
-    namespace = own_code(path, "importing it", definitions, path) if readable else {}
-    if args.make or args.call or is_foreign(namespace, names.split(",")):
-        from . import one_rule, targets
-
-        report, lines = own_code(
-            path, "the check", targets.check_target, namespace, names.split(","), args.make,
-            args.call, one_rule.Sizes(*sizes), args.like, limit=CHECK_LIMIT,
-        )  # fmt: skip
-        return tell(report, lines, args)
-    cls = load(args.target)
-    module = make(cls, path, sizes)
-    inputs = own_code(path, "a pass", inputs_for, module, path, sizes, args.like)
-    report = own_code(path, "the check", check_gradients, module, *inputs, limit=CHECK_LIMIT)
-    lines = own_code(
-        path,
-        "the comparison",
-        compare_with,
-        module,
-        inputs,
-        args.like,
-        report.ok,
-        limit=CHECK_LIMIT,
-    )
-    return tell(report, lines, args)
-
-
-def definitions(path: str) -> dict[str, Any]:
-    """The names that a file's definitions, imports and assignments make, up to its first loop."""
-    with open(path) as file:
-        tree = ast.parse(file.read(), path)
-    kept = itertools.takewhile(lambda node: not isinstance(node, ast.For | ast.While), tree.body)
-    module = types.ModuleType(f"checked_{os.path.basename(path).removesuffix('.py')}")
-    sys.modules[module.__name__] = module
-    module.__file__, tree.body = path, list(kept)
-    exec(compile(tree, path, "exec"), vars(module))
-    return vars(module)
-
-
-def is_foreign(namespace: dict[str, Any], names: list[str]) -> bool:
-    """Whether the names stand for something else than a class that obeys the one rule."""
-    found = [namespace.get(name) for name in names]
-    if len(found) == 1 and inspect.isclass(found[0]):
-        backward = getattr(found[0], "backward", None)
-        alone = backward is not None and len(inspect.signature(backward).parameters) == 2
-        return alone or not all(hasattr(found[0], name) for name in ("__call__", "parameters"))
-    return all(map(callable, found)) or (found != [None] and not inspect.isclass(found[0]))
-
-
-def tell(report: Any, lines: dict[str, Any], args: argparse.Namespace) -> int:
-    """Print it; the exit status."""
+    """The exit status: 0 right, 1 wrong, 2 could not be checked."""
+    for option in ("make", "call"):
+        check_expression(f"--{option}", getattr(args, option))
+    sizes = (args.input_size, args.hidden_size, args.seq_len, args.batch)
+    jobs = [
+        apart.Job(path, names, args.make, args.call, args.like, sizes, args.timeout)
+        for target in args.targets
+        for path, names in files_of(target)
+    ]
+    outcomes = with_progress(jobs)
+    if len(args.targets) == 1 and not os.path.isdir(args.targets[0].rpartition(":")[0]):
+        return tell(outcomes[0], args.json)
     if args.json:
-        found = {**report.to_dict(), "like": lines and {"kind": args.like, **lines}}
-        print(json.dumps(plain(found), ensure_ascii=False))
+        print(json.dumps([as_dict(outcome) for outcome in outcomes], ensure_ascii=False))
     else:
-        print(report)
-        for words, text in lines.items():
-            if words != "ok":
-                print(f"\n{words}, compared with {args.like}: {text}")
-    return 0 if report.ok and lines.get("ok", True) else 1
+        print("\n".join(table(outcomes)))
+    statuses = {outcome.status for outcome in outcomes}
+    return next(s for s in (apart.WRONG, apart.NOT_CHECKED, apart.RIGHT) if s in statuses)
 
 
-def compare_with(
-    module: Any, inputs: tuple[Any, ...], like: str | None, right: bool
-) -> dict[str, Any]:
-    """The first quantity of the forward and of the backward pass that is not ours.
+def check_expression(option: str, text: str | None) -> None:
+    try:
+        ast.parse(text or "None", mode="eval")
+    except (SyntaxError, ValueError) as error:
+        raise UsageError(f"{option}: expected an expression of Python, got {text!r}") from error
 
-    Where all gradients are `right`, a quantity that no variable held is none that is wrong.
-    """
-    if like is None:
-        return {}
-    from ..gradcheck.code_under_test import CodeUnderTest
-    from ..gradcheck.diagnose import first_wrong
-    from ..gradcheck.diagnose.recognize import recognize
-    from ..gradcheck.diagnose.recurrences import RECURRENCES
 
-    code = CodeUnderTest(module, inputs, 0)
-    known = recognize(code)
-    tables = [table for table in RECURRENCES if (table.name == "LSTM") == like.startswith("LSTM")]
-    if known is None or known.table not in tables:
-        closest = first_wrong.best_guess(code, tables)
-        text = f"it does not compute what {like} computes with these parameters"
-        if closest is not None and closest.first_wrong is not None:
-            text += f"; read in the way that comes closest, {closest}"
-        return {"ok": False, "forward": text}
-    backward = first_wrong.compare_backward(code, known)
-    if right and backward.first_wrong is not None:
-        text = f"every gradient is right; no variable was seen to hold {backward.first_wrong}"
-        return {"ok": True, "forward": "every answer agrees", "backward": text}
+def files_of(target: str) -> list[tuple[str, list[str]]]:
+    """The files of a target, each with the names to check in it."""
+    path, colon, listed = target.rpartition(":")
+    names = [name.strip() for name in listed.split(",")]
+    if not colon or not path or not all(name.isidentifier() for name in names):
+        raise UsageError(f"expected FILE.py:NAME, got {target!r}")
+    if not os.path.isdir(path):
+        return [(path, names)]
+    found = [
+        str(file)
+        for file in sorted(Path(path).rglob("*"))
+        if file.suffix in (".py", ".ipynb") and file.is_file()
+        and not any(p.startswith((".", "__")) for p in file.relative_to(path).parts)
+    ]  # fmt: skip
+    if not found:
+        raise UsageError(f"{path}: expected files that end in .py or .ipynb, there are none")
+    return [(file, names) for file in found]
+
+
+def with_progress(jobs: list[apart.Job]) -> list[apart.Outcome]:
+    """The outcomes in the order of the jobs."""
+    found: dict[int, apart.Outcome] = {}
+    start, shown = time.monotonic(), False
+    for outcome in apart.run(jobs):
+        found[id(outcome.job)] = outcome
+        if sys.stderr.isatty() and time.monotonic() - start > 2 and len(found) < len(jobs):
+            shown = True
+            print(f"\r{len(found)} of {len(jobs)} files\033[K", end="", file=sys.stderr, flush=True)
+    if shown:
+        print("\r\033[K", end="", file=sys.stderr, flush=True)
+    return [found[id(job)] for job in jobs]
+
+
+def tell(outcome: apart.Outcome, as_json: bool) -> int:
+    """Print the report on one file; a file without one is a UsageError."""
+    if outcome.found is None:
+        raise UsageError(f"{outcome.job.path}: {outcome.text}")
+    print(json.dumps(outcome.found, ensure_ascii=False) if as_json else outcome.text)
+    return outcome.status
+
+
+def as_dict(outcome: apart.Outcome) -> dict[str, object]:
     return {
-        "ok": backward.first_wrong is None,
-        "forward": "every answer agrees",
-        "backward": str(backward),
+        "file": outcome.job.path,
+        "checked": list(outcome.job.names),
+        "verdict": outcome.verdict,
+        "cause": outcome.cause,
+        "report": outcome.found,
     }
 
 
-def plain(value: Any) -> Any:
-    """Numbers that JSON has: infinity and NaN become words."""
-    if isinstance(value, dict):
-        return {key: plain(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(part) for part in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+def table(outcomes: list[apart.Outcome]) -> list[str]:
+    """A line for each file, and one that counts."""
+    lines = [("file", "checked", "verdict", "first cause")]
+    lines += [(o.job.path, ", ".join(o.job.names), o.verdict, o.cause) for o in outcomes]
+    widths = [max(len(line[k]) for line in lines) for k in range(3)]
+    verdicts = [outcome.verdict for outcome in outcomes]
+    counts = [f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts)]
+    return [
+        *("  ".join([*map(str.ljust, line, widths), line[3]]).rstrip() for line in lines),
+        "",
+        f"{len(outcomes)} files: {', '.join(counts)}",
+    ]

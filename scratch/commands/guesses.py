@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from ..gradcheck.code_under_test import ModuleRaised, NotCheckable
 from ..gradcheck.foreign import Foreign
 from ..gradcheck.foreign.names import WEIGHT
 from ..gradcheck.foreign.spaces import spaces_of
+from ..gradcheck.raised import ModuleRaised, NotCheckable, words
 from .layouts import (
     SEQUENCES,
     SIZES_BY_NAME,
@@ -62,13 +62,15 @@ def made(cls: type[Any], sizes: Sizes) -> Iterator[Any]:
             yield thing
         except Exception as error:
             refused.append(error)
-    if not count and refused and not required:
-        raise refused[0]
+    if not count and refused and all(number_for(name, sizes) is not None for name in required):
+        raise refused[0]  # it was called as it wants to be
     if not count:
         shown = ", ".join(required)
         raise UsageError(
             f"{cls.__name__}: its constructor takes ({shown}), which was tried with sizes and with "
-            f"arrays of weights" + (f": {refused[0]}" if refused else "") + f". Say how to make "
+            f"arrays of weights"
+            + (f": {words(refused[0])}" if refused else "")
+            + f". Say how to make "
             f"one: --make '{cls.__name__}({', '.join('...' for _ in required)})'"
         )
 

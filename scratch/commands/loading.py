@@ -1,121 +1,305 @@
-"""A person's own class out of a file, made and tried on inputs that fit it."""
+"""A person's file or notebook as a namespace: what the target needs of it is run, and no more.
+
+Definitions always run. Any other statement at the top level runs if it sets a name that the target
+reads, or that is read by what it needs in turn, and if it is
+
+- an import or an assignment (`rng = …`, `params["W"] = …`, `text = open("input.txt").read()`);
+- a call of a method of such a name, unless it is one of the file's own classes or a module
+  (`weights.append(…)`, `parser.add_argument(…)`); `sys.path.…` and `….seed(…)` run anyway;
+- an `if`, `try` or `with`, of which the same is kept;
+- a `for` whose lines are all of these kinds (`for k in names: params[k] = …`), for a second at
+  most: a training loop prints, plots or calls something as well.
+
+So a character model that trains forever at the top level loads as it is: a `while`, a print, a
+plot, what stands under `if __name__ == "__main__"`, and `losses = train(…)` do not run. A statement
+that fails (a package or a data file that is not there) is passed over, and so is what then lacks
+its names; `Namespace.explain` says so where such a name turns out to be missing.
+"""
 
 from __future__ import annotations
+import __future__
 
-import importlib.util
-import inspect
+import ast
+import contextlib
 import linecache
 import os
+import re
 import signal
 import sys
-import threading
 import traceback
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
-from typing import Any, NamedTuple
+import types
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
 
-import numpy as np
+from ..gradcheck.raised import words
+from .notebooks import Source, read
 
-from ..gradcheck import signature
-from ..gradcheck.code_under_test import NotCheckable
-from ..machinery import nests
-from ..machinery.module import Array
-from .options import UsageError
-
-ANSWERS = {
-    "RNNCell": "h (N, H)",
-    "LSTMCell": "h and c, (N, H) each,",
-    "RNN": "the output (T, N, H) and h_n",
-    "LSTM": "the output (T, N, H) and (h_n, c_n)",
-}
-LIMIT = 60.0  # seconds for importing a file, making an instance, or trying it on inputs
-RULE = ("__call__", "forward", "backward", "parameters")
-
-
-class Sizes(NamedTuple):
-    """The sizes of the inputs that a module is tried on."""
-
-    D: int
-    H: int
-    T: int
-    N: int
-
-
-def load(target: str) -> type[Any]:
-    """The class FILE.py:NAME."""
-    path, colon, name = target.rpartition(":")
-    if not colon or not path or not name:
-        raise UsageError(f"expected FILE.py:NAME, got {target!r}")
-    if not os.path.isfile(path):
-        raise UsageError(f"{path}: expected a Python file, there is no such file")
-    stem = os.path.basename(path).removesuffix(".py")
-    spec = importlib.util.spec_from_file_location(f"checked_{stem}", path)  # hides no other module
-    if spec is None or spec.loader is None:
-        raise UsageError(f"{path}: expected a Python file, its name ends in .py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
-    own_code(path, "importing it", spec.loader.exec_module, module)
-    found = getattr(module, name, None)
-    if inspect.isclass(found):
-        return found
-    classes = [
-        key
-        for key, value in vars(module).items()
-        if inspect.isclass(value) and value.__module__ == module.__name__
-    ]
-    what = "no class" if found is None else f"{type(found).__name__}, expected a class"
-    known = f"it has {', '.join(classes)}" if classes else "it has no class"
-    raise UsageError(f"{name}: {what} of this name in {path}; {known}")
+STATEMENT_LIMIT = 10.0  # seconds for an assignment: a longer one trains
+LOOP_LIMIT = 1.0  # seconds for a `for`
+DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+BY_NAME = ("globals", "vars", "eval", "exec", "locals")  # they reach every name
 
 
 class TooLong(BaseException):
     """No Exception: what catches those in a person's code does not catch this."""
 
 
-def own_code(
-    path: str, doing: str, function: Callable[..., Any], *args: Any, limit: float | None = None
-) -> Any:
-    """What the function returns, after at most `limit` seconds (default LIMIT).
+@dataclass
+class Namespace:
+    """What was loaded: the names, and of those that are missing, why."""
 
-    What ends the person's code early is told with its own line. What it prints and warns of is
-    not shown: it would come once for each of thousands of passes.
+    source: Source
+    names: dict[str, Any]
+    missing: dict[str, str] = field(default_factory=dict)  # by name: what was not run, and why
+    failed: list[str] = field(default_factory=list)  # what was run, and did not end well
+
+    def explain(self, text: str) -> str:
+        """Why the names are missing that `text` says are not defined; '' if it says none."""
+        unknown = re.findall(r"name '(\w+)' is not defined", text)
+        reasons = [self.missing.get(name, self.missing.get("*")) for name in unknown]
+        return next((f"{name} is missing: {why}" for name, why in zip(unknown, reasons, strict=True)
+                     if why), "")  # fmt: skip
+
+    def told(self, error: BaseException) -> str:
+        """The exception, the last line of the person's file that it went through, and why."""
+        text = f"{type(error).__name__}: {words(error)}".removesuffix(": ")
+        if isinstance(error, SystemExit):
+            text = f"sys.exit({error.code!r})"
+        why = self.explain(text) or (f"before that, {self.failed[0]}" if self.failed else "")
+        return f"ended in {text}{self.own_line(error)}" + (f"; {why}" if why else "")
+
+    def own_line(self, error: BaseException) -> str:
+        for frame in reversed(traceback.extract_tb(error.__traceback__)):
+            if frame.filename == self.source.file and frame.lineno is not None:
+                return self.source.line(frame.lineno, frame.name)
+        return ""
+
+
+def load(path: str, wanted: Iterable[str]) -> Namespace:
+    """The file's namespace, with all that the names in `wanted` need.
+
+    Raises UsageError for what is no file, no Python or no notebook; what the file itself raises
+    is kept as the reason why names are missing.
     """
-    seconds = LIMIT if limit is None else limit
+    source = read(path)
+    package, folders = package_of(source)
+    stem = os.path.splitext(os.path.basename(path))[0]
+    module = types.ModuleType(f"checked_{stem}")  # hides no other module
+    vars(module).update(__file__=source.file, __package__=package)
+    sys.modules[module.__name__] = module
+    sys.path[:0] = folders
+    sys.argv = [path]
+    # What the lines of a notebook are, and of a file whose text may change on the disk.
+    lines = source.text.splitlines(keepends=True)
+    linecache.cache[source.file] = (len(source.text), None, lines, source.file)
+    namespace = Namespace(source, vars(module), dict(source.broken))
+    kept, passed_over = choose(source.statements, set(wanted))
+    for statement in passed_over:
+        note(namespace, statement, "is not run")
+    for statement in kept:
+        run(namespace, statement)
+    return namespace
+
+
+def package_of(source: Source) -> tuple[str, list[str]]:
+    """The package that a file's relative imports mean, and the folders that it imports from."""
+    nodes = [node for statement in source.statements for node in ast.walk(statement)]
+    level = max((node.level for node in nodes if isinstance(node, ast.ImportFrom)), default=0)
+    own = folder = os.path.dirname(source.file)
+    parts: list[str] = []
+    while os.path.isfile(os.path.join(folder, "__init__.py")) or len(parts) < level:
+        parts.insert(0, os.path.basename(folder))
+        folder = os.path.dirname(folder)
+    return ".".join(parts), list(dict.fromkeys((own, folder)))
+
+
+# What runs
+
+
+def choose(statements: list[ast.stmt], needed: set[str]) -> tuple[list[ast.stmt], list[ast.stmt]]:
+    """The statements that run, and those that do not though they would set a needed name."""
+    needed = needed | {
+        node.arg
+        for statement in statements
+        if isinstance(statement, DEFINITIONS) and statement.name in needed
+        for node in ast.walk(statement)
+        if isinstance(node, ast.arg)  # of which the file may hold an example under the same name
+    }
+    while True:
+        kept = [keep(statement, needed) for statement in statements]
+        found = {
+            name
+            for statement in kept
+            if statement and (not isinstance(statement, DEFINITIONS) or statement.name in needed)
+            for name in reads(statement)
+        }
+        if found <= needed:
+            break
+        needed = needed | found
+        if needed.intersection(BY_NAME):
+            needed |= {name for statement in statements for name in sets(statement)}
+    pairs = zip(statements, kept, strict=True)
+    passed_over = [statement for statement, k in pairs if k is None and sets(statement) & needed]
+    return [statement for statement in kept if statement], passed_over
+
+
+def keep(statement: ast.stmt, needed: set[str]) -> ast.stmt | None:
+    """The statement, or what is kept of it; None if it does not run."""
+    match statement:
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            return statement
+        case ast.Import() | ast.ImportFrom() | ast.Assign() | ast.AnnAssign() | ast.AugAssign():
+            return statement if sets(statement) & {*needed, "*"} else None
+        case ast.Expr(value=ast.Call() as call):
+            return statement if fills(call, needed) else None
+        case ast.If(test=test) if ast.unparse(test).startswith("__name__ == "):
+            return _kept_of(ast.If(ast.Constant(False), [ast.Pass()], statement.orelse), needed,
+                            statement)  # fmt: skip
+        case ast.If() | ast.Try() | ast.With():
+            return _kept_of(statement, needed, statement)
+        case ast.For():
+            fits = only_fills([statement], needed) and sets(statement) & needed
+            return statement if fits else None
+    return None
+
+
+def fills(call: ast.Call, needed: set[str]) -> bool:
+    """Whether a bare call is a method of a needed name, or one of those that run anyway."""
+    return isinstance(call.func, ast.Attribute) and (
+        root(call.func) in needed or runs_anyway(call.func)
+    )
+
+
+def runs_anyway(called: ast.expr) -> bool:
+    way = ast.unparse(called)
+    return way.startswith("sys.path.") or way.endswith("seed")
+
+
+def only_fills(statements: list[ast.stmt], needed: set[str]) -> bool:
+    """Whether a loop only assigns and fills."""
+    for statement in statements:
+        match statement:
+            case ast.Assign() | ast.AugAssign() | ast.AnnAssign() | ast.Pass() | ast.Continue():
+                continue
+            case ast.Expr(value=ast.Call() as call) if fills(call, needed):
+                continue
+            case ast.If() | ast.For() if only_fills(statement.body + statement.orelse, needed):
+                continue
+        return False
+    return True
+
+
+def _kept_of(block: ast.stmt, needed: set[str], at: ast.stmt) -> ast.stmt | None:
+    """The block with what is kept of its parts; None if nothing is."""
+
+    def part(statements: list[ast.stmt]) -> list[ast.stmt]:
+        found = [keep(statement, needed) for statement in statements]
+        return [statement for statement in found if statement]
+
+    fields: dict[str, Any] = dict(ast.iter_fields(block))
+    for name in ("body", "orelse", "finalbody"):
+        fields[name] = part(fields.get(name, []))
+    if not any(fields[name] for name in ("body", "orelse", "finalbody")):
+        return None
+    fields["body"] = fields["body"] or [ast.Pass()]
+    if isinstance(block, ast.Try):
+        fields["handlers"] = [
+            ast.copy_location(
+                ast.ExceptHandler(h.type, h.name, part(h.body) or [ast.Pass()]), h)
+            for h in block.handlers]  # fmt: skip
+    names = [name for name in block._fields if name in fields]
+    made = type(block)(**{name: fields[name] for name in names})
+    return ast.fix_missing_locations(ast.copy_location(made, at))
+
+
+def sets(statement: ast.stmt) -> set[str]:
+    """The names that a statement binds, or whose object it fills; "*" for an import of all."""
+    found: set[str] = set()
+    for node in ast.walk(statement):
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                found.add(node.name)
+            case ast.Import() | ast.ImportFrom():
+                found |= {(a.asname or a.name).partition(".")[0] for a in node.names}
+            case ast.Name(ctx=ast.Store()):
+                found.add(node.id)
+            case ast.Attribute(ctx=ast.Store()) | ast.Subscript(ctx=ast.Store()):
+                found.add(root(node))
+            case ast.Expr(value=ast.Call(func=ast.Attribute() as called)):
+                found.add(root(called))
+    return found - {""}
+
+
+def root(node: ast.expr) -> str:
+    """`params` of `params["W"].data`; '' where no name stands at the beginning."""
+    while isinstance(node, ast.Attribute | ast.Subscript):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def reads(statement: ast.stmt) -> set[str]:
+    """The names that it reads, in function bodies the global ones; attributes are among them."""
+    codes: list[types.CodeType] = [compile(ast.Module([statement], []), "", "exec")]
+    found: set[str] = set()
+    for code in codes:
+        found |= set(code.co_names)
+        codes += [part for part in code.co_consts if isinstance(part, types.CodeType)]
+    return found
+
+
+# Running it
+
+
+def run(namespace: Namespace, statement: ast.stmt) -> None:
+    """Run one statement. If it fails, the names that it would set are missing."""
+    names, source = namespace.names, namespace.source
+    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+        called = statement.value.func
+        value = names.get(root(called))
+        own = type(value).__module__ == names["__name__"] or isinstance(value, types.ModuleType)
+        if own and not runs_anyway(called):
+            note(namespace, statement, "is not run")
+            return
+    flags = 0
+    for feature in source.future:
+        flags |= getattr(__future__, feature).compiler_flag
+    code = compile(ast.Module([statement], []), source.file, "exec", flags, dont_inherit=True)
+    seconds = LOOP_LIMIT if isinstance(statement, ast.For) else STATEMENT_LIMIT
+    unlimited = isinstance(statement, (*DEFINITIONS, ast.Import, ast.ImportFrom))
     try:
-        with quiet(), limited(seconds):
-            return function(*args)
-    except UsageError:
-        raise
-    except NotCheckable as error:
-        raise UsageError(f"{path}: {error}") from None
-    except TooLong as error:
-        line = own_line(error, path)
-        raise UsageError(f"{path}: {doing} did not end within {seconds:g} s{line}") from None
-    except SystemExit as error:
-        line = own_line(error, path)
-        raise UsageError(f"{path}: {doing} ended in sys.exit({error.code!r}){line}") from None
-    except SyntaxError as error:
-        code = f": {error.text.strip()}" if error.text else ""
-        line = f", line {error.lineno}" if error.lineno else ""
-        raise UsageError(f"{error.filename or path}{line}: {error.msg}{code}") from None
-    except Exception as error:
-        raise UsageError(f"{path}: {doing} ended in {told(error, path)}") from None
+        with contextlib.nullcontext() if unlimited else limited(seconds):
+            try:
+                exec(code, names)
+            except FileNotFoundError:  # a script may also be meant to be started in its own folder
+                with contextlib.chdir(os.path.dirname(source.file)):
+                    exec(code, names)
+    except TooLong:
+        why, first = f"did not end within {seconds:g} s", ""
+    except BaseException as error:  # SystemExit, and whatever their code raises
+        text = f"{type(error).__name__}: {words(error)}"
+        why, first = f"ended in {text}", namespace.explain(text)
+    else:
+        for name in sets(statement):
+            namespace.missing.pop(name, None)
+        return
+    namespace.failed.append(note(namespace, statement, why, first.partition(" is missing: ")[2]))
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without standard output and warnings."""
-    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+def note(namespace: Namespace, statement: ast.stmt, why: str, first: str = "") -> str:
+    """The reason why a statement's names are missing: its own, or that of the `first` one."""
+    source = namespace.source
+    reason = first or f"{source.where(statement.lineno)}, {source.code(statement.lineno)}, {why}"
+    for name in sets(statement):
+        namespace.missing[name] = reason
+    return reason
 
 
 @contextmanager
 def limited(seconds: float) -> Iterator[None]:
     """Raises TooLong inside, at the line that runs then; where there are signals."""
-    if not hasattr(signal, "SIGALRM") or threading.current_thread() is not threading.main_thread():
+    if not hasattr(signal, "SIGALRM"):
         yield
         return
 
@@ -129,130 +313,3 @@ def limited(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-
-
-def told(error: BaseException, path: str) -> str:
-    """The exception, and the last line of the person's file that it went through."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}{own_line(error, path)}"
-
-
-def own_line(error: BaseException, path: str) -> str:
-    own = os.path.abspath(path)
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if os.path.abspath(frame.filename) == own and frame.lineno is not None:
-            line = linecache.getline(frame.filename, frame.lineno).strip()
-            return f" (line {frame.lineno}, in {frame.name}: {line})"
-    return ""
-
-
-def make(cls: type[Any], path: str, sizes: Sizes) -> Any:
-    """An instance: by the names of the constructor's arguments where they are known."""
-    known = {
-        **dict.fromkeys(("input_size", "input_dim", "in_features", "n_in", "n_x", "D"), sizes.D),
-        **dict.fromkeys(("hidden_size", "hidden_dim", "n_hidden", "n_h", "n_a", "H"), sizes.H),
-        **dict.fromkeys(("output_size", "output_dim", "out_features", "n_out", "n_y"), 2),
-    }
-    arguments = [
-        p
-        for p in inspect.signature(cls).parameters.values()
-        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-    ]
-    required = [p.name for p in arguments if p.default is p.empty]
-    if all(name in known for name in required):
-        values = [known[name] for name in required]
-    elif len(required) <= 3:
-        values = [sizes.D, sizes.H, 2][: len(required)]
-    else:
-        raise UsageError(
-            f"{cls.__name__}: expected a constructor of (input_size, hidden_size), it takes "
-            f"({', '.join(required)})"
-        )
-    module = own_code(path, f"{cls.__name__}({', '.join(map(str, values))})", cls, *values)
-    missing = [name for name in RULE if not callable(getattr(module, name, None))]
-    if missing or not callable(module):
-        raise UsageError(
-            f"{cls.__name__}: expected {', '.join(RULE)}, it has no {', '.join(missing)}; derive "
-            f"it from scratch.Module"
-        )
-    return module
-
-
-def inputs_for(module: Any, path: str, sizes: Sizes, like: str | None) -> tuple[Any, ...]:
-    """The first inputs, of those that a cell, a layer, a loss or a head takes, that it accepts."""
-    refused: list[tuple[str, BaseException]] = []
-    for kind, inputs in candidates(module, sizes, like):
-        try:
-            with np.errstate(all="ignore"):
-                answers = module(*inputs)
-                record = module.forward(*inputs)
-                grads = nests.float_arrays(answers)
-                if not fits(kind, answers, sizes):
-                    continue
-                splits = signature.splits_answers(module, answers)
-                upstream = nests.with_arrays(answers, iter([np.ones_like(g) for g in grads]))
-                module.backward(record, *(upstream if splits else (upstream,)))
-            return inputs
-        except Exception as error:
-            refused.append((kind, error))
-    name = type(module).__name__
-    if not refused:
-        wanted = f"--like {like}: expected {ANSWERS[like]}" if like else "expected arrays"
-        raise UsageError(f"{name}: {wanted} as the answers of the call, got others")
-    # An exception inside the person's own code says more than one about the arguments.
-    told_best = next((e for _, e in reversed(refused) if "(line " in told(e, path)), refused[0][1])
-    deepest = max((e for _, e in refused), key=lambda e: _depth(e, path), default=told_best)
-    raise UsageError(f"{path}: {name} ended in {told(deepest, path)}")
-
-
-def _depth(error: BaseException, path: str) -> int:
-    """Backward after forward, and within one the later line."""
-    own = os.path.abspath(path)
-    frames = [f for f in traceback.extract_tb(error.__traceback__)
-              if os.path.abspath(f.filename) == own]  # fmt: skip
-    if not frames:
-        return 0
-    return (1_000_000 if frames[0].name == "backward" else 0) + (frames[-1].lineno or 0)
-
-
-def candidates(
-    module: Any, sizes: Sizes, like: str | None
-) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    """Inputs for every kind of module, the likely ones first."""
-    rng = np.random.default_rng(0)
-    D, H, T, N = sizes.D, sizes.H, sizes.T, sizes.N
-    wanted = len(signature.positional(module.forward))
-    dtype = next((p.dtype for p in module.parameters()), np.dtype(np.float64))
-
-    def draw(*shape: int) -> Array:
-        return rng.standard_normal(shape).astype(dtype)
-
-    for kind in (like,) if like else ("LSTM", "RNN", "LSTMCell", "RNNCell"):
-        count = 2 if kind.startswith("LSTM") else 1
-        for x in (draw(N, D),) if kind.endswith("Cell") else (draw(T, N, D), draw(N, T, D)):
-            forms = [(N, H)] if kind.endswith("Cell") else [(1, N, H), (N, H)]
-            for form in forms:
-                states = [draw(*form) for _ in range(count)]
-                if count == 2 and wanted != 3:
-                    yield kind, (x, tuple(states))
-                if 1 + count <= wanted:
-                    yield kind, (x, *states)
-            yield kind, (x,)
-    if like is None:
-        if wanted >= 2:
-            yield "loss", (draw(N, D), draw(N, D))
-            yield "loss", (draw(N, D), rng.integers(0, D, N))
-        yield "other", (draw(T, N, D),)
-        yield "other", (draw(N, T, D),)
-        yield "other", (draw(N, D),)
-
-
-def fits(kind: str, answers: Any, sizes: Sizes) -> bool:
-    """Whether the answers are those of such a module: a guess is not taken for a fit."""
-    leaves = nests.float_arrays(answers)
-    shapes = [leaf.shape for leaf in leaves]
-    if kind.endswith("Cell"):
-        return shapes == [(sizes.N, sizes.H)] * (2 if kind == "LSTMCell" else 1)
-    if kind in ("RNN", "LSTM"):
-        states = 2 if kind == "LSTM" else 1
-        return len(shapes) == 1 + states and len(shapes[0]) == 3 and isinstance(answers, tuple)
-    return bool(shapes)

@@ -15,11 +15,19 @@ class NotCheckable(ValueError):
     """The check cannot be made; the message says why."""
 
 
+def words(error: BaseException) -> str:
+    """The exception's own words in one line, if it has any that can be had."""
+    try:
+        return " ".join(str(error).split())
+    except BaseException:  # theirs, whatever it is
+        return "(its __str__ fails)"
+
+
 class ModuleRaised(Exception):
     """The module under test raised an exception, `raised`; the checker's own pass through."""
 
     def __init__(self, raised: Exception, doing: str = "the call") -> None:
-        super().__init__(f"{type(raised).__name__}: {raised}")
+        super().__init__(f"{type(raised).__name__}: {words(raised)}")
         self.raised, self.doing = raised, doing
 
     @property

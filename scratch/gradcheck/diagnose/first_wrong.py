@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
@@ -90,6 +90,10 @@ class Recorder:
     def _keep(self, line: int, variable: str, value: Any) -> None:
         if variable == "self":
             return
+        with suppress(BaseException):  # theirs, in a property or an __eq__: this variable is lost
+            self._keep_arrays(line, variable, value)
+
+    def _keep_arrays(self, line: int, variable: str, value: Any) -> None:
         for path, array in arrays_of(value, variable, depth=2).items():
             if array.dtype.kind == "f" and array.size <= MOST_ENTRIES:
                 key = (path, array.tobytes())

@@ -75,7 +75,7 @@ class Activation(NamedTuple):
 
 VALUE = "the activation's value stands where its derivative belongs"
 LEFT_OUT = "the activation's derivative is left out"
-OF_THE_VALUE = "the derivative is taken at the activation's value, not at its argument"
+OF_THE_VALUE = "the derivative is taken at the activated value, not at its argument"
 OF_TANH = "the derivative of tanh is used for an activation that is not tanh"
 OF_SIGMOID = "the derivative of σ is used for an activation that is not σ"
 OF_RELU = "the derivative of ReLU is used for an activation that is not ReLU"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ...machinery.module import Array
-from ..raised import NotCheckable
+from ..raised import NotCheckable, words
 
 LONG = 10_000  # parts of a list that is shared in the same way
 LARGE = 1_000_000  # entries of an array that need not be copied, such as a data set
@@ -49,7 +49,7 @@ class Kept:
             return copy.deepcopy(things, memo)
         except Exception as error:
             raise NotCheckable(
-                f"every pass runs on a copy, and something cannot be copied: {error}"
+                f"every pass runs on a copy, and something cannot be copied: {words(error)}"
             ) from error
 
 
