@@ -46,6 +46,8 @@ def check_gradients(
     """
     if judge not in (None, "complex", "torch", "central"):
         raise ValueError(f"judge: expected 'complex', 'torch', 'central' or None, got {judge!r}")
+    if twin is not None:
+        judges.check_twin(twin)
     try:
         return check(module, *inputs, twin=twin, judge=judge, entries=entries, seed=seed)
     except ModuleRaised as error:
