@@ -51,6 +51,8 @@ def check_gradients(
     """
     if judge not in (None, "complex", "torch", "central"):
         raise ValueError(f"judge: expected 'complex', 'torch', 'central' or None, got {judge!r}")
+    if twin is not None:
+        judges.check_twin(twin)
     try:
         if not obeys_the_one_rule(module) and not isinstance(module, Foreign):
             foreign = Foreign.of_object(module, inputs)

@@ -193,6 +193,14 @@ class Twin(Protocol):
         """(entries, answers), or (entries, 1) for the gradient of Σ upstream · answers."""
 
 
+def check_twin(twin: Any) -> None:
+    """TypeError if it is not a `Twin`."""
+    if not callable(getattr(twin, "jacobian", None)):
+        raise TypeError(
+            f"twin: expected reference.judge(module) of a torch module, got {type(twin).__name__}"
+        )
+
+
 class TwinJudge:
     """What the twin says."""
 
@@ -200,11 +208,6 @@ class TwinJudge:
     tolerance = 1e-10
 
     def __init__(self, code: CodeUnderTest, twin: Twin) -> None:
-        if not callable(getattr(twin, "jacobian", None)):
-            raise TypeError(
-                f"twin: expected reference.judge(module) of a torch module, got "
-                f"{type(twin).__name__}"
-            )
         self.jacobian = partial(twin.jacobian, code)
 
 

@@ -301,3 +301,8 @@ def test_an_unknown_judge_is_refused():
         check_gradients(MSELoss(), np.ones(2), np.ones(2), judge="me")
     with pytest.raises(ValueError, match=r"needs reference\.judge\(module\)"):
         check_gradients(MSELoss(), np.ones(2), np.ones(2), judge="torch")
+
+
+def test_what_is_no_twin_is_refused_whichever_judge_works():
+    with pytest.raises(TypeError, match=r"twin: expected reference\.judge\(module\).*got str"):
+        check_gradients(MSELoss(), np.ones(2), np.ones(2), twin="what")
