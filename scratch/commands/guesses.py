@@ -114,10 +114,10 @@ def find(candidates: Iterable[Pair], namespace: dict[str, Any], sizes: Sizes) ->
     last: Pair | None = None
     for forward, backward in candidates:
         last = forward, backward
-        for words, args in _guesses(forward, namespace, sizes):
+        for layout, args in _guesses(forward, namespace, sizes):
             if time.monotonic() > end or (best is not None and best[0] == RUNS):
                 break
-            tried[words] = None
+            tried[layout] = None
             score, error = tried_with(forward, backward, args)
             first = first or error
             if score and (best is None or score > best[0]):
