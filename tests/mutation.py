@@ -58,7 +58,8 @@ def mutations(node: ast.AST):
             yield lambda n, k=k: n.args.pop(k)
         for k in range(len(node.keywords)):
             yield lambda n, k=k: n.keywords.pop(k)
-    for k, statement in enumerate(getattr(node, "body", None) or ()):
+    body = getattr(node, "body", None)
+    for k, statement in enumerate(body if isinstance(body, list) else ()):
         changes = ast.Assign, ast.AugAssign, ast.Raise, ast.Return
         called = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)
         if not isinstance(node, ast.Module | ast.ClassDef) and (
@@ -71,7 +72,7 @@ def mutants(source: str):
     """Line, and source after one change."""
     tree = ast.parse(source)
     for i, node in enumerate(ast.walk(tree)):
-        for j, _ in enumerate(mutations(node) if not isinstance(node, ast.Lambda) else ()):
+        for j, _ in enumerate(mutations(node)):
             other = copy.deepcopy(tree)
             changed = list(ast.walk(other))[i]
             list(mutations(changed))[j](changed)
