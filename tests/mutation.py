@@ -31,7 +31,7 @@ SWAPPED = {
     ast.In: ast.NotIn, ast.NotIn: ast.In, ast.And: ast.Or, ast.Or: ast.And,
 }  # fmt: skip
 TESTS = {
-    "linear": ["test_linear", "test_records", "test_cost"],
+    "linear": ["test_linear", "test_records"],
     "losses": ["test_losses", "../test_differences"],
     "optim": ["test_optim", "../test_differences"],
     "training": ["test_training"],
