@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .machinery.checks import check_size
-from .machinery.linear_checks import check_linear_gradient, check_linear_input
-from .machinery.module import Array, Module, Parameter, Seed, uniform_parameter, without_warnings
-from .machinery.rows import Rows
+from .machinery.linear_checks import (
+    check_linear_gradient,
+    check_linear_input,
+    check_linear_sizes,
+)
+from .machinery.module import (
+    Array,
+    Module,
+    Parameter,
+    Seed,
+    uniform_parameter,
+    widened,
+    without_warnings,
+)
+from .machinery.rows import Rows, sum_leading
 
 
 class LinearRecord(NamedTuple):
@@ -22,6 +32,9 @@ class LinearRecord(NamedTuple):
     weight: Array  # (out, in), a copy
     output: Array  # (*, out)
     parameters: tuple[Parameter, Parameter | None]  # weight and bias, as they were
+
+    def __repr__(self) -> str:
+        return f"LinearRecord(input {self.input.shape}, output {self.output.shape})"
 
 
 class Linear(Module):
@@ -44,23 +57,15 @@ class Linear(Module):
         dtype: DTypeLike = np.float32,
         rng: Seed = None,
     ) -> None:
-        check_size("in_features", in_features)
-        check_size("out_features", out_features)
+        check_linear_sizes(in_features, out_features)
         self.in_features = in_features
         self.out_features = out_features
-        if self.in_features == 0 or self.out_features == 0:
-            warnings.warn(
-                f"in_features, out_features: a weight of shape ({self.out_features}, "
-                f"{self.in_features}) has no elements to initialize",
-                stacklevel=2,
-            )
         rng = np.random.default_rng(rng)
-        bound = 1 / math.sqrt(self.in_features) if self.in_features else 0.0
-        shape = self.out_features, self.in_features
-        self.weight = uniform_parameter(shape, bound, dtype, rng)
+        bound = 1 / math.sqrt(in_features) if in_features else 0.0
+        self.weight = uniform_parameter((out_features, in_features), bound, dtype, rng)
         self.bias: Parameter | None = None
         if bias:
-            self.bias = uniform_parameter((self.out_features,), bound, dtype, rng)
+            self.bias = uniform_parameter((out_features,), bound, dtype, rng)
 
     def __call__(self, input: Array) -> Array:
         """The output, of shape (*, out_features), for an input of shape (*, in_features).
@@ -79,12 +84,12 @@ class Linear(Module):
 
     @without_warnings
     def _compute(self, input: Array) -> Array:
-        x = Rows(input)  # (…, rows, in)
+        rows = Rows(input)
         # y = x Wᵀ + b
-        y = x.array @ self.weight.data.T  # (…, rows, out)
+        y = rows.split(input) @ self.weight.data.T  # (rows, out)
         if self.bias is not None:
             y += self.bias.data
-        return x.back(y)
+        return rows.join(y)
 
     @without_warnings
     def backward(self, record: LinearRecord, grad_output: Array | None) -> Array:
@@ -96,17 +101,15 @@ class Linear(Module):
         another dtype.
         """
         grad_output = check_linear_gradient(self, record, LinearRecord, grad_output)
-        x, weight = Rows(record.input), record.weight  # (…, rows, in)
-        grad_y = x.like(grad_output)  # (…, rows, out)
-        stacked = tuple(range(grad_y.ndim - 2))  # rows may lie in several matrices
+        rows = Rows(record.input)
+        x, grad_y = rows.split(record.input), rows.split(grad_output)  # (rows, in), (rows, out)
         # y = x Wᵀ + b:   ∂y/∂W = x      ⇒   grad_W = Σ_rows grad_yᵀ x
-        grad_weight = grad_y.swapaxes(-1, -2) @ x.array
-        self.weight.add_grad(grad_weight.sum(axis=stacked) if stacked else grad_weight)
+        self.weight.add_grad(sum_leading(grad_y.mT @ x, 2))
         #                 ∂y/∂b = 1      ⇒   grad_b = Σ_rows grad_y
         if self.bias is not None:
-            self.bias.add_grad(grad_y.sum(axis=(*stacked, -2)))
+            self.bias.add_grad(sum_leading(widened(grad_y), 1))
         #                 ∂y/∂x = W      ⇒   grad_x = grad_y W
-        return x.back(grad_y @ weight)
+        return rows.join(grad_y @ record.weight)
 
     def extra_repr(self) -> str:
         return (

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .machinery.loss_checks import check_cross_entropy, check_grad_loss, check_mse, class_axis
-from .machinery.module import Array, Module, check_array, check_record, widened, without_warnings
+from .machinery.loss_checks import check_cross_entropy, check_grad_loss, check_mse
+from .machinery.module import Array, Module, check_array, widened, without_warnings
+from .machinery.rows import by_sample, by_scores
 
 
 class MSELossRecord(NamedTuple):
@@ -22,6 +23,9 @@ class MSELossRecord(NamedTuple):
     difference: Array  # prediction − target, of the prediction's shape
     value: Any  # a NumPy scalar; of the prediction's shape for reduction="none"
     reduction: str
+
+    def __repr__(self) -> str:
+        return _repr(self, "difference")
 
 
 class MSELoss(Module):
@@ -41,8 +45,8 @@ class MSELoss(Module):
         `prediction` and `target` are float arrays of one shape and dtype; beside a complex
         prediction, the target may be of the dtype of its real part.
 
-        Raises ValueError for an unknown reduction and for another shape or dtype of the target,
-        TypeError if one is not an array, NotImplementedError for integers.
+        Raises TypeError if one is not an array; ValueError for an unknown reduction, integers, and
+        another shape or dtype of the target.
         """
         return self.forward(prediction, target).value
 
@@ -56,8 +60,8 @@ class MSELoss(Module):
         wide = widened(d).reshape(-1)
         value = d * d if self.reduction == "none" else wide @ wide
         if self.reduction == "mean":
-            value = value / wide.dtype.type(d.size)
-        return MSELossRecord(d, value.astype(d.dtype), self.reduction)
+            value = value / d.size
+        return MSELossRecord(d, np.asarray(value, d.dtype)[()], self.reduction)
 
     @without_warnings
     def backward(self, record: MSELossRecord, grad_loss: Any = 1) -> Array:
@@ -65,31 +69,39 @@ class MSELoss(Module):
 
         `grad_loss` is the gradient of the value: an array of its shape and dtype, or a number,
         which stands for every entry of a value that is an array. `None` means zero. Raises
+        TypeError if the record is not one or the gradient neither an array nor a number,
         RuntimeError for another shape, ValueError for another dtype.
         """
-        check_record(record, MSELossRecord)
-        d, value, reduction = record
-        grad_loss = check_grad_loss(grad_loss, value, d.dtype)
+        grad_loss = check_grad_loss(record, MSELossRecord, grad_loss)
+        d = record.difference
         # value = 1/n Σ d²:              ∂value/∂(Σ d²) = 1/n
-        if reduction == "mean" and d.size:
-            grad_loss = widened(np.asarray(grad_loss)) / d.size
+        if record.reduction == "mean" and d.size:
+            grad_loss = grad_loss / d.size
         # Σ d²:                          ∂(Σ d²)/∂d = 2 d
         # d = prediction − target:       ∂d/∂prediction = 1
-        return np.asarray(d * (2 * grad_loss)).astype(d.dtype, copy=False)
+        return np.asarray(d * (2 * grad_loss), d.dtype)
 
     def extra_repr(self) -> str:
         return f"reduction={self.reduction!r}"
 
 
 class CrossEntropyRecord(NamedTuple):
-    """What `CrossEntropyLoss.forward` computed. `value` is the loss."""
+    """What `CrossEntropyLoss.forward` computed. `value` is the loss.
+
+    Of M = N · d1 · … samples, K count. Each looks at L classes: L = 1, the class of its target, or
+    all of them, L = C, if the target is spread over them.
+    """
 
     log_softmax: Array  # (N, C, d1, …), as the prediction: log_p
-    weighted_target: Array  # (N, C, d1, …), what −log_p is multiplied with: w
-    kept: Array  # (N, 1, d1, …), bool: False where the target is ignored
-    total: Any  # what the mean divides by: the weights of the kept targets, added up
+    samples: Array  # (K, 1), int: which samples count, those that are not ignored
+    classes: Array  # (K, 1), int: the class of each; or (C,), all classes
+    weight: Any  # (K, L), or 1 for all: w
+    total: Any  # what the mean divides by: the weights of the targets, added up
     value: Any  # a NumPy scalar; (N, d1, …) for reduction="none"
     reduction: str
+
+    def __repr__(self) -> str:
+        return _repr(self, "log_softmax")
 
 
 class CrossEntropyLoss(Module):
@@ -124,10 +136,9 @@ class CrossEntropyLoss(Module):
         uint8 without d1, …), of that shape without C; or class probabilities (any float type), of
         that shape.
 
-        Raises ValueError for an unknown reduction or another batch size, RuntimeError for another
-        shape or dtype of target or weight, for label_smoothing above 1 and for ignore_index beside
-        probabilities, IndexError for an index outside [0, C), TypeError for the wrong kind of
-        argument, NotImplementedError for integer scores.
+        Raises TypeError for the wrong kind of argument; ValueError for an unknown reduction or
+        another batch size; IndexError for an index outside [0, C); RuntimeError for any other
+        shape or dtype, for label_smoothing above 1 and for ignore_index beside probabilities.
         """
         return self.forward(prediction, target).value
 
@@ -135,75 +146,64 @@ class CrossEntropyLoss(Module):
     def forward(self, prediction: Array, target: Array) -> CrossEntropyRecord:
         """The same pass, with what `backward` needs."""
         check_cross_entropy(self, prediction, target)
-        axis, dtype = class_axis(prediction), prediction.dtype
+        z = widened(by_sample(prediction))  # (M, C)
         # log_p_c = z_c − log Σ_k exp z_k, with z moved down by its largest real part
-        z = prediction - prediction.real.max(axis, keepdims=True, initial=-np.inf)
-        log_p = z - np.log(np.exp(z).sum(axis, keepdims=True))
-        # loss = −Σ_c w_c log_p_c; w is 1 for the target class and 0 for the others. Those are left
-        # out and not multiplied by zero, because log_p may be −∞ there.
-        w, counted, kept, total = self._weigh(prediction, target)
-        loss = (w * -log_p).sum(axis, where=counted)  # (N, d1, …)
+        z = z - z.real.max(1, keepdims=True, initial=-np.inf)
+        log_p = z - np.log(np.exp(z).sum(1, keepdims=True))
+        # loss = −log_p_c at the class c of the target; in general −Σ_c w_c log_p_c
+        spread = target.shape == prediction.shape
+        target = by_sample(target) if spread else target.reshape(-1)  # (M, C) or (M,)
+        samples, classes, w, total = self._weigh(target, z)
+        loss = np.zeros(len(z), z.dtype)
+        loss[samples] = -(w * log_p[samples, classes]).sum(1, keepdims=True)
         # value = loss  ("none"),  Σ loss  ("sum"),  1/total Σ loss  ("mean")
-        value = loss if self.reduction == "none" else widened(loss).sum()
+        value = by_scores(loss, prediction) if self.reduction == "none" else loss.sum()
         if self.reduction == "mean":
             value = value / total
-        return CrossEntropyRecord(log_p, w, kept, total, value.astype(dtype), self.reduction)
+        value = np.asarray(value, prediction.dtype)[()]
+        log_p = by_scores(log_p, prediction)
+        return CrossEntropyRecord(log_p, samples, classes, w, total, value, self.reduction)
 
     @without_warnings
     def backward(self, record: CrossEntropyRecord, grad_loss: Any = 1) -> Array:
         """The gradient of the prediction, in its shape and dtype.
 
-        `grad_loss` is the gradient of the value: an array of its shape and dtype, or a number,
-        which stands for every entry of a value that is an array. `None` means zero. Raises
-        RuntimeError for another shape, ValueError for another dtype.
+        `grad_loss` is the gradient of the value, as in `MSELoss.backward`.
         """
-        check_record(record, CrossEntropyRecord)
-        log_p, w, kept, total, value, reduction = record
-        axis = class_axis(log_p)
-        grad_loss = check_grad_loss(grad_loss, value, log_p.dtype)
-        if isinstance(grad_loss, np.ndarray) and reduction == "none":
-            grad_loss = grad_loss.reshape(kept.shape)  # (N, 1, d1, …)
+        grad_loss = check_grad_loss(record, CrossEntropyRecord, grad_loss)
+        log_p, samples = by_sample(record.log_softmax), record.samples
+        if record.reduction == "none":
+            grad_loss = np.broadcast_to(grad_loss, record.value.shape).reshape(-1)[samples]
         # value = 1/total Σ loss:              ∂value/∂loss = 1/total
-        if reduction == "mean":
-            grad_loss = (widened(np.asarray(grad_loss)) / total).astype(log_p.dtype)
+        if record.reduction == "mean":
+            grad_loss = grad_loss / record.total
         # loss = −Σ_c w_c log_p_c:             ∂loss/∂log_p_c = −w_c
+        grad_log_p = np.zeros(log_p.shape, log_p.dtype)
+        grad_log_p[samples, record.classes] = -record.weight * grad_loss
         # log_p_c = z_c − log Σ_k exp z_k:     ∂log_p_c/∂z_j = [c = j] − p_j,  p = exp(log_p)
-        #                                  ⇒   ∂loss/∂z_j = p_j Σ_c w_c − w_j
-        p = np.exp(log_p)
-        grad_z = p * w.sum(axis, keepdims=True) - w
-        grad_z *= np.where(kept, grad_loss, log_p.dtype.type(0))
-        return np.asarray(grad_z)
+        grad_z = grad_log_p - np.exp(log_p) * grad_log_p.sum(1, keepdims=True)
+        return np.asarray(by_scores(grad_z, record.log_softmax), record.value.dtype)
 
-    def _weigh(self, prediction: Array, target: Array) -> tuple[Array, Array, Array, Any]:
-        """w, where it counts, which targets are kept, and what the mean divides by."""
-        shape, axis, dtype = prediction.shape, class_axis(prediction), prediction.real.dtype
-        C, trailing = shape[axis], (1,) * (prediction.ndim - axis - 1)
-        column = (*shape[:axis], 1, *shape[axis + 1 :])  # (N, 1, d1, …)
-        total: Any
-        if target.shape != shape:  # class indices
-            index = target.reshape(column)
-            kept = index != self.ignore_index
-            counted = (index == np.arange(C).reshape(C, *trailing)) & kept  # (N, C, d1, …)
-            w = counted.astype(dtype)
-            total = np.count_nonzero(kept)
+    def _weigh(self, target: Array, z: Array) -> tuple[Array, Array, Any, Any]:
+        """Which samples count, at which classes, with which weights w, and the total of these."""
+        (M, C), dtype = z.shape, z.real.dtype
+        w: Any = 1.0
+        weight = None if self.weight is None else self.weight.astype(dtype, copy=False)
+        smoothing = float(self.label_smoothing) if self.label_smoothing > 0 else 0.0
+        if target.ndim == 1:  # class indices
+            samples = np.flatnonzero(target != self.ignore_index)[:, np.newaxis]  # (K, 1)
+            classes, total = target[samples], len(samples)  # (K, 1)
+            if weight is not None:
+                w = weight[classes]
+                total = w.sum()
+            if not smoothing:
+                return samples, classes, w, total
+            target = classes == np.arange(C)  # (K, C)
         else:  # class probabilities
-            kept = counted = np.ones(column, dtype=bool)
-            w = target.astype(dtype)
-            total = kept.size if C else 0
-        weight = None
-        if self.weight is not None:
-            weight = self.weight.astype(dtype, copy=False).reshape(C, *trailing)
-            # By a weight that no target has it is not multiplied, as 0 · ∞ is NaN.
-            w = np.where(counted, w * weight, 0).astype(dtype)
-            total = total if target.shape == shape else widened(w).sum()
-        if self.label_smoothing > 0:  # what is not above zero is taken for zero, as in PyTorch
-            # w_c = weight_c ((1 − ε) target_c + ε/C)
-            smoothing = float(self.label_smoothing)
-            w *= 1 - smoothing
-            w += (1 if weight is None else weight) * (smoothing / max(C, 1))
-            counted = kept
-        # In float16 a number of targets above 65,504 would be infinite.
-        return w, counted, kept, total if dtype == np.float16 else dtype.type(total)
+            samples, total = np.arange(M)[:, np.newaxis], M if C else 0
+        # w_c = weight_c ((1 − ε) target_c + ε/C)
+        w = (1 - smoothing) * target.astype(dtype, copy=False) + smoothing / max(C, 1)
+        return samples, np.arange(C), w if weight is None else weight * w, total
 
     def astype(self, dtype: DTypeLike) -> Self:
         """A copy whose weights have `dtype`; for a complex one, the dtype of its real part."""
@@ -218,3 +218,9 @@ class CrossEntropyLoss(Module):
             f"weight={weight}, ignore_index={self.ignore_index}, reduction={self.reduction!r}, "
             f"label_smoothing={self.label_smoothing}"
         )
+
+
+def _repr(record: MSELossRecord | CrossEntropyRecord, name: str) -> str:
+    """The value, or its shape if it is an array, and the shape of what it was computed from."""
+    value = record.value.shape if np.ndim(record.value) else record.value
+    return f"{type(record).__name__}(value {value}, {name} {getattr(record, name).shape})"

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from .machinery.adam_state import MOMENTS, AdamState, states_by_dtype
+from .machinery.adam_state import Group, groups_of, state_of
 from .machinery.module import Array, Parameter, widened, without_warnings
 from .machinery.optim_checks import (
+    MOMENTS,
     OPTIONS,
     as_float,
-    check_changeable,
     check_clipped,
     check_options,
-    check_params,
+    check_parameters,
     check_state_dict,
 )
 
@@ -30,8 +30,9 @@ class Adam:
     `amsgrad`: divide by the largest v so far (Reddi et al. 2018). `maximize`: go up, not down.
     They are attributes; a schedule assigns to `lr` between steps.
 
-    Raises TypeError if `params` is not an iterable of parameters, ValueError if it is empty or an
-    option out of its range; warns if a parameter comes twice, and takes it once. Like
+    Raises TypeError unless `params` is an iterable of parameters and the options are numbers,
+    ValueError if there are no parameters or an option is out of its range; warns if a parameter
+    comes twice, and takes it once. Like
     https://docs.pytorch.org/docs/2.13/generated/torch.optim.Adam.html, without parameter groups.
     """
 
@@ -48,8 +49,8 @@ class Adam:
         decoupled_weight_decay: bool = False,
     ) -> None:
         check_options(lr, betas, eps, weight_decay)
-        self._parameters = check_params(params)
-        self._states = states_by_dtype(self._parameters)
+        self._parameters = check_parameters(params)
+        self._groups = groups_of(self._parameters, {})
         self.lr, self.betas, self.eps = lr, betas, eps
         self.weight_decay, self.decoupled_weight_decay = weight_decay, decoupled_weight_decay
         self.amsgrad, self.maximize = amsgrad, maximize
@@ -62,31 +63,31 @@ class Adam:
         or a parameter is read-only; then nothing was changed.
         """
         loss = None if closure is None else closure()
-        for state in self._states:
-            state.check()
-        for state in self._states:
-            for chosen in state.together():
-                self._update(state, chosen)
+        unchanged = [group.check() for group in self._groups]
+        if not all(unchanged):
+            self._groups = groups_of(self._parameters, state_of(self._groups, MOMENTS))
+        for group in self._groups:
+            if group.has_gradient:
+                self._update(group)
         return loss
 
     @without_warnings
-    def _update(self, state: AdamState, chosen: slice) -> None:
-        """One step of the chosen parameters, whose numbers lie end to end in θ, g, m and v."""
+    def _update(self, group: Group) -> None:
+        """Step t of the parameters of a group, whose numbers lie end to end in θ, g, m and v."""
         lr, eps, weight_decay = float(self.lr), float(self.eps), float(self.weight_decay)
         beta1, beta2 = (float(beta) for beta in self.betas)
-        parameters, (m, v, v_max) = state.parameters[chosen], state.rows(chosen)
-        g = state.row([parameter.grad for parameter in parameters if parameter.grad is not None])
-        t = state.steps[chosen.start] + 1
-        state.steps[chosen] = [t] * len(parameters)
+        m, v, v_max = group.real_moments()
+        g = group.joined(parameter.grad for parameter in group.parameters)
+        t = group.step = group.step + 1
         if self.maximize:
             g = -g
         if weight_decay and self.decoupled_weight_decay:
             # θ = θ − α λ θ
-            for parameter in parameters:
+            for parameter in group.parameters:
                 parameter.data *= 1 - lr * weight_decay
         elif weight_decay:
             # g = g + λ θ
-            g = g + weight_decay * state.row([parameter.data for parameter in parameters])
+            g = g + weight_decay * group.joined(parameter.data for parameter in group.parameters)
         # m = β1 m + (1 − β1) g
         m *= beta1
         m += (1 - beta1) * g
@@ -96,11 +97,8 @@ class Adam:
         if self.amsgrad:
             # v = v_max = max(v_max, v)
             v = np.maximum(v_max, v, out=v_max)
-        # m̂ = m / (1 − β1^t)    v̂ = v / (1 − β2^t)    θ = θ − α m̂ / (√v̂ + ε)
-        change = m / (np.sqrt(v) / math.sqrt(1 - beta2**t) + eps)
-        change *= lr / (1 - beta1**t)
-        for parameter, part in zip(parameters, state.split(change, chosen), strict=True):
-            parameter.data -= part
+        # θ = θ − α m̂ / (√v̂ + ε)    with  m̂ = m / (1 − β1^t)    and  √v̂ = √v / √(1 − β2^t)
+        group.subtract(lr / (1 - beta1**t) * m / (np.sqrt(v) / math.sqrt(1 - beta2**t) + eps))
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Set every gradient to `None`, or to zeros in place."""
@@ -122,39 +120,23 @@ class Adam:
         """
         saved = {name: np.array(getattr(self, name), dtype) for name, dtype in OPTIONS.items()}
         saved["parameters"] = np.array(len(self._parameters))
-        for i, (state, k) in enumerate(self._places()):
-            if state.steps[k]:
-                saved[f"{i}.step"] = np.array(state.steps[k])
-                for name in MOMENTS if self.amsgrad else MOMENTS[:2]:
-                    saved[f"{i}.{name}"] = state.moment(name, k).copy()
-        return saved
+        return saved | state_of(self._groups, MOMENTS if self.amsgrad else MOMENTS[:2])
 
+    @without_warnings
     def load_state_dict(self, state_dict: Mapping[str, Array]) -> None:
         """Take over the options and the state of another Adam, so that its run goes on exactly.
 
         Arrays are cast to the parameters' dtypes. Raises TypeError if `state_dict` is not a
         mapping, KeyError if names are missing or unexpected, ValueError for another number of
-        parameters and for an option or a step out of its range, RuntimeError for another shape or
-        kind of number. Everything of one kind that is wrong stands in one message, and then nothing
-        has been changed.
+        parameters, another shape or kind of number, and an option or a step out of its range.
+        Everything of one kind that is wrong stands in one message, and then nothing has been
+        changed.
         """
         saved = check_state_dict(state_dict, self._parameters)
+        self._groups = groups_of(self._parameters, saved)
         for name in OPTIONS:
             value = saved[name].tolist()
             setattr(self, name, tuple(value) if name == "betas" else value)
-        for i, (state, k) in enumerate(self._places()):
-            state.steps[k] = int(saved.get(f"{i}.step", 0))
-            for name in MOMENTS:
-                state.moment(name, k)[...] = saved.get(f"{i}.{name}", 0)
-
-    def _places(self) -> list[tuple[AdamState, int]]:
-        """Where each parameter is remembered: its state, and which it is there."""
-        places = {
-            id(parameter): (state, k)
-            for state in self._states
-            for k, parameter in enumerate(state.parameters)
-        }
-        return [places[id(parameter)] for parameter in self._parameters]
 
 
 @without_warnings
@@ -171,18 +153,16 @@ def clip_grad_norm_(
     the norm before, a NumPy scalar. A norm that is infinite or NaN goes into the gradients unless
     `error_if_nonfinite`, which raises RuntimeError.
 
-    Raises TypeError or ValueError if an option is not a number, AttributeError if one of
-    `parameters` is not a Parameter, TypeError if a gradient is not an array, RuntimeError if it is
-    read-only or for a norm that an empty gradient does not have; then nothing was changed. Warns
-    when `parameters` is an empty generator. Like
+    Raises TypeError or ValueError if an option is not a number, TypeError if one of `parameters` is
+    not a Parameter or a gradient not an array, RuntimeError if it is read-only or of integers, or
+    empty and without such a norm; then nothing was changed. Warns when `parameters` is an empty
+    generator. Like
     https://docs.pytorch.org/docs/2.13/generated/torch.nn.utils.clip_grad_norm_.html.
     """
     norm_type, max_norm = as_float("norm_type", norm_type), as_float("max_norm", max_norm)
-    grads = [p.grad for p in check_clipped(parameters) if p.grad is not None]
+    grads = check_clipped(parameters)
     if not grads:
         return np.float32(0)
-    for grad in grads:
-        check_changeable("Parameter.grad", grad)
     # The norm of the norms of the single gradients is the norm of all numbers.
     total_norm = _norm(np.array([_norm(grad, norm_type) for grad in grads]), norm_type)
     if error_if_nonfinite and not np.isfinite(total_norm):

@@ -1,88 +1,86 @@
-"""What Adam remembers of its parameters, and how that lies in memory.
-
-That of all parameters of one dtype lies end to end in three rows: a step is then a dozen NumPy
-calls, not a dozen for every parameter.
-"""
+"""What Adam remembers of its parameters, and how that lies in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from .module import Array, Parameter, check_array, describe
+from .module import Array, Parameter
+from .optim_checks import MOMENTS, check_gradient
 
-MOMENTS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")  # m, v and the largest v so far
+SMALL = 1 << 13  # numbers; a larger parameter is changed alone, as bringing it to others costs more
 
 
-class AdamState:
-    """That of some parameters of one dtype."""
+class Group:
+    """Parameters of one dtype that have taken as many steps, and what these left behind.
 
-    def __init__(self, parameters: list[Parameter]) -> None:
-        self.parameters = parameters
-        self.shapes = [parameter.data.shape for parameter in parameters]
-        self.dtype = parameters[0].dtype
-        self.ends = np.cumsum([parameter.data.size for parameter in parameters]).tolist()
-        self.steps = [0] * len(parameters)
-        self.moments = np.zeros((len(MOMENTS), self.ends[-1]), self.dtype)
+    Their numbers lie end to end, so that a step is a dozen calls of NumPy for all of them, not for
+    each. `moments`, (3, numbers), has m, v and the largest v so far.
+    """
 
-    def together(self) -> Iterator[slice]:
-        """The parameters that can be changed in one go.
+    def __init__(self, parameters: dict[int, Parameter], saved: Mapping[str, Any]) -> None:
+        """parameters: by their number in the optimizer. saved: as `state_of` gives it."""
+        self.numbers, self.parameters = list(parameters), list(parameters.values())
+        self.has_gradient = self.parameters[0].grad is not None
+        self.step = int(saved.get(f"{self.numbers[0]}.step", 0))
+        self.shapes = [parameter.data.shape for parameter in self.parameters]
+        self.dtype = self.parameters[0].data.dtype
+        ends = np.cumsum([parameter.data.size for parameter in self.parameters]).tolist()
+        self.parts = [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+        self.moments = np.zeros((len(MOMENTS), ends[-1]), self.dtype)
+        for k, number in enumerate(self.numbers):
+            for name, moment in self.moments_of(k).items():
+                moment[...] = saved.get(f"{number}.{name}", 0)
 
-        All of them, if each has a gradient and has taken as many steps; else one by one.
-        """
-        have_gradient = [parameter.grad is not None for parameter in self.parameters]
-        if all(have_gradient) and min(self.steps) == max(self.steps):
-            yield slice(0, len(self.parameters))
-            return
-        for i in np.flatnonzero(have_gradient):
-            yield slice(i, i + 1)
+    def moments_of(self, k: int) -> dict[str, Array]:
+        """Those of its k-th parameter by name, in its shape: views, not copies."""
+        part, shape = self.parts[k], self.shapes[k]
+        rows = zip(MOMENTS, self.moments, strict=True)
+        return {name: row[part].reshape(shape) for name, row in rows}
 
-    def rows(self, chosen: slice) -> Array:
-        """m, v and the largest v of some parameters, (3, numbers). A complex number is two real."""
-        start = self.ends[chosen.start - 1] if chosen.start else 0
-        return self.moments[:, start : self.ends[chosen.stop - 1]].view(self.moments.real.dtype)
-
-    def row(self, arrays: list[Array]) -> Array:
-        """Some parameters' arrays end to end, as the rows are."""
-        return np.concatenate([array.ravel() for array in arrays]).view(self.moments.real.dtype)
-
-    def split(self, row: Array, chosen: slice) -> Iterator[Array]:
-        """The other way round: each parameter's part of a row, in its shape."""
-        row, start = row.view(self.dtype), 0
-        for shape, parameter in zip(self.shapes[chosen], self.parameters[chosen], strict=True):
-            yield row[start : start + parameter.data.size].reshape(shape)
-            start += parameter.data.size
-
-    def moment(self, name: str, k: int) -> Array:
-        """That of one parameter, in its shape: a view, not a copy."""
-        start = self.ends[k - 1] if k else 0
-        row = self.moments[MOMENTS.index(name), start : self.ends[k]]
-        return row.reshape(self.shapes[k])
-
-    def check(self) -> None:
-        """Refuse a gradient that does not fit, or a parameter that is no longer what it was."""
+    def check(self) -> bool:
+        """Refuse a gradient that does not fit; False if one has come or is no longer there."""
         for parameter, shape in zip(self.parameters, self.shapes, strict=True):
-            if parameter.grad is None:
-                continue
-            for name, array in (("data", parameter.data), ("grad", parameter.grad)):
-                if type(array) is not np.ndarray:
-                    check_array(f"Parameter.{name}", array)
-                if array.shape != shape or array.dtype != self.dtype:
-                    raise RuntimeError(
-                        f"Parameter.{name}: expected shape {shape} and dtype {self.dtype}, got "
-                        f"{describe(array)}"
-                    )
-            if not parameter.data.flags.writeable:
-                raise RuntimeError(
-                    "Parameter.data: expected an array that can be changed, got one that is "
-                    "read-only"
-                )
+            check_gradient(parameter, shape, self.dtype)
+        return all((p.grad is not None) == self.has_gradient for p in self.parameters)
+
+    # All of its numbers in one vector. A complex number is two real ones, as in PyTorch.
+
+    def real_moments(self) -> Array:
+        return self.moments.view(self.moments.real.dtype)
+
+    def joined(self, arrays: Iterable[Any]) -> Array:
+        """An array of each parameter, end to end; of a single one, it may be itself."""
+        flat = [array.ravel() for array in arrays]
+        vector = np.concatenate(flat) if len(flat) > 1 else flat[0]
+        return vector.view(vector.real.dtype)
+
+    def subtract(self, change: Array) -> None:
+        """θ = θ − change."""
+        change = change.view(self.dtype)
+        for parameter, part, shape in zip(self.parameters, self.parts, self.shapes, strict=True):
+            parameter.data -= change[part].reshape(shape)
 
 
-def states_by_dtype(parameters: list[Parameter]) -> list[AdamState]:
-    groups: dict[Any, list[Parameter]] = {}
-    for parameter in parameters:
-        groups.setdefault(parameter.dtype, []).append(parameter)
-    return [AdamState(group) for group in groups.values()]
+def groups_of(parameters: Iterable[Parameter], saved: Mapping[str, Any]) -> list[Group]:
+    """The parameters in groups: all that are small and have a gradient, or have none."""
+    members: dict[Any, dict[int, Parameter]] = {}
+    for number, parameter in enumerate(parameters):
+        alone = number if parameter.data.size > SMALL else None
+        step = int(saved.get(f"{number}.step", 0))
+        kind = parameter.dtype, step, parameter.grad is None, alone
+        members.setdefault(kind, {})[number] = parameter
+    return [Group(own, saved) for own in members.values()]
+
+
+def state_of(groups: list[Group], names: Iterable[str]) -> dict[str, Array]:
+    """Of every parameter that has taken a step, how many, and copies of these moments."""
+    saved = {}
+    for group in groups:
+        for k, number in enumerate(group.numbers if group.step else ()):
+            saved[f"{number}.step"] = np.array(group.step)
+            moments = group.moments_of(k)
+            saved |= {f"{number}.{name}": moments[name].copy() for name in names}
+    return saved

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 
+from .checks import check_size
 from .module import Array, check_array, check_record
+
+
+def check_linear_sizes(in_features: Any, out_features: Any) -> None:
+    """Warns if one is zero."""
+    check_size("in_features", in_features)
+    check_size("out_features", out_features)
+    if in_features == 0 or out_features == 0:
+        warnings.warn(
+            f"in_features, out_features: a weight of shape ({out_features}, {in_features}) has no "
+            f"elements to initialize",
+            stacklevel=3,
+        )
 
 
 def check_linear_input(linear: Any, x: Any) -> None:

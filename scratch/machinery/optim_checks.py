@@ -5,12 +5,14 @@ from __future__ import annotations
 import types
 import warnings
 from collections.abc import Iterable, Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from .adam_state import MOMENTS
 from .module import Array, Parameter, check_array, describe
+
+MOMENTS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")  # m, v and the largest v so far
 
 OPTIONS: dict[str, type[np.generic]] = {
     "lr": np.float64,
@@ -23,54 +25,101 @@ OPTIONS: dict[str, type[np.generic]] = {
 }
 
 
-def check_params(params: Iterable[Parameter]) -> list[Parameter]:
+def check_options(lr: Any, betas: Any, eps: Any, weight_decay: Any) -> None:
+    for name, value in (("lr", lr), ("eps", eps), ("weight_decay", weight_decay)):
+        if not isinstance(value, Real):
+            raise TypeError(f"{name}: expected a number, got {describe(value)}")
+        if not float(value) >= 0:
+            raise ValueError(f"{name}: expected a number of at least 0, got {value}")
+    if not isinstance(betas, tuple | list):
+        raise TypeError(f"betas: expected two floats, got {describe(betas)}")
+    if len(betas) != 2:
+        raise ValueError(f"betas: expected two floats, got {len(betas)}")
+    for i, beta in enumerate(betas):
+        expected = f"betas[{i}]: expected a float from 0.0 to below 1.0, got {describe(beta)}"
+        if not isinstance(beta, float):
+            raise TypeError(expected)
+        if not 0 <= beta < 1:
+            raise ValueError(expected)
+
+
+def check_parameters(params: Any) -> list[Parameter]:
+    """The parameters, each once."""
     if isinstance(params, Parameter) or not isinstance(params, Iterable):
         raise TypeError(f"params: expected an iterable of Parameters, got {describe(params)}")
-    parameters: list[Any] = list(params)
+    parameters = list(params)
     if not parameters:
         raise ValueError("params: expected at least one Parameter, got an empty list")
     named = [isinstance(entry, tuple) and len(entry) == 2 for entry in parameters]
-    if any(named) and not all(named):
-        raise ValueError("params: expected all of them with a name or none, got a mixture")
     if any(named):
+        if not all(named):
+            raise ValueError("params: expected all of them with a name or none, got a mixture")
         parameters = [parameter for _, parameter in parameters]
-    for parameter in parameters:
-        if not isinstance(parameter, Parameter):
-            raise TypeError(f"params: expected Parameters, got {describe(parameter)} among them")
+    _check_each("params", parameters)
     distinct = list(dict.fromkeys(parameters))
     if len(distinct) != len(parameters):
         warnings.warn("params: a parameter comes twice; expected each once", stacklevel=3)
     return distinct
 
 
-def check_options(lr: Any, betas: Any, eps: Any, weight_decay: Any) -> None:
-    _check_at_least_zero("lr", lr)
-    _check_at_least_zero("eps", eps)
-    _check_at_least_zero("weight_decay", weight_decay)
-    if not isinstance(betas, tuple | list):
-        raise TypeError(f"betas: expected two floats, got {describe(betas)}")
-    for i in (0, 1):
-        if i >= len(betas):
-            raise IndexError(f"betas: expected two floats, got {len(betas)}")
-        _check_at_least_zero(f"betas[{i}]", betas[i])
-        if not isinstance(betas[i], float) or not betas[i] < 1:
-            raise ValueError(
-                f"betas[{i}]: expected a float from 0.0 to below 1.0, got {describe(betas[i])}"
+def check_gradient(parameter: Parameter, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Refuse a gradient that does not fit, and data that are read-only or not what they were."""
+    data, grad = parameter.data, parameter.grad
+    if grad is None or (
+        type(data) is type(grad) is np.ndarray
+        and data.shape == grad.shape == shape
+        and data.dtype == grad.dtype == dtype
+        and data.flags.writeable
+    ):
+        return
+    for name, array in (("Parameter.data", data), ("Parameter.grad", grad)):
+        if check_array(name, array).shape != shape or array.dtype != dtype:
+            raise RuntimeError(
+                f"{name}: expected shape {shape} and dtype {dtype}, got {describe(array)}"
             )
+    _check_writeable("Parameter.data", data)
 
 
-def _check_at_least_zero(name: str, value: Any) -> None:
-    try:
-        in_range = value >= 0.0
-    except TypeError:
-        raise TypeError(f"{name}: expected a number, got {describe(value)}") from None
-    if not in_range:
-        raise ValueError(f"{name}: expected a number of at least 0, got {value}")
+def check_state_dict(state_dict: Any, parameters: list[Parameter]) -> dict[str, Array]:
+    """The state as arrays: complete, fitting the parameters, its options in their ranges."""
+    if not isinstance(state_dict, Mapping):
+        raise TypeError(f"state_dict: expected a dict of arrays, got {describe(state_dict)}")
+    state = {name: np.asarray(value) for name, value in state_dict.items()}
+    number = state.get("parameters", len(parameters))
+    if not np.array_equal(number, len(parameters)):
+        raise ValueError(
+            f"state_dict: expected the state of {len(parameters)} parameters, got that of {number}"
+        )
+    expected: dict[str, Any] = {"parameters": ((), np.int64)}
+    expected |= {name: ((2,) if name == "betas" else (), OPTIONS[name]) for name in OPTIONS}
+    moments = MOMENTS if np.any(state.get("amsgrad", False)) else MOMENTS[:2]
+    for i, parameter in enumerate(parameters):
+        own: dict[str, Any] = {f"{i}.step": ((), np.int64)}
+        own |= {f"{i}.{name}": (parameter.shape, parameter.dtype) for name in moments}
+        if own.keys() & state.keys():  # it has taken a step
+            expected |= own
+    missing = sorted(expected.keys() - state.keys())
+    unexpected = sorted(state.keys() - expected.keys(), key=str)
+    if missing or unexpected:
+        raise KeyError(f"state_dict: missing: {missing}, unexpected: {unexpected}")
+    problems = []
+    for name, array in state.items():
+        shape, dtype = expected[name]
+        if array.shape != shape or not np.can_cast(array.dtype, dtype, "same_kind"):
+            wanted = f"shape {shape} and dtype {np.dtype(dtype)}"
+            problems.append(f"{name}: expected {wanted}, got {describe(array)}")
+        elif name.endswith(".step") and array < 1:
+            problems.append(f"{name}: expected at least 1, got {array}")
+    if problems:
+        raise ValueError("state_dict does not fit:\n  " + "\n  ".join(problems))
+    check_options(*(state[name].tolist() for name in ("lr", "betas", "eps", "weight_decay")))
+    return state
 
 
-def check_clipped(parameters: Parameter | Iterable[Parameter]) -> list[Parameter]:
+def check_clipped(parameters: Any) -> list[Array]:
+    """The gradients of the parameters, which can be changed."""
     if isinstance(parameters, Parameter):
-        return [parameters]
+        parameters = [parameters]
     if not isinstance(parameters, Iterable):
         raise TypeError(f"parameters: expected Parameters, got {describe(parameters)}")
     listed = list(parameters)
@@ -79,12 +128,15 @@ def check_clipped(parameters: Parameter | Iterable[Parameter]) -> list[Parameter
             "parameters: expected Parameters, got an empty generator; nothing is clipped",
             stacklevel=4,
         )
-    for parameter in listed:
-        if not isinstance(parameter, Parameter):
-            raise AttributeError(
-                f"parameters: expected Parameters, got {describe(parameter)} among them"
+    _check_each("parameters", listed)
+    grads = [parameter.grad for parameter in listed if parameter.grad is not None]
+    for grad in grads:
+        if check_array("Parameter.grad", grad).dtype.kind not in "fc":
+            raise RuntimeError(
+                f"Parameter.grad: expected floating point or complex numbers, got {describe(grad)}"
             )
-    return listed
+        _check_writeable("Parameter.grad", grad)
+    return grads
 
 
 def as_float(name: str, value: Any) -> float:
@@ -94,69 +146,14 @@ def as_float(name: str, value: Any) -> float:
         raise type(error)(f"{name}: expected a number, got {describe(value)}") from None
 
 
-def check_changeable(name: str, array: Any) -> None:
-    if not check_array(name, array).flags.writeable:
-        raise RuntimeError(f"{name}: expected an array that can be changed, got a read-only one")
+def _check_each(name: str, parameters: list[Any]) -> None:
+    for parameter in parameters:
+        if not isinstance(parameter, Parameter):
+            raise TypeError(f"{name}: expected Parameters, got {describe(parameter)} among them")
 
 
-def check_state_dict(state_dict: Any, parameters: list[Parameter]) -> dict[str, Array]:
-    """The state as arrays: complete, fitting the parameters, its options in their ranges."""
-    if not isinstance(state_dict, Mapping):
-        raise TypeError(f"state_dict: expected a dict of arrays, got {describe(state_dict)}")
-    state = {name: np.asarray(value) for name, value in state_dict.items()}
-    check_names(state, len(parameters))
-    check_shapes(state, parameters)
-    check_steps(state)
-    check_options(*(state[name].tolist() for name in ("lr", "betas", "eps", "weight_decay")))
-    return state
-
-
-def check_names(state: Mapping[str, Array], parameters: int) -> None:
-    required = {*OPTIONS, "parameters"}
-    if required <= state.keys():
-        if not np.array_equal(state["parameters"], parameters):
-            raise ValueError(
-                f"state_dict: expected the state of {parameters} parameters, got that of "
-                f"{state['parameters']}"
-            )
-        for i in range(parameters):
-            names = {
-                f"{i}.{name}"
-                for name in ("step", *(MOMENTS if state["amsgrad"].any() else MOMENTS[:2]))
-            }
-            required |= names if names & state.keys() else set()
-    missing = sorted(required - state.keys())
-    unexpected = sorted(state.keys() - required, key=str)
-    if missing or unexpected:
-        raise KeyError(f"state_dict: missing: {missing}, unexpected: {unexpected}")
-
-
-def check_shapes(state: Mapping[str, Array], parameters: list[Parameter]) -> None:
-    expected: dict[str, tuple[tuple[int, ...], np.dtype[Any]]]
-    expected = {
-        name: ((2,) if name == "betas" else (), np.dtype(dtype)) for name, dtype in OPTIONS.items()
-    }
-    for i, parameter in enumerate(parameters):
-        expected[f"{i}.step"] = ((), np.dtype(np.int64))
-        expected |= {f"{i}.{name}": (parameter.shape, parameter.dtype) for name in MOMENTS}
-    problems = [
-        f"{name}: expected shape {expected[name][0]} and dtype {expected[name][1]}, got "
-        f"{describe(array)}"
-        for name, array in state.items()
-        if name in expected
-        and not (
-            array.shape == expected[name][0]
-            and np.can_cast(array.dtype, expected[name][1], "same_kind")
+def _check_writeable(name: str, array: Array) -> None:
+    if not array.flags.writeable:
+        raise RuntimeError(
+            f"{name}: expected an array that can be changed, got one that is read-only"
         )
-    ]
-    if problems:
-        raise RuntimeError("state_dict does not fit:\n  " + "\n  ".join(problems))
-
-
-def check_steps(state: Mapping[str, Array]) -> None:
-    steps = {name: array.item() for name, array in state.items() if name.endswith(".step")}
-    problems = [
-        f"{name}: expected at least 1, got {step}" for name, step in steps.items() if step < 1
-    ]
-    if problems:
-        raise ValueError("state_dict does not fit:\n  " + "\n  ".join(problems))

@@ -67,6 +67,11 @@ class PackedSequence(_Fields):
             unsorted_indices = _invert(sorted_indices)
         return super().__new__(cls, data, batch_sizes, sorted_indices, unsorted_indices)
 
+    def __repr__(self) -> str:
+        fields = zip(self._fields, self, strict=True)
+        shapes = [f"{name} {np.shape(field)}" for name, field in fields if field is not None]
+        return f"PackedSequence({', '.join(shapes)})"
+
 
 def pack_padded_sequence(
     input: Array,

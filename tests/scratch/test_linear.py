@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from scratch.linear import Linear
 from scratch.machinery.module import Parameter
+from scratch.machinery.rows import Rows
 from tests.parity import assert_parity, assert_same_refusal
 from tests.torch_samples import module_inputs, to_numpy
 
@@ -97,6 +98,32 @@ def test_every_order_of_the_dimensions_in_memory(order):
     assert_same_pass(Linear(5, 3, dtype=np.float64, rng=rng), x, rng)
 
 
+def test_an_input_is_multiplied_as_it_lies_in_memory():
+    """The output of a recurrent layer, (N, T, H), lies as (T, H, N): to copy it takes longer."""
+    stored = np.ones((7, 3, 50))
+    x = stored.transpose(2, 0, 1)
+    rows = Rows(x)
+    assert rows.split(x).shape == (7, 50, 3)
+    assert np.shares_memory(rows.split(x), stored)
+    np.testing.assert_array_equal(rows.join(rows.split(x)), x)
+
+
+def test_infinite_numbers_give_no_warning():
+    """Tested where NumPy raises: pytest makes its warnings errors only outside of `np.errstate`."""
+    linear = Linear(2, 1, dtype=np.float64)
+    linear.weight.data[...] = 1e200
+    with np.errstate(all="raise"):
+        for value in (np.inf, 1e200):
+            x = np.array([[value, -value]])
+            linear(x)
+            linear.backward(linear.forward(x), np.array([[value]]))
+
+
+def test_a_record_shows_its_shapes():
+    record = Linear(2, 3).forward(np.zeros((4, 2), np.float32))
+    assert repr(record) == "LinearRecord(input (4, 2), output (4, 3))"
+
+
 def test_no_upstream_gradient_means_zero():
     linear = Linear(3, 2, rng=0)
     record = linear.forward(np.ones((4, 3), np.float32))
@@ -171,7 +198,9 @@ def test_the_same_seed_gives_the_same_weights_in_every_dtype():
     np.testing.assert_array_equal(
         Linear(4, 3, rng=np.random.default_rng(5)).weight.data, single.weight.data
     )
-    assert Linear(4, 3, dtype=np.complex128, rng=5).weight.data.imag.any()
+    weight = Linear(4, 3, dtype=np.complex128, rng=5).weight.data
+    assert (weight.imag != 0).all()
+    assert not np.isin(weight.imag, weight.real).any()
     assert Linear(4, 3, dtype=None).weight.dtype == np.float32
 
 

@@ -566,3 +566,10 @@ def test_the_same_seed_gives_the_same_values(seed, dtype, kind):
     assert list(first.state_dict()) == list(second.state_dict())
     for (name, a), (_, b) in zip(first.named_parameters(), second.named_parameters(), strict=True):
         np.testing.assert_array_equal(a.data.astype(dtype), b.data, err_msg=name)
+
+
+def test_dropout_draws_for_every_step_and_sequence():
+    layer = LSTM(2, 3, num_layers=2, bidirectional=True, dropout=0.5, rng=0)
+    mask = layer.forward(np.ones((5, 4, 2), np.float32)).masks["l0"]
+    assert mask.shape == (5, 4, 6)
+    assert len({sequence.tobytes() for step in mask for sequence in step}) > 10

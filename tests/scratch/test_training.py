@@ -194,3 +194,12 @@ def test_airline_lstm(seed, every_step):
     assert len(losses) == 30
     prediction = task.held_out.restore(model(task.held_out.inputs))
     assert task.held_out.rmse(prediction) <= 21
+
+
+def test_a_norm_of_zero_clips_everything():
+    model = SimpleRNN(1, 2, 1, rng=0)
+    before = {name: array.copy() for name, array in model.state_dict().items()}
+    x = np.ones((3, 4, 1), np.float32)
+    list(train(model, MSELoss(), Adam(model.parameters()), x, x[:, 0], 1, max_norm=0.0))
+    for name, array in model.state_dict().items():
+        np.testing.assert_array_equal(array, before[name], err_msg=name)

@@ -176,6 +176,24 @@ def test_round_trip(batch):
             assert_parity(name, a, b, 0)
 
 
+def test_a_packed_sequence_shows_its_shapes():
+    packed = pack_padded_sequence(np.zeros((3, 2, 5)), [2, 3], enforce_sorted=False)
+    assert repr(packed) == (
+        "PackedSequence(data (5, 5), batch_sizes (3,), sorted_indices (2,), unsorted_indices (2,))"
+    )
+
+
+def test_padding_of_complex_numbers():
+    packed = pack_padded_sequence(np.ones((2, 2), complex), [2, 1])
+    assert pad_packed_sequence(packed, padding_value=1 + 2j)[0][1, 1] == 1 + 2j
+
+
+def test_a_total_length_that_is_a_truth_value_is_refused():
+    packed = pack_padded_sequence(np.ones((1, 2)), [1, 1])
+    with pytest.raises(TypeError, match="total_length: expected an int or None, got bool True"):
+        pad_packed_sequence(packed, total_length=True)
+
+
 def test_the_picture_in_the_docstring():
     padded = np.array([[1, 2, 3], [4, 5, 0], [6, 0, 0]])
     packed = pack_padded_sequence(padded, [3, 2, 1], batch_first=True)
