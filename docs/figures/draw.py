@@ -18,14 +18,82 @@ from diagrams import lstm_cell, rnn_backward, rnn_unrolled
 
 from scratch import LSTM, RNN, Adam, MSELoss, SimpleLSTM, SimpleRNN, study
 from scratch.machinery.starting import set_forget_bias
-from scratch.study.style import LINES, new_figure, number
+from scratch.study.style import LINES, new_figure, number, several, title
 from scratch.tasks.adding import adding_sequences
+from scratch.tasks.data import airline_passengers, sine_waves
 from scratch.tasks.systems import SYSTEMS, load_task
 from scratch.training import train, truncation_error
 
 HERE = Path(__file__).parent
 SHOWN = 21  # of the sequences of the adding problem, the one whose gates are drawn
 Drawn = tuple[str, Any]  # a sentence with the numbers, and a function that draws them
+
+
+def series() -> Drawn:
+    """Chapter 1: a wave and its target, the airline series, its growth."""
+    wave = sine_waves(np.random.default_rng(0), every_step=True)
+    x, y = wave.inputs[0, :, 0], wave.targets[0, :, 0]
+    airline = airline_passengers(np.random.default_rng(0)).held_out.series
+    growth = airline.changes()
+
+    def draw():
+        figure, panels = several(None, 1, 3, 11, 3.1)
+        panels[0].plot(x, **LINES[0], label="input")
+        panels[0].plot(y, **LINES[1], label="0.1 rad ahead")
+        panels[0].plot(49, y[-1], "s", color="0.15", label="the last value")
+        title(panels[0], "a sine wave")
+        panels[0].set_xlabel("time step")
+        panels[0].legend(frameon=False, fontsize="small", loc="upper center")
+        panels[1].plot(airline.times, airline.values, **LINES[0])
+        title(panels[1], "airline passengers, thousands")
+        panels[2].plot(airline.times[12:], growth, **LINES[0])
+        panels[2].axhline(0, color="0.8", zorder=0)
+        title(panels[2], "log of the growth over a year")
+        for panel in panels[1:]:
+            panel.set_xlabel("year")
+            panel.axvline(1957, color="0.5", linewidth=0.8, linestyle=":")
+        return figure
+
+    said = (
+        f"passengers from {airline.values.min():.0f} to {airline.values.max():.0f} thousand, "
+        f"growth from {number(growth.min())} to {number(growth.max())}"
+    )
+    return said, draw
+
+
+def level() -> Drawn:
+    """Chapter 1: the same LSTM on the level and on the growth of the series."""
+    data = airline_passengers(np.random.default_rng(0))
+    held = data.held_out
+    values, first = held.series.values, held.first
+    mean, std = values[:first].mean(), values[:first].std()
+    z = (values - mean) / std
+    windows = np.lib.stride_tricks.sliding_window_view(z, 12)[:-1, :, np.newaxis].copy()
+
+    def fit(inputs, targets):
+        model = SimpleLSTM(1, 32, 1, dtype=np.float64, rng=0)
+        optimizer = Adam(model.parameters(), lr=0.003)
+        list(train(model, MSELoss(), optimizer, inputs, targets, 30))
+        return model
+
+    on_level = fit(windows[: first - 12], z[12:first, np.newaxis])
+    by_level = mean + std * on_level(windows[first - 12 :])[:, 0]
+    by_growth = held.restore(fit(data.inputs, data.targets)(held.inputs))
+
+    def draw():
+        figure = new_figure(7.5, 3.6)
+        axes = figure.subplots()
+        axes.plot(held.times, held.truth, color="0.15", linewidth=1.2, label="truth")
+        axes.plot(held.times, by_growth, **LINES[0], label="an LSTM on growth")
+        axes.plot(held.times, by_level, **LINES[1], label="the same LSTM on the level")
+        axes.axhline(values[:first].max(), color="0.5", linewidth=0.8, linestyle=":")
+        axes.text(1957, values[:first].max() + 8, "largest value before 1957", fontsize="small")
+        axes.set(xlabel="year", ylabel="thousand passengers")
+        axes.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(0, 1))
+        return figure
+
+    said = f"RMSE on the level {held.rmse(by_level):.1f}, on growth {held.rmse(by_growth):.1f}"
+    return said, draw
 
 
 def truncation() -> Drawn:
@@ -52,7 +120,10 @@ def truncation() -> Drawn:
         axes.legend(frameon=False, fontsize="small")
         return figure
 
-    words = [f"{k}: {number(a, 2)}, {number(b, 2)}" for k, a, b in zip(steps, before, after)]
+    words = [
+        f"{k}: {number(a, 2)}, {number(b, 2)}"
+        for k, a, b in zip(steps, before, after, strict=False)
+    ]
     return "error before and after training, by K: " + "; ".join(words), draw
 
 
@@ -119,7 +190,7 @@ def adding() -> Drawn:
     def draw():
         figure = new_figure(6.5, 3.4)
         axes = figure.subplots()
-        for (name, (_, losses)), style in zip(found.items(), LINES):
+        for (name, (_, losses)), style in zip(found.items(), LINES, strict=False):
             axes.plot(np.sqrt(losses), **style, label=name)
         axes.axhline(0.2, color="0.5", linewidth=0.8, linestyle=":")
         axes.text(200, 0.205, "the answer 0.5", fontsize="small", ha="right")
@@ -142,6 +213,8 @@ def gates() -> Drawn:
 
 
 FIGURES = {
+    "series": series,
+    "level": level,
     "rnn-unrolled": lambda: ("an RNN over three steps, forward", rnn_unrolled),
     "rnn-backward": lambda: ("an RNN over three steps, backward", rnn_backward),
     "truncation": truncation,

@@ -43,7 +43,9 @@ def test_what_the_code_cites_stands_in_the_chapters():
     assert unknown == {}
 
 
-@pytest.mark.parametrize("page", [p for p in CHAPTERS if p.name[:2] in ("02", "03", "04", "05", "06")], ids=name)
+@pytest.mark.parametrize(
+    "page", [p for p in CHAPTERS if p.name[:2] in ("02", "03", "04", "05", "06")], ids=name
+)
 def test_every_numbered_equation_is_cited_by_the_line_that_computes_it(page):
     assert [number for number in numbers(page) if number not in cited_by_code()] == []
 
