@@ -139,8 +139,9 @@ def test_quotations_stand_in_their_files(page):
 
 
 def as_lines(text: str) -> str:
-    """The lines without their indentation and without empty ones, joined."""
-    return "\n".join(["", *(line.strip() for line in text.splitlines() if line.strip()), ""])
+    """The lines of code without indentation and comments, joined."""
+    lines = [re.sub(r"(^|\s+)# .*", "", line).strip() for line in text.splitlines()]
+    return "\n".join(["", *(line for line in lines if line), ""])
 
 
 def test_numbers_are_compared_to_the_digits_that_are_shown():
