@@ -52,7 +52,7 @@ class MSELoss(Module):
         check_mse(self.reduction, prediction, target)
         # d = prediction − target
         d = np.asarray(prediction - target)
-        # value = d²  ("none"),  Σ d²  ("sum"),  1/n Σ d²  ("mean")
+        # value = d²  ("none"),  Σ d²  ("sum"),  1/n Σ d²  ("mean")  (6.1)
         wide = widened(d).reshape(-1)
         value = d * d if self.reduction == "none" else wide @ wide
         if self.reduction == "mean":
@@ -73,7 +73,7 @@ class MSELoss(Module):
         # value = 1/n Σ d²:              ∂value/∂(Σ d²) = 1/n
         if reduction == "mean" and d.size:
             grad_loss = widened(np.asarray(grad_loss)) / d.size
-        # Σ d²:                          ∂(Σ d²)/∂d = 2 d
+        # Σ d²:                          ∂(Σ d²)/∂d = 2 d  (6.2)
         # d = prediction − target:       ∂d/∂prediction = 1
         return np.asarray(d * (2 * grad_loss)).astype(d.dtype, copy=False)
 
@@ -136,13 +136,13 @@ class CrossEntropyLoss(Module):
         """The same pass, with what `backward` needs."""
         check_cross_entropy(self, prediction, target)
         axis, dtype = class_axis(prediction), prediction.dtype
-        # log_p_c = z_c − log Σ_k exp z_k, with z moved down by its largest real part
+        # log_p_c = z_c − log Σ_k exp z_k, with z moved down by its largest real part  (6.3)
         z = prediction - prediction.real.max(axis, keepdims=True, initial=-np.inf)
         log_p = z - np.log(np.exp(z).sum(axis, keepdims=True))
         # loss = −Σ_c w_c log_p_c; w is 1 for the target class and 0 for the others. Those are left
         # out and not multiplied by zero, because log_p may be −∞ there.
         w, counted, kept, total = self._weigh(prediction, target)
-        loss = (w * -log_p).sum(axis, where=counted)  # (N, d1, …)
+        loss = (w * -log_p).sum(axis, where=counted)  # (N, d1, …)  (6.4)
         # value = loss  ("none"),  Σ loss  ("sum"),  1/total Σ loss  ("mean")
         value = loss if self.reduction == "none" else widened(loss).sum()
         if self.reduction == "mean":
@@ -168,7 +168,7 @@ class CrossEntropyLoss(Module):
             grad_loss = (widened(np.asarray(grad_loss)) / total).astype(log_p.dtype)
         # loss = −Σ_c w_c log_p_c:             ∂loss/∂log_p_c = −w_c
         # log_p_c = z_c − log Σ_k exp z_k:     ∂log_p_c/∂z_j = [c = j] − p_j,  p = exp(log_p)
-        #                                  ⇒   ∂loss/∂z_j = p_j Σ_c w_c − w_j
+        #                                  ⇒   ∂loss/∂z_j = p_j Σ_c w_c − w_j  (6.5)
         p = np.exp(log_p)
         grad_z = p * w.sum(axis, keepdims=True) - w
         grad_z *= np.where(kept, grad_loss, log_p.dtype.type(0))
