@@ -31,5 +31,5 @@ def test_figures_can_be_drawn(figure):
 
 def test_below_every_figure_stands_how_it_is_drawn():
     for page in PAGES:
-        for figure, caption in re.findall(r"figures/([\w-]+)\.svg\)\n\n(.*)", page.read_text()):
+        for figure, caption in re.findall(r"figures/([\w-]+)\.svg\)\n\n(.*\n.*)", page.read_text()):
             assert f"`python docs/figures/draw.py {figure}`" in caption, f"{page.name}: {figure}"
