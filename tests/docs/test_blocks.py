@@ -30,6 +30,10 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("repository")
     for part in ("docs", "scratch", "reference"):
         (folder / part).symlink_to(ROOT / part)
+    # What the pages call a file of the reader's own.
+    prices = "".join(f"{100 + (k * k) % 17}\n" for k in range(80))
+    (folder / "sales.csv").write_text("price\n" + prices)
+    (folder / "my_lstm.py").write_text(blocks(ROOT / "docs" / "gradcheck.md")[0].text)
     return folder
 
 
