@@ -44,36 +44,29 @@ def done():
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
-def test_python_blocks_run_and_print_what_is_shown(page, folder, monkeypatch):
+def test_blocks_run_in_order_and_print_what_is_shown(page, folder, done, monkeypatch):
     monkeypatch.chdir(folder)
     names: dict[str, object] = {"__name__": "__main__"}
     found = blocks(page)
     for block, after in zip(found, [*found, None][1:], strict=True):
-        if block.language != "python" or block.quotes:
-            continue
-        printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
-            exec(compile("\n" * (block.line - 1) + block.text, str(page), "exec"), names)
-        shown = after.text if after and after.language == "text" and after.follows else ""
-        if after is None or after.comment != "not compared":
-            wrong = disagreement(shown, printed.getvalue())
-            assert wrong is None, f"{name(page)}, the block at line {block.line}: {wrong}"
-
-
-@pytest.mark.parametrize("page", PAGES, ids=name)
-def test_commands_run_and_print_what_is_shown(page, folder, done, monkeypatch):
-    monkeypatch.chdir(folder)
-    for block in blocks(page):
+        if block.language == "python" and not block.quotes:
+            printed = io.StringIO()
+            with contextlib.redirect_stdout(printed):
+                exec(compile("\n" * (block.line - 1) + block.text, str(page), "exec"), names)
+            shown = after.text if after and after.language == "text" and after.follows else ""
+            if after is None or after.comment != "not compared":
+                wrong = disagreement(shown, printed.getvalue())
+                assert wrong is None, f"{name(page)}, the block at line {block.line}: {wrong}"
         for command, shown in commands(block):
             if block.comment == "slow" and not thorough():
                 only_read(command, monkeypatch)
                 continue
             if command not in done:
                 done[command] = run(command)
-            status, printed = done[command]
-            assert status == (1 if "WRONG" in printed else 0), f"{name(page)}: {command}"
+            status, output = done[command]
+            assert status == (1 if "WRONG" in output else 0), f"{name(page)}: {command}"
             if shown is not None and block.comment != "not compared":
-                wrong = disagreement(shown, printed)
+                wrong = disagreement(shown, output)
                 assert wrong is None, f"{name(page)}: {command}: {wrong}"
 
 
