@@ -41,7 +41,7 @@ def forward(
             state = hand_over(state, x.shape[2], starting=state_0, ending=state_n)
         steps = kind(weights, len(x), state, h, empty)
         for t in range(len(x)):
-            state = steps.forward(t, x[t], *state)
+            state = steps.forward(t, x[t], *state)  # (3.1)
         if keep:
             kept.append(steps)
     for array, end in zip(state, state_n, strict=True):
@@ -81,8 +81,8 @@ def backward(
                 # into the output, too: its gradients add up. c does not.
                 if grad_output is not None:
                     grad_h = grad_state[0]
-                    grad_h += grad_output[j]
-                # From here on it is that of the state before step t.
+                    grad_h += grad_output[j]  # (3.2)
+                # From here on it is that of the state before step t.  (3.3)
                 grad_x_t, *grad_state = steps.backward(j, local, *grad_state)
                 grad_x[start + j] += grad_x_t
             if back is not None:
@@ -90,7 +90,7 @@ def backward(
             waiting.append(steps.weight_products(chunk, local.grad_z, local.grad_h))
             columns += N * len(local.grad_z)
             if columns >= COLUMNS or k == start == 0:  # enough of them, or the last
-                shares = products(waiting)
+                shares = products(waiting)  # (3.4)
                 totals = [a + b for a, b in zip(totals, shares, strict=True)] if totals else shares
                 waiting, columns = [], 0
     for array, end in zip(grad_state, grad_state_0, strict=True):

@@ -81,7 +81,7 @@ class Step:
 
     def forward(self, t: int, x: Array, h_prev: Array, *c_prev: Array) -> State:
         """The state after step t, given x, (D, N), and the state before it, (H, N) each."""
-        # z = W [x; h_prev; 1]
+        # z = W [x; h_prev; 1]  (2.1)
         self.x[t], self.h_prev[t] = x, h_prev
         np.dot(self.weights.matrix, self.inputs[t], out=self.z[t])
         return self.activate(t, *c_prev)
@@ -95,6 +95,7 @@ class Step:
         grad_c_prev = self.chain(j, local, grad_h, *grad_c)
         # z = W [x; h_prev; 1]:      ∂z/∂[x; h_prev] = [W_ih | W_hh], with no sign flipped: grad_z
         #                            is the gradient of z, not of −z
+        # (2.5)
         grad_inputs = np.dot(self.weights.transposed, local.grad_z[j])
         D = self.weights.input_size
         return grad_inputs[:D], grad_inputs[D:], *grad_c_prev
@@ -105,7 +106,7 @@ class Step:
         Of W as the parameters have it, with no sign flipped. grad_h: for an LSTM with a projection,
         whose gradient is the product of a second pair.
         """
-        # z = W [x; h_prev; 1]:      ∂z/∂W = [x; h_prev; 1]ᵀ
+        # z = W [x; h_prev; 1]:      ∂z/∂W = [x; h_prev; 1]ᵀ  (2.6)
         return [(grad_z, self.inputs[steps])]
 
 
@@ -131,19 +132,19 @@ class RNNStep(Step):
 
     def activate(self, t: int) -> State:
         """From z to h, (H, N)."""
-        # h = tanh(z)
+        # h = tanh(z)  (2.2)
         h = np.tanh(self.z[t], out=self.h[t])
         return (h,)
 
     def local_derivatives(self, steps: slice) -> Local:
         """∂h/∂z, (steps, H, N)."""
-        # h = tanh(z):               ∂h/∂z = 1 − tanh²(z) = 1 − h²
+        # h = tanh(z):               ∂h/∂z = 1 − tanh²(z) = 1 − h²  (2.3)
         h = self.h[steps]
         return Local(1 - h * h)
 
     def chain(self, j: int, local: Local, grad_h: Array) -> tuple[()]:
         """From the gradient of h, (H, N), to that of z, which is left in local.grad_z[j]."""
-        # grad_z = grad_h ⊙ ∂h/∂z
+        # grad_z = grad_h ⊙ ∂h/∂z  (2.4)
         local.grad_z[j] *= grad_h
         return ()
 
@@ -200,17 +201,17 @@ class LSTMStep(Step):
         h = self.h[t] if h is None else h
         c, tanh_c, gates = self.c[t + 1], self.tanh_c[t], self.z[t].reshape(4, *c_prev.shape)
         sigmoids, o, i, f, g = gates[:3], gates[0], gates[1], gates[2], gates[3]
-        # o, i, f = σ(z) = 1 / (1 + e⁻ᶻ), which is 0 for e⁻ᶻ = ∞
+        # o, i, f = σ(z) = 1 / (1 + e⁻ᶻ), which is 0 for e⁻ᶻ = ∞  (5.1)
         np.exp(sigmoids, out=sigmoids)  # W holds the rows of o, i, f negated, so that this is e⁻ᶻ
         sigmoids += 1
         np.reciprocal(sigmoids, out=sigmoids)
-        # g = tanh(z)
+        # g = tanh(z)  (5.2)
         np.tanh(g, out=g)
-        # c = f ⊙ c_prev + i ⊙ g
+        # c = f ⊙ c_prev + i ⊙ g  (5.3)
         np.multiply(f, c_prev, out=c)
         i_g = np.multiply(i, g, out=tanh_c)  # a place that is free until tanh(c) is written there
         c += i_g
-        # h = o ⊙ tanh(c)
+        # h = o ⊙ tanh(c)  (5.4)
         np.tanh(c, out=tanh_c)
         np.multiply(o, tanh_c, out=h)
         return h, c
@@ -220,18 +221,18 @@ class LSTMStep(Step):
         tanh_c, c_prev, z = self.tanh_c[steps], self.c[steps], self.z[steps]
         gates = z.reshape(len(z), 4, *tanh_c.shape[1:])
         sigmoids, o, i, f, g = gates[:, :3], gates[:, 0], gates[:, 1], gates[:, 2], gates[:, 3]
-        # h = o ⊙ tanh(c):           ∂h/∂c = o (1 − tanh²(c))
+        # h = o ⊙ tanh(c):           ∂h/∂c = o (1 − tanh²(c))  (5.5)
         dh_dc = tanh_c * tanh_c
         np.subtract(1, dh_dc, out=dh_dc)
         dh_dc *= o
-        # o, i, f = σ(z):            ∂σ/∂z = σ (1 − σ)
+        # o, i, f = σ(z):            ∂σ/∂z = σ (1 − σ)  (5.6)
         dz = np.empty_like(gates)  # (steps, 4, H, N)
         np.subtract(1, sigmoids, out=dz[:, :3])
         dz[:, :3] *= sigmoids
-        # g = tanh(z):               ∂g/∂z = 1 − g²
+        # g = tanh(z):               ∂g/∂z = 1 − g²  (5.6)
         np.multiply(g, g, out=dz[:, 3])
         np.subtract(1, dz[:, 3], out=dz[:, 3])
-        # h = o ⊙ tanh(c):           ∂h/∂o = tanh(c)
+        # h = o ⊙ tanh(c):           ∂h/∂o = tanh(c)  (5.7)
         # c = f ⊙ c_prev + i ⊙ g:    ∂c/∂i = g   ∂c/∂f = c_prev   ∂c/∂g = i   ∂c/∂c_prev = f
         factors = tanh_c, g, c_prev, i
         # ∂h/∂z_o = ∂h/∂o ∂o/∂z_o,   ∂c/∂z_i = ∂c/∂i ∂i/∂z_i,   and so for f and g
@@ -246,14 +247,14 @@ class LSTMStep(Step):
         of c_prev, and returns it.
         """
         # c goes on to step t+1 and into h: grad_c comes in as the part from step t+1.
-        #                             grad_c = grad_c + grad_h ⊙ ∂h/∂c
+        #                             grad_c = grad_c + grad_h ⊙ ∂h/∂c  (5.8)
         grad_c += grad_h * local.dh_dc[j]
-        # z_o acts on h:              grad_z_o = grad_h ⊙ ∂h/∂z_o
+        # z_o acts on h:              grad_z_o = grad_h ⊙ ∂h/∂z_o  (5.9)
         grad_z = local.grad_z_gates[j]  # o, i, f, g, each still the local derivative
         grad_z[0] *= grad_h
-        # z_i, z_f, z_g act on c:     grad_z_i = grad_c ⊙ ∂c/∂z_i, and so for f and g
+        # z_i, z_f, z_g act on c:     grad_z_i = grad_c ⊙ ∂c/∂z_i, and so for f and g  (5.10)
         grad_z[1:] *= grad_c
-        # c_prev acts on c:           grad_c_prev = grad_c ⊙ ∂c/∂c_prev = grad_c ⊙ f
+        # c_prev acts on c:           grad_c_prev = grad_c ⊙ ∂c/∂c_prev = grad_c ⊙ f  (5.11)
         grad_c *= local.dc_dc_prev[j]
         return (grad_c,)
 

@@ -56,7 +56,7 @@ class MSELoss(Module):
         check_mse(self.reduction, prediction, target)
         # d = prediction − target
         d = np.asarray(prediction - target)
-        # value = d²  ("none"),  Σ d²  ("sum"),  1/n Σ d²  ("mean")
+        # value = d²  ("none"),  Σ d²  ("sum"),  1/n Σ d²  ("mean")  (6.1)
         wide = widened(d).reshape(-1)
         value = d * d if self.reduction == "none" else wide @ wide
         if self.reduction == "mean":
@@ -77,7 +77,7 @@ class MSELoss(Module):
         # value = 1/n Σ d²:              ∂value/∂(Σ d²) = 1/n
         if record.reduction == "mean" and d.size:
             grad_loss = grad_loss / d.size
-        # Σ d²:                          ∂(Σ d²)/∂d = 2 d
+        # Σ d²:                          ∂(Σ d²)/∂d = 2 d  (6.2)
         # d = prediction − target:       ∂d/∂prediction = 1
         return np.asarray(d * (2 * grad_loss), d.dtype)
 
@@ -147,10 +147,10 @@ class CrossEntropyLoss(Module):
         """The same pass, with what `backward` needs."""
         check_cross_entropy(self, prediction, target)
         z = widened(by_sample(prediction))  # (M, C)
-        # log_p_c = z_c − log Σ_k exp z_k, with z moved down by its largest real part
+        # log_p_c = z_c − log Σ_k exp z_k, with z moved down by its largest real part  (6.3)
         z = z - z.real.max(1, keepdims=True, initial=-np.inf)
         log_p = z - np.log(np.exp(z).sum(1, keepdims=True))
-        # loss = −log_p_c at the class c of the target; in general −Σ_c w_c log_p_c
+        # loss = −log_p_c at the class c of the target; in general −Σ_c w_c log_p_c  (6.4)
         spread = target.shape == prediction.shape
         target = by_sample(target) if spread else target.reshape(-1)  # (M, C) or (M,)
         samples, classes, w, total = self._weigh(target, z)
@@ -181,6 +181,7 @@ class CrossEntropyLoss(Module):
         grad_log_p = np.zeros(log_p.shape, log_p.dtype)
         grad_log_p[samples, record.classes] = -record.weight * grad_loss
         # log_p_c = z_c − log Σ_k exp z_k:     ∂log_p_c/∂z_j = [c = j] − p_j,  p = exp(log_p)
+        #                                  ⇒   ∂loss/∂z_j = p_j Σ_c w_c − w_j  (6.5)
         grad_z = grad_log_p - np.exp(log_p) * grad_log_p.sum(1, keepdims=True)
         return np.asarray(by_scores(grad_z, record.log_softmax), record.value.dtype)
 

@@ -82,22 +82,22 @@ class Adam:
         if self.maximize:
             g = -g
         if weight_decay and self.decoupled_weight_decay:
-            # θ = θ − α λ θ
+            # θ = θ − α λ θ  (6.10)
             for parameter in group.parameters:
                 parameter.data *= 1 - lr * weight_decay
         elif weight_decay:
-            # g = g + λ θ
+            # g = g + λ θ  (6.9)
             g = g + weight_decay * group.joined(parameter.data for parameter in group.parameters)
-        # m = β1 m + (1 − β1) g
+        # m = β1 m + (1 − β1) g  (6.6)
         m *= beta1
         m += (1 - beta1) * g
-        # v = β2 v + (1 − β2) g²
+        # v = β2 v + (1 − β2) g²  (6.7)
         v *= beta2
         v += (1 - beta2) * (g * g)
         if self.amsgrad:
-            # v = v_max = max(v_max, v)
+            # v = v_max = max(v_max, v)  (6.11)
             v = np.maximum(v_max, v, out=v_max)
-        # θ = θ − α m̂ / (√v̂ + ε)    with  m̂ = m / (1 − β1^t)    and  √v̂ = √v / √(1 − β2^t)
+        # θ = θ − α m̂ / (√v̂ + ε)    with  m̂ = m / (1 − β1^t)    and  √v̂ = √v / √(1 − β2^t)  (6.8)
         group.subtract(lr / (1 - beta1**t) * m / (np.sqrt(v) / math.sqrt(1 - beta2**t) + eps))
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -170,7 +170,7 @@ def clip_grad_norm_(
             f"parameters: expected gradients of a finite norm of order {norm_type}, got "
             f"{total_norm}; error_if_nonfinite=False scales them anyway"
         )
-    # grad = grad · min(max_norm / (total_norm + 1e-6), 1)
+    # grad = grad · min(max_norm / (total_norm + 1e-6), 1)  (4.1)
     scale = np.minimum(max_norm / (total_norm + 1e-6), 1.0)
     for grad in grads:
         grad *= scale
