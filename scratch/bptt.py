@@ -17,9 +17,10 @@ from .machinery.module import Array
 
 State = Sequence[Array]  # [h] of an RNN, [h, c] of an LSTM, each (H, N)
 
-# Backward works through chunks of about so many columns (steps times samples): the local
-# derivatives of a chunk are taken at once, and its part of the gradient of W is one product.
-# Smaller chunks make slow products; larger ones fall out of the cache.
+# Backward works through chunks of steps, whose local derivatives are taken at once: of at most so
+# many bytes of z, so that what is made of it stays in the cache. The gradient of W is one product
+# of about so many columns (steps times samples), of one chunk or several: fewer make slow products.
+CHUNK = 1 << 19
 COLUMNS = 512
 
 
@@ -27,26 +28,28 @@ def forward(
     kind: type[Any],  # RNNStep or LSTMStep
     weights: Weights,
     xs: Blocks,  # (T, D, N)
-    hs: Blocks,  # (T, H, N): written
     state_0: State,
     state_n: State,  # written
     empty: Callable[..., Array],  # makes the arrays of the steps
-    keep: bool,
+    outputs: Blocks | None = None,  # (T, H, N): every h, if the steps are not kept
 ) -> list[Any]:
-    """Take all steps in turn, and return them if they are to be kept."""
-    kept = []
+    """Take all steps in turn, and return them."""
+    blocks: list[Any] = []
     state: State = [array[:, : xs[0].shape[2]] for array in state_0]
-    for x, h in zip(xs, hs, strict=True):
-        if x.shape[2] != state[0].shape[1]:  # sequences of other lengths start or end here
-            state = hand_over(state, x.shape[2], starting=state_0, ending=state_n)
-        steps = kind(weights, len(x), state, h, empty)
-        for t in range(len(x)):
-            state = steps.forward(t, x[t], *state)  # (3.1)
-        if keep:
-            kept.append(steps)
+    for k, x in enumerate(xs):
+        T, N = len(x), x.shape[2]
+        if state[0].shape[1] != N:  # sequences of other lengths start or end here
+            state = hand_over(state, N, starting=state_0, ending=state_n)
+        steps = kind(weights, T, state, empty)
+        for t in range(T):
+            steps.forward(t, x[t])  # (3.1)
+            if outputs is not None:
+                outputs[k][t] = steps.h[t + 1]
+        state = [array[T] for array in steps.states]
+        blocks.append(steps)
     for array, end in zip(state, state_n, strict=True):
         end[:, : array.shape[1]] = array
-    return kept
+    return blocks
 
 
 def backward(
@@ -54,20 +57,23 @@ def backward(
     grad_hs: Blocks | None,  # (T, H, N), from the output; None for zeros
     grad_state_n: State,
     grad_state_0: State,  # written
-    grad_xs: Blocks,  # (T, D, N): added to
     back: Back | None = None,  # noted, if it is given: what came back to every step
-) -> None:
-    """The same steps the other way round; adds to the gradients of the parameters."""
+) -> Blocks:
+    """The same steps the other way round; the gradients of the xs, (T, D, N).
+
+    Adds to the gradients of the parameters.
+    """
     weights = blocks[0].weights
+    grad_xs = [np.empty_like(steps.x) for steps in blocks]
     totals: list[Array] = []  # the gradients of W and, with a projection, of W_hr
     waiting: list[Products] = []  # pairs of arrays whose products are still to be added to them
     columns = 0  # of those pairs
     grad_state: State = [array[:, : grad_xs[-1].shape[2]].copy() for array in grad_state_n]
     for k in range(len(blocks))[::-1]:
-        steps, grad_x, (T, _, N) = blocks[k], grad_xs[k], grad_xs[k].shape
+        steps, (T, _, N) = blocks[k], grad_xs[k].shape
         if grad_state[0].shape[1] != N:  # sequences of other lengths end or start here
             grad_state = hand_over(grad_state, N, starting=grad_state_n, ending=grad_state_0)
-        many = max(1, COLUMNS // max(1, N))
+        many = max(1, min(COLUMNS // max(1, N), CHUNK // max(1, steps.z[0].nbytes)))
         for start in range(0, T, many)[::-1]:
             chunk = slice(start, min(start + many, T))
             local = steps.local_derivatives(chunk)
@@ -83,11 +89,12 @@ def backward(
                     grad_h = grad_state[0]
                     grad_h += grad_output[j]  # (3.2)
                 # From here on it is that of the state before step t.  (3.3)
-                grad_x_t, *grad_state = steps.backward(j, local, *grad_state)
-                grad_x[start + j] += grad_x_t
+                grad_state = steps.backward(j, local, *grad_state)
+            grad_x, pairs = steps.affine_backward(chunk, local.grad_z, local.grad_h)
+            grad_xs[k][chunk] = grad_x
             if back is not None:
                 back.grad_z.append(local.grad_z)
-            waiting.append(steps.weight_products(chunk, local.grad_z, local.grad_h))
+            waiting.append(pairs)
             columns += N * len(local.grad_z)
             if columns >= COLUMNS or k == start == 0:  # enough of them, or the last
                 shares = products(waiting)  # (3.4)
@@ -97,6 +104,7 @@ def backward(
         end[:, : array.shape[1]] = array
     for parameter, grad in weights.by_parameter(*totals):
         parameter.add_grad(grad)
+    return grad_xs
 
 
 def hand_over(state: State, size: int, *, starting: State, ending: State) -> State:

@@ -46,68 +46,73 @@ class Step:
     """The arrays of T steps with the same N samples, and how one of them is taken, either way.
 
     What all kinds share is the affine product z = W [x; h_prev; 1], with W = [W_ih | W_hh | b_ih +
-    b_hh]: input, state and biases meet in one matrix product.
+    b_hh]: input, state and biases meet in one matrix product. Step t leaves its h where step t + 1
+    finds it as h_prev: h[t] is h before step t, h[t + 1] after it.
 
-    T: the number of steps. state: h and c before the first of them, (H, N) each; c is copied.
-    h: (T, H, N), where the steps write their h. empty: makes their other arrays, like `np.empty`.
+    T: the number of steps. state: h and c before the first of them, (H, N) each; they are copied.
+    empty: makes the arrays, like `np.empty`.
     """
 
     gate_order: ClassVar[Sequence[int]] = (0,)  # gate k of W is gate gate_order[k] of a parameter
-    negated: ClassVar[int] = 0  # W holds its first so many gates with the sign flipped
+    negated: ClassVar[int] = 0  # the forward pass takes its first so many gates as −z
     # The arrays that only some kinds have, and their rows in units of H. All are made alike,
     # (T + 1, rows, N), though only c needs the one step more.
     own: ClassVar[Mapping[str, int]] = {}
 
     z: Array  # (T, H, N) of an RNN; (T + 1, 4H, N) of an LSTM
-    c: Array  # of an LSTM, (T + 1, H, N): c[t] is c before step t, c[t + 1] after it
-    activate: Callable[..., State]
+    c: Array  # of an LSTM, (T + 1, H, N), as h
+    activate: Callable[..., None]
     chain: Callable[..., tuple[Array, ...]]
     local_derivatives: Callable[..., Local]
 
-    def __init__(
-        self, weights: Weights, T: int, state: State, h: Array, empty: Callable[..., Array]
-    ) -> None:
+    def __init__(self, weights: Weights, T: int, state: State, empty: Callable[..., Array]) -> None:
         # R: the size of h, which is H, or P with a projection
-        D, R, H, N = weights.input_size, weights.state_size, weights.hidden_size, h.shape[2]
+        D, R, H = weights.input_size, weights.state_size, weights.hidden_size
+        h_0, *c_0 = state
+        N, dtype = h_0.shape[1], h_0.dtype
         self.weights = weights
-        self.inputs = empty((T, weights.matrix.shape[1], N), h.dtype)  # [x; h_prev; 1]
-        self.x, self.h_prev = self.inputs[:, :D], self.inputs[:, D : D + R]
-        self.inputs[:, D + R :] = 1  # no row where there are no biases
-        self.h = self.z = h  # an RNN turns z into h in place; an LSTM's own z replaces this one
+        inputs = empty((T + 1, weights.matrix.shape[1], N), dtype)  # [x; h_prev; 1]
+        inputs[:, D + R :] = 1  # no row where there are no biases
+        self.inputs, self.x, self.h = inputs[:T], inputs[:T, :D], inputs[:, D : D + R]
+        self.h[0] = h_0
+        self.z = self.h[1:]  # an RNN turns z into h in place; an LSTM has a z of its own
         for name, rows in self.own.items():
-            setattr(self, name, empty((T + 1, rows * H, N), h.dtype))
-        if len(state) > 1:
-            self.c[0] = state[1]
+            setattr(self, name, empty((T + 1, rows * H, N), dtype))
+        self.states = [self.h]  # or h and c
+        if c_0:
+            self.c[0] = c_0[0]
+            self.states.append(self.c)
 
-    def forward(self, t: int, x: Array, h_prev: Array, *c_prev: Array) -> State:
-        """The state after step t, given x, (D, N), and the state before it, (H, N) each."""
+    def forward(self, t: int, x: Array) -> None:
+        """Step t, with x, (D, N), from h[t] and c[t] to h[t + 1] and c[t + 1]."""
         # z = W [x; h_prev; 1]  (2.1)
-        self.x[t], self.h_prev[t] = x, h_prev
+        self.x[t] = x
         np.dot(self.weights.matrix, self.inputs[t], out=self.z[t])
-        return self.activate(t, *c_prev)
+        self.activate(t)
 
     def backward(self, j: int, local: Local, grad_h: Array, *grad_c: Array) -> tuple[Array, ...]:
-        """The gradients of x and of the state before a step, given those of the state after it.
+        """The gradients of the state before a step, given those of the state after it.
 
         j: which step of `local` it is; its gradient of z is left in local.grad_z[j]. grad_c is
         overwritten.
         """
         grad_c_prev = self.chain(j, local, grad_h, *grad_c)
-        # z = W [x; h_prev; 1]:      ∂z/∂[x; h_prev] = [W_ih | W_hh], with no sign flipped: grad_z
-        #                            is the gradient of z, not of −z
-        # (2.5)
-        grad_inputs = np.dot(self.weights.transposed, local.grad_z[j])
-        D = self.weights.input_size
-        return grad_inputs[:D], grad_inputs[D:], *grad_c_prev
+        # z = W [x; h_prev; 1]:      ∂z/∂h_prev = W_hh, with no sign flipped: grad_z is the
+        #                            gradient of z, not of −z  (2.5)
+        return np.dot(self.weights.hh_transposed, local.grad_z[j]), *grad_c_prev
 
-    def weight_products(self, steps: slice, grad_z: Array, grad_h: Array | None) -> Products:
-        """The pair of arrays whose product, summed over steps and samples, is the gradient of W.
+    def affine_backward(
+        self, steps: slice, grad_z: Array, grad_h: Array | None
+    ) -> tuple[Array, Products]:
+        """What no step waits for, of several at once, from the gradients of their z.
 
-        Of W as the parameters have it, with no sign flipped. grad_h: for an LSTM with a projection,
-        whose gradient is the product of a second pair.
+        The gradients of x, (steps, D, N), and the pair of arrays whose product, summed over steps
+        and samples, is the gradient of W: of W as the parameters have it, with no sign flipped.
+        grad_h: for an LSTM with a projection, whose gradient is the product of a second pair.
         """
-        # z = W [x; h_prev; 1]:      ∂z/∂W = [x; h_prev; 1]ᵀ  (2.6)
-        return [(grad_z, self.inputs[steps])]
+        # z = W [x; h_prev; 1]:      ∂z/∂x = W_ih  (2.5)   ∂z/∂W = [x; h_prev; 1]ᵀ  (2.6)
+        grad_x = np.matmul(self.weights.ih_transposed, grad_z)
+        return grad_x, [(grad_z, self.inputs[steps])]
 
 
 @dataclass
@@ -120,7 +125,8 @@ class Local:
     """
 
     grad_z: Array
-    grad_z_gates: Any = None  # the same memory gate by gate: o, i, f, g, (steps, 4, H, N)
+    dh_dz_o: Any = None  # (steps, H, N), a part of grad_z
+    dc_dz_ifg: Any = None  # (steps, 3, H, N), the rest of it
     dh_dc: Any = None  # (steps, H, N)
     dc_dc_prev: Any = None  # (steps, H, N); the gates held fixed
     factors: State = ()  # ∂h/∂o, ∂c/∂i, ∂c/∂f and ∂c/∂g, (steps, H, N) each
@@ -130,27 +136,28 @@ class Local:
 class RNNStep(Step):
     """h = tanh(W_ih x + b_ih + W_hh h_prev + b_hh)  (Elman 1990; the form of torch.nn.RNN)."""
 
-    def activate(self, t: int) -> State:
-        """From z to h, (H, N)."""
+    def activate(self, t: int) -> None:
+        """From z to h."""
         # h = tanh(z)  (2.2)
-        h = np.tanh(self.z[t], out=self.h[t])
-        return (h,)
+        np.tanh(self.z[t], out=self.h[t + 1])
 
     def local_derivatives(self, steps: slice) -> Local:
         """∂h/∂z, (steps, H, N)."""
         # h = tanh(z):               ∂h/∂z = 1 − tanh²(z) = 1 − h²  (2.3)
-        h = self.h[steps]
-        return Local(1 - h * h)
+        dh_dz = self.h[1:][steps].copy()
+        dh_dz *= dh_dz
+        return Local(np.subtract(1, dh_dz, out=dh_dz))
 
     def chain(self, j: int, local: Local, grad_h: Array) -> tuple[()]:
         """From the gradient of h, (H, N), to that of z, which is left in local.grad_z[j]."""
         # grad_z = grad_h ⊙ ∂h/∂z  (2.4)
-        local.grad_z[j] *= grad_h
+        grad_z = local.grad_z[j]
+        grad_z *= grad_h
         return ()
 
     def named_arrays(self) -> dict[str, Array]:
         """What a record shows, (T, features, N) each."""
-        return {"x": self.x, "h_prev": self.h_prev, "h": self.h}
+        return {"x": self.x, "h_prev": self.h[:-1], "h": self.h[1:]}
 
     def named_gradients(self, grad_h: Array, grad_z: Array) -> dict[str, Array]:
         """What a record of the backward pass shows."""
@@ -160,14 +167,13 @@ class RNNStep(Step):
 class ReLUStep(RNNStep):
     """h = max(0, W_ih x + b_ih + W_hh h_prev + b_hh)."""
 
-    def activate(self, t: int) -> State:
+    def activate(self, t: int) -> None:
         # h = max(0, z)
-        h = np.maximum(self.z[t], 0, out=self.h[t])
-        return (h,)
+        np.maximum(self.z[t], 0, out=self.h[t + 1])
 
     def local_derivatives(self, steps: slice) -> Local:
         # ∂h/∂z = 0 where h ≤ 0, else 1: as in PyTorch, 0 at the kink and 1 for NaN
-        h = self.h[steps]
+        h = self.h[1:][steps]
         return Local(np.where(h <= 0, 0, 1).astype(h.dtype))
 
     def chain(self, j: int, local: Local, grad_h: Array) -> tuple[()]:
@@ -193,14 +199,15 @@ class LSTMStep(Step):
     own = {"z": 4, "c": 1, "tanh_c": 1}  # noqa: RUF012 -- never changed
     tanh_c: Array  # kept: a tanh costs more than the memory of its result
 
-    def activate(self, t: int, c_prev: Array, h: Array | None = None) -> State:
-        """From z and c_prev to h and c, (H, N) each. z becomes o, i, f, g in place.
+    def activate(self, t: int, h: Array | None = None) -> None:
+        """From z and c[t] to h[t + 1] and c[t + 1]. z becomes o, i, f, g in place.
 
-        h: where h is written, if it is not self.h[t].
+        h: where h is written, if it is not h[t + 1].
         """
-        h = self.h[t] if h is None else h
-        c, tanh_c, gates = self.c[t + 1], self.tanh_c[t], self.z[t].reshape(4, *c_prev.shape)
-        sigmoids, o, i, f, g = gates[:3], gates[0], gates[1], gates[2], gates[3]
+        h = self.h[t + 1] if h is None else h
+        c_prev, c, tanh_c = self.c[t], self.c[t + 1], self.tanh_c[t]
+        gates = self.z[t].reshape(4, *c.shape)
+        sigmoids, (o, i, f, g) = gates[:3], gates
         # o, i, f = σ(z) = 1 / (1 + e⁻ᶻ), which is 0 for e⁻ᶻ = ∞  (5.1)
         np.exp(sigmoids, out=sigmoids)  # W holds the rows of o, i, f negated, so that this is e⁻ᶻ
         sigmoids += 1
@@ -214,31 +221,34 @@ class LSTMStep(Step):
         # h = o ⊙ tanh(c)  (5.4)
         np.tanh(c, out=tanh_c)
         np.multiply(o, tanh_c, out=h)
-        return h, c
 
     def local_derivatives(self, steps: slice) -> Local:
         """∂h/∂c, ∂c/∂c_prev, and ∂h/∂z_o, ∂c/∂z_i, ∂c/∂z_f, ∂c/∂z_g, of z itself, not of −z."""
         tanh_c, c_prev, z = self.tanh_c[steps], self.c[steps], self.z[steps]
-        gates = z.reshape(len(z), 4, *tanh_c.shape[1:])
-        sigmoids, o, i, f, g = gates[:, :3], gates[:, 0], gates[:, 1], gates[:, 2], gates[:, 3]
+        T, H, N = tanh_c.shape
+        # A gate of all steps in one piece: NumPy takes a third of the time for it.
+        gates = np.ascontiguousarray(z.reshape(T, 4, H, N).swapaxes(0, 1))
+        sigmoids, (o, i, f, g) = gates[:3], gates
         # h = o ⊙ tanh(c):           ∂h/∂c = o (1 − tanh²(c))  (5.5)
         dh_dc = tanh_c * tanh_c
         np.subtract(1, dh_dc, out=dh_dc)
         dh_dc *= o
         # o, i, f = σ(z):            ∂σ/∂z = σ (1 − σ)  (5.6)
-        dz = np.empty_like(gates)  # (steps, 4, H, N)
-        np.subtract(1, sigmoids, out=dz[:, :3])
-        dz[:, :3] *= sigmoids
+        d_gates = np.empty_like(gates)
+        d_sigmoids, d_g = d_gates[:3], d_gates[3]
+        np.subtract(1, sigmoids, out=d_sigmoids)
+        d_sigmoids *= sigmoids
         # g = tanh(z):               ∂g/∂z = 1 − g²  (5.6)
-        np.multiply(g, g, out=dz[:, 3])
-        np.subtract(1, dz[:, 3], out=dz[:, 3])
+        np.multiply(g, g, out=d_g)
+        np.subtract(1, d_g, out=d_g)
         # h = o ⊙ tanh(c):           ∂h/∂o = tanh(c)  (5.7)
         # c = f ⊙ c_prev + i ⊙ g:    ∂c/∂i = g   ∂c/∂f = c_prev   ∂c/∂g = i   ∂c/∂c_prev = f
         factors = tanh_c, g, c_prev, i
         # ∂h/∂z_o = ∂h/∂o ∂o/∂z_o,   ∂c/∂z_i = ∂c/∂i ∂i/∂z_i,   and so for f and g
+        dz = np.empty((T, 4, H, N), z.dtype)
         for gate, factor in enumerate(factors):
-            dz[:, gate] *= factor
-        return Local(dz.reshape(z.shape), dz, dh_dc, dc_dc_prev=f, factors=factors)
+            np.multiply(factor, d_gates[gate], out=dz[:, gate])
+        return Local(dz.reshape(z.shape), dz[:, 0], dz[:, 1:], dh_dc, f, factors)
 
     def chain(self, j: int, local: Local, grad_h: Array, grad_c: Array) -> tuple[Array]:
         """From the gradients of h and c, (H, N), to those of z and c_prev.
@@ -250,10 +260,11 @@ class LSTMStep(Step):
         #                             grad_c = grad_c + grad_h ⊙ ∂h/∂c  (5.8)
         grad_c += grad_h * local.dh_dc[j]
         # z_o acts on h:              grad_z_o = grad_h ⊙ ∂h/∂z_o  (5.9)
-        grad_z = local.grad_z_gates[j]  # o, i, f, g, each still the local derivative
-        grad_z[0] *= grad_h
+        grad_z_o = local.dh_dz_o[j]  # a place in grad_z, as yet with the local derivative
+        grad_z_o *= grad_h
         # z_i, z_f, z_g act on c:     grad_z_i = grad_c ⊙ ∂c/∂z_i, and so for f and g  (5.10)
-        grad_z[1:] *= grad_c
+        grad_z_ifg = local.dc_dz_ifg[j]
+        grad_z_ifg *= grad_c
         # c_prev acts on c:           grad_c_prev = grad_c ⊙ ∂c/∂c_prev = grad_c ⊙ f  (5.11)
         grad_c *= local.dc_dc_prev[j]
         return (grad_c,)
@@ -262,9 +273,9 @@ class LSTMStep(Step):
         T, H, N = self.tanh_c[:-1].shape
         o, i, f, g = self.z[:-1].reshape(T, 4, H, N).swapaxes(0, 1)
         return {
-            **{"x": self.x, "h_prev": self.h_prev, "c_prev": self.c[:-1]},
+            **{"x": self.x, "h_prev": self.h[:-1], "c_prev": self.c[:-1]},
             **{"i": i, "f": f, "g": g, "o": o},
-            **{"c": self.c[1:], "tanh_c": self.tanh_c[:-1], "h": self.h},
+            **{"c": self.c[1:], "tanh_c": self.tanh_c[:-1], "h": self.h[1:]},
         }
 
     def named_gradients(self, grad_h: Array, grad_z: Array, from_next: Array) -> dict[str, Array]:
@@ -273,7 +284,7 @@ class LSTMStep(Step):
         from_h = grad_h * local.dh_dc
         grad_c = from_next + from_h
         dh_do, dc_di, dc_df, dc_dg = local.factors
-        z_o, z_i, z_f, z_g = grad_z.reshape(local.grad_z_gates.shape).swapaxes(0, 1)
+        z_o, z_i, z_f, z_g = grad_z.reshape(len(grad_h), 4, *grad_h.shape[1:]).swapaxes(0, 1)
         return {
             **{"grad_h": grad_h, "grad_c": grad_c},
             **{"grad_c_from_h": from_h, "grad_c_from_next": from_next},
@@ -293,16 +304,15 @@ class ProjectedLSTMStep(LSTMStep):
     own = {**LSTMStep.own, "m": 1}  # noqa: RUF012 -- never changed
     m: Array
 
-    def activate(self, t: int, c_prev: Array, h: Array | None = None) -> State:
-        m, c = super().activate(t, c_prev, self.m[t])
+    def activate(self, t: int, h: Array | None = None) -> None:
+        super().activate(t, self.m[t])
         # h = W_hr m
-        h = np.dot(self.weights.projection, m, out=self.h[t])
-        return h, c
+        np.dot(self.weights.projection, self.m[t], out=self.h[t + 1])
 
     def local_derivatives(self, steps: slice) -> Local:
         """Those of m and c, and a place for the gradients of h, which that of W_hr needs."""
         local = super().local_derivatives(steps)
-        local.grad_h = np.empty_like(self.h[steps])
+        local.grad_h = np.empty_like(self.h[1:][steps])
         return local
 
     def chain(self, j: int, local: Local, grad_h: Array, grad_c: Array) -> tuple[Array]:
@@ -311,10 +321,13 @@ class ProjectedLSTMStep(LSTMStep):
         grad_m = self.weights.projection.T @ grad_h
         return super().chain(j, local, grad_m, grad_c)
 
-    def weight_products(self, steps: slice, grad_z: Array, grad_h: Array | None) -> Products:
+    def affine_backward(
+        self, steps: slice, grad_z: Array, grad_h: Array | None
+    ) -> tuple[Array, Products]:
+        grad_x, pairs = super().affine_backward(steps, grad_z, grad_h)
         # h = W_hr m:                ∂h/∂W_hr = mᵀ
         assert grad_h is not None
-        return [*super().weight_products(steps, grad_z, grad_h), (grad_h, self.m[steps])]
+        return grad_x, [*pairs, (grad_h, self.m[steps])]
 
     def named_arrays(self) -> dict[str, Array]:
         arrays = super().named_arrays()
@@ -373,9 +386,8 @@ class Cell(Module):
         weights = Weights(CellParameters.of(self), self.kind.gate_order, self.kind.negated)
         batched = x.ndim == 2
         x, *states = (np.atleast_2d(array).T for array in (x, *states))  # (D, N), (H, N)
-        h = np.empty((1, self.hidden_size, x.shape[1]), x.dtype)
-        step = self.kind(weights, 1, states, h, np.empty)
-        step.forward(0, x, *states)
+        step = self.kind(weights, 1, states, np.empty)
+        step.forward(0, x)
         return CellRecord(step, batched)
 
     def backward(self, record: Any, grad_state: Any) -> tuple[Array, Any]:
@@ -398,8 +410,8 @@ class Cell(Module):
         only = slice(0, 1)
         local = step.local_derivatives(only)
         # In copies: the gradient of c is changed in place.
-        grad_x, *grad_prev = step.backward(0, local, *(grad[0].copy() for grad in above))
-        pairs = step.weight_products(only, local.grad_z, local.grad_h)
+        grad_prev = step.backward(0, local, *(grad[0].copy() for grad in above))
+        (grad_x,), pairs = step.affine_backward(only, local.grad_z, local.grad_h)
         for parameter, grad in step.weights.by_parameter(*products([pairs])):
             parameter.add_grad(grad)
         turned = [self._turned(record.batched, arrays) for arrays in ([grad_x], grad_prev)]

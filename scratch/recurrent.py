@@ -187,23 +187,26 @@ class Recurrent(Module):
         keep: bool,
     ) -> Blocks:
         """xs, (T, D, N), through one layer, in one direction or in both: (T, directions · R, N)."""
-        R = self.state_size
         size = 4 * sum(len(x) * self.hidden_size * x.shape[2] * x.itemsize for x in xs)  # of gates
-        empty = memory.empty if keep and size >= Memory.SMALL else np.empty
-        hs = [empty((len(x), self.output_size, x.shape[2]), x.dtype) for x in xs]
-        if not keep:
-            empty = memory_of_one_step
+        empty = memory.empty if size >= Memory.SMALL else np.empty
+        halves = []  # the h of each direction
         for k, suffix in enumerate(self._suffixes[layer]):
             parameters = CellParameters.of(self, f"_{suffix}")
             weights = Weights(parameters, self.kind.gate_order, self.kind.negated)
-            own_xs, own_hs = xs, [h[:, k * R : (k + 1) * R] for h in hs]
-            if k == 1:
-                own_xs, own_hs = reverse(own_xs), reverse(own_hs)
+            own_xs = reverse(xs) if k else xs
             place = layer * self.directions + k
             before, after = ([array[place].T for array in state] for state in (state_0, state_n))
-            steps = bptt.forward(self.kind, weights, own_xs, own_hs, before, after, empty, keep)
-            record.runs[suffix] = Run(steps, reverse=k == 1, packed=record.layout.packed)
-        return hs
+            if keep:
+                steps = bptt.forward(self.kind, weights, own_xs, before, after, empty)
+                hs = [block.h[1:] for block in steps]
+                record.runs[suffix] = Run(steps, reverse=k == 1, packed=record.layout.packed)
+            else:
+                hs = [np.empty((len(x), self.state_size, x.shape[2]), x.dtype) for x in own_xs]
+                bptt.forward(self.kind, weights, own_xs, before, after, memory_of_one_step, hs)
+            halves.append(reverse(hs) if k else hs)
+        if len(halves) == 1:
+            return halves[0]
+        return [np.concatenate(pair, axis=1) for pair in zip(*halves, strict=True)]
 
     def _drop(self, layer: int, hs: Blocks, record: LayerRecord) -> Blocks:
         """The output of a layer times the mask of its dropout, which the record keeps."""
@@ -266,19 +269,24 @@ class Recurrent(Module):
         runs: dict[str, BackwardRun] | None,  # written, if it is given
     ) -> Blocks:
         """The gradient of the layer's input, (T, D, N), given that of its output."""
-        R, first = self.state_size, record.runs[f"l{layer}"]
-        grad_xs = [np.zeros(steps.x.shape, steps.x.dtype) for steps in first.steps]
+        R = self.state_size
+        grad_xs: Blocks = []
         for k, suffix in enumerate(self._suffixes[layer]):
             run = record.runs[suffix]
-            own_xs, own_hs = grad_xs, grad_hs and [h[:, k * R : (k + 1) * R] for h in grad_hs]
+            own_hs = grad_hs and [h[:, k * R : (k + 1) * R] for h in grad_hs]
             if k == 1:
-                own_xs, own_hs = reverse(own_xs), own_hs and reverse(own_hs)
+                own_hs = own_hs and reverse(own_hs)
             place = layer * self.directions + k
             after, before = (
                 [array[place].T for array in state] for state in (grad_state_n, grad_state_0)
             )
             back = None if runs is None else Back()
-            bptt.backward(run.steps, own_hs, after, before, own_xs, back)
+            own_xs = bptt.backward(run.steps, own_hs, after, before, back)
+            if k == 0:
+                grad_xs = own_xs
+            else:
+                for total, share in zip(grad_xs, reverse(own_xs), strict=True):
+                    total += share
             if runs is not None and back is not None:
                 runs[suffix] = BackwardRun(run, own_hs, back)
         return grad_xs

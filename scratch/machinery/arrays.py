@@ -52,19 +52,20 @@ class Weights:
         columns = [weight_ih.data, weight_hh.data]
         if present:
             columns.append(sum(present[1:], present[0])[:, None])
-        W = np.concatenate(columns, axis=1)
+        W = np.concatenate(columns, axis=1)  # (G·H, D+R+1)
 
         self.parameters = parameters
         self.order = list(order)
         self.input_size = D = weight_ih.data.shape[1]
         self.state_size = R = weight_hh.data.shape[1]
-        self.hidden_size = len(W) // len(order)
-        gates = len(order), self.hidden_size, W.shape[1]
-        self.matrix: Array = (
-            W.reshape(gates).take(self.order, axis=0).reshape(W.shape)
-        )  # (G·H, D+R+1)
-        self.transposed = np.ascontiguousarray(self.matrix[:, : D + R].T)  # (D+R, G·H)
-        self.matrix[: negated * self.hidden_size] *= -1
+        self.hidden_size = H = len(W) // len(order)
+        gates = W.reshape(len(order), H, W.shape[1])
+        W = gates.take(self.order, axis=0).reshape(W.shape)
+        # Contiguous: a product with a transposed view takes longer.
+        self.ih_transposed: Array = W[:, :D].T.copy()  # (D, G·H)
+        self.hh_transposed: Array = W[:, D : D + R].T.copy()  # (R, G·H)
+        W[: negated * H] *= -1
+        self.matrix: Array = W
         self.projection = np.empty((0, 0)) if weight_hr is None else weight_hr.data.copy()  # (P, H)
 
     def by_parameter(self, grad_W: Array, grad_W_hr: Array | None = None) -> list[Any]:
@@ -330,7 +331,7 @@ class BackwardRun(Run):
         for block, steps in enumerate(self.steps):
             (from_next, *_), grad_z = self.back[block]
             grad_h = from_next + self.from_output[block]
-            pairs = steps.weight_products(slice(len(grad_h)), grad_z, grad_h)
+            _, pairs = steps.affine_backward(slice(len(grad_h)), grad_z, grad_h)
             shares = [grad @ inputs.swapaxes(1, 2) for grad, inputs in pairs]
             blocks += [part for p, part in weights.by_parameter(*shares) if p is parameter]
         return np.concatenate(self._by_step(blocks))

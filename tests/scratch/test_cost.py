@@ -38,7 +38,7 @@ class Counted(np.ndarray):
         count.new_arrays += not out
         count.products += ufunc is np.matmul
         if ufunc is np.matmul:
-            count.multiplications += plain[0].size * plain[1].shape[-1]
+            count.multiplications += np.size(result) * plain[0].shape[-1]  # of a stack, all
         if ufunc in (np.tanh, np.exp):
             count.exponentials += plain[0].size
         return out[0] if out else np.asarray(result).view(Counted)
@@ -109,7 +109,8 @@ def test_one_product_per_step_forward_and_no_arithmetic_is_done_twice(
 
     backward, _ = counted(lambda: layer.backward(trace, grad))
     steps_together = math.ceil(COLUMNS / N)
-    assert backward.products == len(inputs) * (T + math.ceil(T / steps_together))
+    # of each step, the gradient of h_prev; of steps together, those of x and of W
+    assert backward.products == len(inputs) * (T + 2 * math.ceil(T / steps_together))
     assert backward.multiplications == sum(T * N * rows * (2 * m + 1) for m in inputs)
     assert backward.exponentials == 0
 
@@ -215,7 +216,9 @@ def test_the_backward_pass_takes_no_memory_that_grows_but_the_gradient_of_x(laye
 @LAYERS
 def test_backward_multiplies_by_a_contiguous_matrix(layer_class):
     layer, x, _grad = make(layer_class, SIZE)
-    assert layer.forward(x).runs["l0"].steps[0].weights.transposed.flags.c_contiguous
+    weights = layer.forward(x).runs["l0"].steps[0].weights
+    assert weights.hh_transposed.flags.c_contiguous
+    assert weights.ih_transposed.flags.c_contiguous
 
 
 def test_a_linear_layer_reads_the_output_of_a_record_as_it_lies():
