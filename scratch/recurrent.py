@@ -213,9 +213,8 @@ class Recurrent(Module):
         shape = (*record.layout.shape_of_rows(hs), self.output_size)
         # 1/(1−p) with probability 1−p, else 0; all 0 for p = 1
         kept = (self._rng.random(shape) >= self.dropout).astype(hs[0].dtype)
-        mask = kept / (1 - self.dropout if self.dropout < 1 else 1)
-        record.masks[f"l{layer}"] = mask
-        return [h * m for h, m in zip(hs, record.layout.split_rows(mask), strict=True)]
+        record.masks[f"l{layer}"] = kept / (1 - self.dropout if self.dropout < 1 else 1)
+        return masked(hs, layer, record)
 
     # Backward
 
@@ -243,9 +242,8 @@ class Recurrent(Module):
         grad_hs = None if grad_output is None else layout.split(grad_output)
         for layer in range(self.num_layers)[::-1]:
             grad_hs = self._backward_layer(layer, record, grad_hs, grad_state_n, grad_state_0, runs)
-            if f"l{layer - 1}" in record.masks:
-                mask = layout.split_rows(record.masks[f"l{layer - 1}"])
-                grad_hs = [grad * m for grad, m in zip(grad_hs, mask, strict=True)]
+            if f"l{layer - 1}" in record.masks:  # h ⊙ mask:  ∂(h ⊙ mask)/∂h = mask
+                grad_hs = masked(grad_hs, layer - 1, record)
         grads = tuple([array[layout.outside] for array in grad_state_0])
         return layout.join(grad_hs), grads if len(grads) > 1 else grads[0]  # type: ignore[arg-type]
 
@@ -302,6 +300,12 @@ class Recurrent(Module):
         }
         changed = [f"{k}={getattr(self, k)}" for k, v in defaults.items() if getattr(self, k) != v]
         return ", ".join([f"{self.input_size}, {self.hidden_size}", *changed])
+
+
+def masked(blocks: Blocks, layer: int, record: LayerRecord) -> Blocks:
+    """The output of a layer, or its gradient, times the mask of its dropout."""
+    masks = record.layout.split_rows(record.masks[f"l{layer}"])
+    return [block * mask for block, mask in zip(blocks, masks, strict=True)]
 
 
 class RNN(Recurrent):
