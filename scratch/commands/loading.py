@@ -33,7 +33,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..gradcheck.raised import words
+from ..gradcheck.raised import named
 from .notebooks import Source, read
 
 STATEMENT_LIMIT = 10.0  # seconds for an assignment: a longer one trains
@@ -64,7 +64,7 @@ class Namespace:
 
     def told(self, error: BaseException) -> str:
         """The exception, the last line of the person's file that it went through, and why."""
-        text = f"{type(error).__name__}: {words(error)}".removesuffix(": ")
+        text = named(error)
         if isinstance(error, SystemExit):
             text = f"sys.exit({error.code!r})"
         why = self.explain(text) or (f"before that, {self.failed[0]}" if self.failed else "")
@@ -73,6 +73,8 @@ class Namespace:
     def own_line(self, error: BaseException) -> str:
         for frame in reversed(traceback.extract_tb(error.__traceback__)):
             if frame.filename == self.source.file and frame.lineno is not None:
+                if frame.name == "<module>":  # a statement, which is told already
+                    return ""
                 return self.source.line(frame.lineno, frame.name)
         return ""
 
@@ -89,7 +91,7 @@ def load(path: str, wanted: Iterable[str]) -> Namespace:
     module = types.ModuleType(f"checked_{stem}")  # hides no other module
     vars(module).update(__file__=source.file, __package__=package)
     sys.modules[module.__name__] = module
-    sys.path[:0] = folders
+    sys.path[:] = [*folders, *sys.path, os.getcwd()]
     sys.argv = [path]
     # What the lines of a notebook are, and of a file whose text may change on the disk.
     lines = source.text.splitlines(keepends=True)
@@ -278,8 +280,8 @@ def run(namespace: Namespace, statement: ast.stmt) -> None:
     except TooLong:
         why, first = f"did not end within {seconds:g} s", ""
     except BaseException as error:  # SystemExit, and whatever their code raises
-        text = f"{type(error).__name__}: {words(error)}"
-        why, first = f"ended in {text}", namespace.explain(text)
+        text = named(error)
+        why, first = f"ended in {text}{namespace.own_line(error)}", namespace.explain(text)
     else:
         for name in sets(statement):
             namespace.missing.pop(name, None)
