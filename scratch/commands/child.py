@@ -103,7 +103,8 @@ def outcome(job: Job) -> dict[str, Any]:
                                for words, value in like.items() if words != "ok")]  # fmt: skip
         return {"text": namespace.source.in_cells("\n".join(text)), "found": found}
     except (UsageError, NotCheckable) as error:
-        return {"refused": str(error)}
+        why = namespace.explain(str(error)) if namespace else ""
+        return {"refused": f"{why}; so {error}" if why else str(error)}
     except BaseException as error:
         told = namespace.told(error) if namespace else words(error)
         return {"refused": told}

@@ -67,8 +67,10 @@ class Namespace:
         text = named(error)
         if isinstance(error, SystemExit):
             text = f"sys.exit({error.code!r})"
-        why = self.explain(text) or (f"before that, {self.failed[0]}" if self.failed else "")
-        return f"ended in {text}{self.own_line(error)}" + (f"; {why}" if why else "")
+        told = f"ended in {text}{self.own_line(error)}"
+        if why := self.explain(text):
+            return f"{why}; so it {told}"
+        return f"{told}; before that, {self.failed[0]}" if self.failed else told
 
     def own_line(self, error: BaseException) -> str:
         for frame in reversed(traceback.extract_tb(error.__traceback__)):
@@ -156,12 +158,14 @@ def keep(statement: ast.stmt, needed: set[str]) -> ast.stmt | None:
             return statement if sets(statement) & {*needed, "*"} else None
         case ast.Expr(value=ast.Call() as call):
             return statement if fills(call, needed) else None
+        case ast.Expr(value=ast.NamedExpr()):
+            return statement if sets(statement) & needed else None
         case ast.If(test=test) if ast.unparse(test).startswith("__name__ == "):
             return _kept_of(ast.If(ast.Constant(False), [ast.Pass()], statement.orelse), needed,
                             statement)  # fmt: skip
         case ast.If() | ast.Try() | ast.With():
             return _kept_of(statement, needed, statement)
-        case ast.For():
+        case ast.For() | ast.Match():
             fits = only_fills([statement], needed) and sets(statement) & needed
             return statement if fits else None
     return None
@@ -188,6 +192,8 @@ def only_fills(statements: list[ast.stmt], needed: set[str]) -> bool:
             case ast.Expr(value=ast.Call() as call) if fills(call, needed):
                 continue
             case ast.If() | ast.For() if only_fills(statement.body + statement.orelse, needed):
+                continue
+            case ast.Match() if all(only_fills(case.body, needed) for case in statement.cases):
                 continue
         return False
     return True
@@ -218,6 +224,8 @@ def _kept_of(block: ast.stmt, needed: set[str], at: ast.stmt) -> ast.stmt | None
 
 def sets(statement: ast.stmt) -> set[str]:
     """The names that a statement binds, or whose object it fills; "*" for an import of all."""
+    if isinstance(statement, DEFINITIONS):
+        return {statement.name}
     found: set[str] = set()
     for node in ast.walk(statement):
         match node:
@@ -243,7 +251,9 @@ def root(node: ast.expr) -> str:
 
 def reads(statement: ast.stmt) -> set[str]:
     """The names that it reads, in function bodies the global ones; attributes are among them."""
-    codes: list[types.CodeType] = [compile(ast.Module([statement], []), "", "exec")]
+    codes: list[types.CodeType] = [
+        compile(ast.Module([statement], []), "", "exec", dont_inherit=True)
+    ]
     found: set[str] = set()
     for code in codes:
         found |= set(code.co_names)

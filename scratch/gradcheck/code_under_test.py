@@ -348,8 +348,9 @@ def numbers(name: str, grad: Any) -> Any:
     try:
         _ = None if grad is None else np.isfinite(grad)
     except Exception:  # of NumPy, or of what was returned
+        got = grad.item() if getattr(grad, "shape", None) == () else grad
         raise NotCheckable(
-            f"backward: expected the gradient of {name} as an array, got {describe(grad)}; of a "
+            f"backward: expected the gradient of {name} as an array, got {describe(got)}; of a "
             f"module, it returns the gradients of the inputs in their order"
         ) from None
     return grad
