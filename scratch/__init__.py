@@ -9,6 +9,7 @@ from .machinery import interrupt  # isort: skip
 
 if interrupt.command():
     interrupt.end_at_once()
+    interrupt.search_here_last()
 
 from typing import TYPE_CHECKING, Any
 

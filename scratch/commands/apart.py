@@ -16,12 +16,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from ..machinery.printable import short
 from . import notebooks
 from .options import UsageError
 
 JOB, OUTCOME, TRACE = "job.json", "outcome.json", "trace.txt"
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+LONGEST = 2000  # letters of a line that says why there is no report
 GRACE = 10.0  # seconds for a process to start, and to end itself before it is killed
+BROKEN = 70  # the status of a process that could not tell its outcome
 RIGHT, WRONG, NOT_CHECKED = 0, 1, 2
 
 
@@ -83,10 +86,10 @@ def judge(job: Job, written: Any, otherwise: str) -> Outcome:
         case {"text": str(text), "found": {"ok": False} as found}:
             return Outcome(job, WRONG, text, found)
         case {"absent": str(text)}:
-            return Outcome(job, NOT_CHECKED, text, absent=True)
+            return Outcome(job, NOT_CHECKED, short(text, LONGEST), absent=True)
         case {"refused": str(text)}:
-            return Outcome(job, NOT_CHECKED, text)
-    return Outcome(job, NOT_CHECKED, otherwise or "there was nothing to check")
+            return Outcome(job, NOT_CHECKED, short(text, LONGEST))
+    return Outcome(job, NOT_CHECKED, short(otherwise, LONGEST) or "there was nothing to check")
 
 
 class Child:
@@ -101,7 +104,8 @@ class Child:
         # The arrays are small: threads of BLAS only cost time. A plot opens no window.
         more = {"PYTHONPATH": path, "MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "scratch.commands.child", self.folder],
+            # -P: no json.py in the folder that the command was started in hides Python's.
+            [sys.executable, "-P", "-m", "scratch.commands.child", self.folder],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -138,12 +142,16 @@ class Child:
         with suppress(OSError), open(os.path.join(self.folder, TRACE), errors="replace") as file:
             trace = file.read()
         status = self.process.poll()
-        if status is None or trace.startswith("Timeout"):
+        if status is None or "Timeout (" in trace:
             return f"did not end within {self.job.timeout:g} s (--timeout){self._line(trace)}"
         if status < 0:
             name = signal.Signals(-status).name if -status in set(signal.Signals) else -status
             return f"ended in the signal {name}{self._line(trace)}"
-        return f"ended the process, with status {status}, before the check was done"
+        if status == BROKEN:
+            return "it replaces something that the check itself stands on"
+        return (
+            f"ended the process, with status {status}, before the check was done{self._line(trace)}"
+        )
 
     def _line(self, trace: str) -> str:
         """The innermost line of the person's file; the main thread stands last."""

@@ -7,12 +7,15 @@ import ast
 import json
 import os
 import sys
+import textwrap
 import time
 from pathlib import Path
 
+from ..machinery.printable import short
 from . import apart
 from .options import UsageError, at_least, positive
 
+WIDTH, LETTERS = 100, 400  # of the table, of a cause in it
 LIKE = ("RNNCell", "LSTMCell", "RNN", "LSTM")
 HELP = """\
 Is a backward pass of your own right, and if not, which mistake is in it? Yours may be
@@ -139,9 +142,14 @@ def with_progress(jobs: list[apart.Job]) -> list[apart.Outcome]:
 def tell(outcome: apart.Outcome, as_json: bool) -> int:
     """Print the report on one file; a file without one is a UsageError."""
     if outcome.found is None:
-        raise UsageError(f"{outcome.job.path}: {outcome.text}")
+        raise UsageError(f"{short(outcome.job.path, 200)}: {outcome.text}")
     print(json.dumps(outcome.found, ensure_ascii=False) if as_json else outcome.text)
     return outcome.status
+
+
+def shortened(cause: str, width: int) -> list[str]:
+    """At most two lines."""
+    return textwrap.wrap(short(cause, LETTERS), width, max_lines=2, placeholder=" …")
 
 
 def as_dict(outcome: apart.Outcome) -> dict[str, object]:
@@ -155,14 +163,22 @@ def as_dict(outcome: apart.Outcome) -> dict[str, object]:
 
 
 def table(outcomes: list[apart.Outcome]) -> list[str]:
-    """A line for each file, and one that counts."""
-    lines = [("file", "checked", "verdict", "first cause")]
-    lines += [(o.job.path, ", ".join(o.job.names), o.verdict, o.cause) for o in outcomes]
-    widths = [max(len(line[k]) for line in lines) for k in range(3)]
+    """Lines for each file, of at most WIDTH characters, and one that counts."""
+    folder = os.path.commonpath([os.path.dirname(o.job.path) for o in outcomes])
+    cells = [("file", "checked", "verdict")]
+    cells += [(short(os.path.relpath(o.job.path, folder or None), 30),
+               short(", ".join(o.job.names), 24), o.verdict) for o in outcomes]  # fmt: skip
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    left = sum(widths) + 2 * len(widths)
+    causes = [["first cause"], *(shortened(o.cause, WIDTH - left) for o in outcomes)]
+    lines: list[str] = []
+    for cell, cause in zip(cells, causes, strict=True):
+        lines.append("  ".join([*map(str.ljust, cell, widths), *cause[:1]]).rstrip())
+        lines += [" " * left + line for line in cause[1:]]
     verdicts = [outcome.verdict for outcome in outcomes]
     counts = [f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts)]
     return [
-        *("  ".join([*map(str.ljust, line, widths), line[3]]).rstrip() for line in lines),
+        *lines,
         "",
         f"{len(outcomes)} files: {', '.join(counts)}",
     ]

@@ -13,16 +13,17 @@ import math
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
 from ..gradcheck.raised import NotCheckable, words
 from ..machinery.writing import replacing
 from . import loading
-from .apart import JOB, OUTCOME, TRACE, Job
+from .apart import BROKEN, JOB, OUTCOME, TRACE, Job
 from .options import UsageError
 from .targets import Sizes, check_target
 
@@ -35,12 +36,30 @@ def main(folder: str) -> None:
     trace = open(os.path.join(folder, TRACE), "w")  # noqa: SIM115 -- open until the process ends
     faulthandler.enable(trace)
     faulthandler.dump_traceback_later(job.timeout, exit=True, file=trace)
+    leave = os._exit
+    for name in ("_exit", "kill", "killpg"):
+        setattr(os, name, traced(getattr(os, name), trace))
     limit_memory()
     warnings.simplefilter("ignore")
-    encoded = json.dumps(outcome(job)).encode()
-    with replacing(os.path.join(folder, OUTCOME)) as written:
-        written.write(encoded)
-    os._exit(0)
+    try:
+        encoded = json.dumps(outcome(job)).encode()
+        json.loads(encoded)
+        with replacing(os.path.join(folder, OUTCOME)) as written:
+            written.write(encoded)
+    except BaseException:  # their code has replaced what this stands on
+        leave(BROKEN)
+    leave(0)
+
+
+def traced(function: Callable[..., Any], trace: TextIO) -> Callable[..., Any]:
+    """A function that may end the process: which line calls it is written down before."""
+
+    def call(*args: Any) -> Any:
+        with suppress(Exception):  # they may have closed the file
+            faulthandler.dump_traceback(trace)
+        return function(*args)
+
+    return call
 
 
 def limit_memory() -> None:
@@ -84,7 +103,8 @@ def outcome(job: Job) -> dict[str, Any]:
                                for words, value in like.items() if words != "ok")]  # fmt: skip
         return {"text": namespace.source.in_cells("\n".join(text)), "found": found}
     except (UsageError, NotCheckable) as error:
-        return {"refused": str(error)}
+        why = namespace.explain(str(error)) if namespace else ""
+        return {"refused": f"{why}; so {error}" if why else str(error)}
     except BaseException as error:
         told = namespace.told(error) if namespace else words(error)
         return {"refused": told}

@@ -49,7 +49,7 @@ class Guess:
 
 def made(cls: type[Any], sizes: Sizes) -> Iterator[Any]:
     """Instances, by the names of the constructor's arguments; a UsageError if there is none."""
-    wanted = [p for p in inspect.signature(cls).parameters.values()
+    wanted = [p for p in signature_of(cls).parameters.values()
               if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]  # fmt: skip
     required = [p.name for p in wanted if p.default is p.empty]
     refused: list[Exception] = []
@@ -96,6 +96,14 @@ def _constructor_values(
         yield dict(zip(required, (sizes.D, sizes.H, K), strict=False))
 
 
+def signature_of(called: Callable[..., Any]) -> inspect.Signature:
+    """Its arguments; none of what is built in and does not say which it takes."""
+    try:
+        return inspect.signature(called)
+    except (ValueError, TypeError):
+        return inspect.Signature()
+
+
 # The arguments of a call
 
 
@@ -108,7 +116,7 @@ def find(candidates: Iterable[Pair], namespace: dict[str, Any], sizes: Sizes) ->
     Raises UsageError, with an example call to complete, if there are none.
     """
     best: tuple[int, Pair, Guess] | None = None
-    first: ModuleRaised | None = None
+    stops: list[ModuleRaised | NotCheckable] = []
     tried: dict[str, None] = {}
     end = time.monotonic() + SECONDS
     last: Pair | None = None
@@ -118,8 +126,8 @@ def find(candidates: Iterable[Pair], namespace: dict[str, Any], sizes: Sizes) ->
             if time.monotonic() > end or (best is not None and best[0] == RUNS):
                 break
             tried[layout] = None
-            score, error = tried_with(forward, backward, args)
-            first = first or error
+            score, stopped = tried_with(forward, backward, args)
+            stops += [stopped] if stopped is not None else []
             if score and (best is None or score > best[0]):
                 note = f"without --call, it was called as {shown(forward, args)}"
                 best = score, (forward, backward), Guess(args, note)
@@ -131,8 +139,8 @@ def find(candidates: Iterable[Pair], namespace: dict[str, Any], sizes: Sizes) ->
             "returns a loss and gradients: it has no such; with other names, --call "
             "'layer.method(...)' says which"
         )
-    names = [p.name for p in inspect.signature(last[0]).parameters.values()]
-    why = f"; the first ended in {first} ({first.line})" if first is not None else ""
+    names = [p.name for p in signature_of(last[0]).parameters.values()]
+    why = _why(stops)
     call = f"{_called(last[0])}({', '.join(f'{name}=N(...)' for name in names)})"
     raise UsageError(
         f"{_called(last[0])}: no sizes were found with which it runs{why}. Tried: "
@@ -141,13 +149,21 @@ def find(candidates: Iterable[Pair], namespace: dict[str, Any], sizes: Sizes) ->
     )
 
 
+def _why(stops: Sequence[ModuleRaised | NotCheckable]) -> str:
+    """What the person's code raised first, else what the check refused first."""
+    raised = [stop for stop in stops if isinstance(stop, ModuleRaised)]
+    if raised:
+        return f"; the first ended in {raised[0]} ({raised[0].line})"
+    return f"; the first: {words(stops[0])}" if stops else ""
+
+
 RUNS, WRONG_SHAPES, NO_BACKWARD, NOTHING = 3, 2, 1, 0
 
 
 def tried_with(
     forward: Callable[..., Any], backward: Callable[..., Any] | None, args: tuple[Any, ...]
-) -> tuple[int, ModuleRaised | None]:
-    """How far the code gets with these arguments."""
+) -> tuple[int, ModuleRaised | NotCheckable | None]:
+    """How far the code gets with these arguments, and what stops it."""
     try:
         with np.errstate(all="ignore"):
             owner = getattr(forward, "__self__", None)
@@ -155,8 +171,8 @@ def tried_with(
             return (RUNS if code.claims and fits(code) else WRONG_SHAPES), None
     except ModuleRaised as error:
         return (NO_BACKWARD if error.doing == "backward" else NOTHING), error
-    except NotCheckable:
-        return NOTHING, None
+    except NotCheckable as error:
+        return NOTHING, error
 
 
 def distinct(sizes: Sizes) -> Sizes:
@@ -188,7 +204,7 @@ def _guesses(
     forward: Callable[..., Any], namespace: dict[str, Any], sizes: Sizes
 ) -> Iterator[tuple[str, tuple[Any, ...]]]:
     owner = getattr(forward, "__self__", None)
-    wanted = [p for p in inspect.signature(forward).parameters.values()
+    wanted = [p for p in signature_of(forward).parameters.values()
               if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]  # fmt: skip
     names = [p.name for p in wanted if p.default is p.empty or X.match(p.name)]
     step = any(STEP.search(name) for name in names)

@@ -33,7 +33,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..gradcheck.raised import words
+from ..gradcheck.raised import named
 from .notebooks import Source, read
 
 STATEMENT_LIMIT = 10.0  # seconds for an assignment: a longer one trains
@@ -64,15 +64,19 @@ class Namespace:
 
     def told(self, error: BaseException) -> str:
         """The exception, the last line of the person's file that it went through, and why."""
-        text = f"{type(error).__name__}: {words(error)}".removesuffix(": ")
+        text = named(error)
         if isinstance(error, SystemExit):
             text = f"sys.exit({error.code!r})"
-        why = self.explain(text) or (f"before that, {self.failed[0]}" if self.failed else "")
-        return f"ended in {text}{self.own_line(error)}" + (f"; {why}" if why else "")
+        told = f"ended in {text}{self.own_line(error)}"
+        if why := self.explain(text):
+            return f"{why}; so it {told}"
+        return f"{told}; before that, {self.failed[0]}" if self.failed else told
 
     def own_line(self, error: BaseException) -> str:
         for frame in reversed(traceback.extract_tb(error.__traceback__)):
             if frame.filename == self.source.file and frame.lineno is not None:
+                if frame.name == "<module>":  # a statement, which is told already
+                    return ""
                 return self.source.line(frame.lineno, frame.name)
         return ""
 
@@ -89,7 +93,7 @@ def load(path: str, wanted: Iterable[str]) -> Namespace:
     module = types.ModuleType(f"checked_{stem}")  # hides no other module
     vars(module).update(__file__=source.file, __package__=package)
     sys.modules[module.__name__] = module
-    sys.path[:0] = folders
+    sys.path[:] = [*folders, *sys.path, os.getcwd()]
     sys.argv = [path]
     # What the lines of a notebook are, and of a file whose text may change on the disk.
     lines = source.text.splitlines(keepends=True)
@@ -154,12 +158,14 @@ def keep(statement: ast.stmt, needed: set[str]) -> ast.stmt | None:
             return statement if sets(statement) & {*needed, "*"} else None
         case ast.Expr(value=ast.Call() as call):
             return statement if fills(call, needed) else None
+        case ast.Expr(value=ast.NamedExpr()):
+            return statement if sets(statement) & needed else None
         case ast.If(test=test) if ast.unparse(test).startswith("__name__ == "):
             return _kept_of(ast.If(ast.Constant(False), [ast.Pass()], statement.orelse), needed,
                             statement)  # fmt: skip
         case ast.If() | ast.Try() | ast.With():
             return _kept_of(statement, needed, statement)
-        case ast.For():
+        case ast.For() | ast.Match():
             fits = only_fills([statement], needed) and sets(statement) & needed
             return statement if fits else None
     return None
@@ -186,6 +192,8 @@ def only_fills(statements: list[ast.stmt], needed: set[str]) -> bool:
             case ast.Expr(value=ast.Call() as call) if fills(call, needed):
                 continue
             case ast.If() | ast.For() if only_fills(statement.body + statement.orelse, needed):
+                continue
+            case ast.Match() if all(only_fills(case.body, needed) for case in statement.cases):
                 continue
         return False
     return True
@@ -216,6 +224,8 @@ def _kept_of(block: ast.stmt, needed: set[str], at: ast.stmt) -> ast.stmt | None
 
 def sets(statement: ast.stmt) -> set[str]:
     """The names that a statement binds, or whose object it fills; "*" for an import of all."""
+    if isinstance(statement, DEFINITIONS):
+        return {statement.name}
     found: set[str] = set()
     for node in ast.walk(statement):
         match node:
@@ -241,7 +251,9 @@ def root(node: ast.expr) -> str:
 
 def reads(statement: ast.stmt) -> set[str]:
     """The names that it reads, in function bodies the global ones; attributes are among them."""
-    codes: list[types.CodeType] = [compile(ast.Module([statement], []), "", "exec")]
+    codes: list[types.CodeType] = [
+        compile(ast.Module([statement], []), "", "exec", dont_inherit=True)
+    ]
     found: set[str] = set()
     for code in codes:
         found |= set(code.co_names)
@@ -278,8 +290,8 @@ def run(namespace: Namespace, statement: ast.stmt) -> None:
     except TooLong:
         why, first = f"did not end within {seconds:g} s", ""
     except BaseException as error:  # SystemExit, and whatever their code raises
-        text = f"{type(error).__name__}: {words(error)}"
-        why, first = f"ended in {text}", namespace.explain(text)
+        text = named(error)
+        why, first = f"ended in {text}{namespace.own_line(error)}", namespace.explain(text)
     else:
         for name in sets(statement):
             namespace.missing.pop(name, None)

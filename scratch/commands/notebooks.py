@@ -11,6 +11,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Any
 
+from ..machinery.printable import short
 from .options import UsageError
 
 MAGIC = re.compile(r"^(\s*)(?:[%!?]|[\w.]+\s*=\s*[%!]|[\w.]+\?\??\s*$)")
@@ -57,12 +58,11 @@ class Source:
 
     def code(self, line: int) -> str:
         text = self.text.splitlines()[line - 1 : line]
-        shown = " ".join("".join(text).split())
-        return f"`{shown if len(shown) <= SHOWN else shown[: SHOWN - 1] + '…'}`"
+        return f"`{short(''.join(text), SHOWN)}`"
 
     def line(self, line: int, function: str) -> str:
         """The line that an exception or the time limit found, to be put behind a message."""
-        code = "".join(self.text.splitlines()[line - 1 : line]).strip()
+        code = short("".join(self.text.splitlines()[line - 1 : line]), 200)
         return f" ({self.where(line)}, in {function}: {code})"
 
     def in_cells(self, text: str) -> str:
@@ -75,7 +75,8 @@ class Source:
 def read(path: str) -> Source:
     """Raises UsageError for what is no file, no Python or no notebook."""
     if not os.path.isfile(path):
-        raise UsageError("expected a Python file or a notebook, there is no such file")
+        got = "it is no regular file" if os.path.exists(path) else "there is no such file"
+        raise UsageError(f"expected a Python file or a notebook, {got}")
     try:
         with open(path, "rb") as file:
             content = file.read()
@@ -86,11 +87,11 @@ def read(path: str) -> Source:
     except OSError as error:
         raise UsageError(f"expected a file that can be read, {error.strerror or error}") from None
     except SyntaxError as error:
-        code = f": {error.text.strip()}" if error.text else ""
+        code = f": {short(error.text, SHOWN)}" if error.text else ""
         line = f"line {error.lineno}: " if error.lineno else ""
         raise UsageError(f"{line}{error.msg}{code}") from None
     except (ValueError, RecursionError, MemoryError) as error:
-        raise UsageError(f"expected Python code, {error or 'it nests too deeply'}") from None
+        raise UsageError(f"expected Python code, {str(error) or 'it nests too deeply'}") from None
 
 
 def notebook(path: str, content: bytes) -> Source:

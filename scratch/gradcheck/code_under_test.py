@@ -213,7 +213,7 @@ class CodeUnderTest:
         """The gradients by name: those that backward returned, and those in .grad."""
         found = signature.align(self.inputs if inputs is None else inputs, returned)
         came = dict(zip(self.input_names, found, strict=False))
-        grads = {name: came.get(name) for name in self.checked_inputs}
+        grads = {name: numbers(name, came.get(name)) for name in self.checked_inputs}
         for name, parameter in self.parameters.items():
             if self.claimed is None or name in self.claimed:
                 grads[name] = None if parameter.grad is None else np.array(parameter.grad)
@@ -341,6 +341,19 @@ class CodeUnderTest:
                 )
             if not np.isfinite(leaf).all():
                 raise NotCheckable(f"{name}: expected finite numbers, got infinity or NaN")
+
+
+def numbers(name: str, grad: Any) -> Any:
+    """The gradient that backward returned for `name`; NotCheckable if it holds no numbers."""
+    try:
+        _ = None if grad is None else np.isfinite(grad)
+    except Exception:  # of NumPy, or of what was returned
+        got = grad.item() if getattr(grad, "shape", None) == () else grad
+        raise NotCheckable(
+            f"backward: expected the gradient of {name} as an array, got {describe(got)}; of a "
+            f"module, it returns the gradients of the inputs in their order"
+        ) from None
+    return grad
 
 
 def same(a: Any, b: Any) -> bool:

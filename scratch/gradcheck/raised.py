@@ -7,6 +7,10 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ..machinery.printable import short
+
+MOST_LETTERS = 500  # of an exception's words
+
 # Parts of the names of files that are not a person's own
 NOT_OWN = (os.path.dirname(os.path.dirname(__file__)) + os.sep, "site-packages")
 
@@ -16,18 +20,23 @@ class NotCheckable(ValueError):
 
 
 def words(error: BaseException) -> str:
-    """The exception's own words in one line, if it has any that can be had."""
+    """The exception's own words in one printable line, if it has any that can be had."""
     try:
-        return " ".join(str(error).split())
+        return short(str(error), MOST_LETTERS)
     except BaseException:  # theirs, whatever it is
         return "(its __str__ fails)"
+
+
+def named(error: BaseException) -> str:
+    """`ValueError: its words`, in one line."""
+    return f"{short(type(error).__name__)}: {words(error)}".removesuffix(": ")
 
 
 class ModuleRaised(Exception):
     """The module under test raised an exception, `raised`; the checker's own pass through."""
 
     def __init__(self, raised: Exception, doing: str = "the call") -> None:
-        super().__init__(f"{type(raised).__name__}: {words(raised)}")
+        super().__init__(named(raised))
         self.raised, self.doing = raised, doing
 
     @property

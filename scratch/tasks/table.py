@@ -11,6 +11,8 @@ import io
 import unicodedata
 from dataclasses import dataclass, replace
 
+from ..machinery.printable import short as short
+
 GUESSED = ("cp949", "cp1252")  # nothing in the file proves these encodings
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
@@ -160,9 +162,3 @@ def is_text(content: bytes, encoding: str) -> bool:
 def normal(text: str) -> str:
     """One form of letters that can be written in two ways, as é and Hangul can."""
     return unicodedata.normalize("NFC", text)
-
-
-def short(text: str, limit: int = 60) -> str:
-    """One printable line of at most `limit` characters, for messages and labels."""
-    line = "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
-    return line if len(line) <= limit else line[: limit - 1] + "…"

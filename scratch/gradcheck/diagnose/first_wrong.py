@@ -91,7 +91,8 @@ class Recorder:
         if variable == "self":
             return
         with suppress(BaseException):  # theirs, in a property or an __eq__: this variable is lost
-            self._keep_arrays(line, variable, value)
+            if not (isinstance(value, list | tuple | dict) and len(value) > MOST_ENTRIES):
+                self._keep_arrays(line, variable, value)
 
     def _keep_arrays(self, line: int, variable: str, value: Any) -> None:
         for path, array in arrays_of(value, variable, depth=2).items():
@@ -99,7 +100,7 @@ class Recorder:
                 key = (path, array.tobytes())
                 if key not in self._seen:
                     self._seen.add(key)
-                    self.held.append(Held(line, path, np.sort(array, axis=None)))
+                    self.held.append(Held(line, path, np.sort(np.asarray(array), axis=None)))
 
     def find(self, quantity: str, step: int, wanted: Array) -> Place:
         """The first variable that held all numbers of `wanted`."""
