@@ -29,6 +29,7 @@ def code_blocks(page: Path) -> list[tuple[int, str, str | None]]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_code_blocks_run_and_print_what_stands_below_them(page, tmp_path, monkeypatch):
+    (tmp_path / "docs").symlink_to(ROOT / "docs")
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {"__name__": "__main__"}
     for line, code, expected in code_blocks(page):

@@ -1,13 +1,14 @@
 """Exercise 6: one step of Adam.
 
-An optimizer has no gradient to check, so this file compares yours with that of scratch, for five steps.
-Make the new m, v and w from the old ones, the gradient and t, which is 1 in the first step.
+An optimizer has no gradient to check, so this file compares yours with that of scratch, for five
+steps. Make the new m, v and w from the old ones, the gradient and t, which is 1 in the first
+step.
 
     m = β₁ m + (1 − β₁) g                   v = β₂ v + (1 − β₂) g²
     m̂ = m / (1 − β₁ᵗ)                       v̂ = v / (1 − β₂ᵗ)
     w = w − lr · m̂ / (√v̂ + ε)
 
-    python docs/exercises/adam.py
+    python -m docs.exercises.adam
 """
 
 import numpy as np

@@ -1,7 +1,8 @@
 """Exercise 8: the backward pass of a GRU cell.
 
-A GRU has no c: the update gate u mixes the old state with a proposal n. Write `backward` from dh, the
-gradient of h, and return dx, dh_prev, dWx, dWh, dbx, dbh. This is the form of torch.nn.GRUCell.
+A GRU has no c: the update gate u mixes the old state with a proposal n. Write `backward` from dh,
+the gradient of h, and return dx, dh_prev, dWx, dWh, dbx, dbh. This is the form of
+torch.nn.GRUCell.
 
     [ar, au, an] = x Wx + bx                [br, bu, bn] = h_prev Wh + bh
     r = σ(ar + br)                          u = σ(au + bu)

@@ -1,7 +1,8 @@
 """Exercise 4: what a step of an LSTM hands back through the cell state.
 
-In the loop, dc is the whole gradient of c of step t, (N, H). The step before it wants the gradient of
-c_prev. Write the line that hands it over: what is called dc in the next round of the loop.
+In the loop, dc is the whole gradient of c of step t, (N, H). The step before it wants the
+gradient of c_prev. Write the line that hands it over: what is called dc in the next round of the
+loop.
 
     i, f, o = σ(zi), σ(zf), σ(zo)           g = tanh(zg)
     c = f ⊙ c_prev + i ⊙ g                  h = o ⊙ tanh(c)
@@ -43,7 +44,7 @@ class MyLSTM:
         return np.stack(hs)
 
     def backward(self, dout):
-        Wx, Wh, b = self.params
+        Wx, Wh, _ = self.params
         for grad in self.grads:
             grad[...] = 0
         dx = []

@@ -1,7 +1,7 @@
 """Exercise 3: one gate of an LSTM cell.
 
-In `backward`, dc is the whole gradient of c, (N, H). Find dzf, that of zf, the forget gate before its
-sigmoid. The three other gates are there; write yours without looking at them first.
+In `backward`, dc is the whole gradient of c, (N, H). Find dzf, that of zf, the forget gate before
+its sigmoid. The three other gates are there; write yours without looking at them first.
 
     z = x Wx + h_prev Wh + b = [zi, zf, zg, zo]
     i, f, o = σ(zi), σ(zf), σ(zo)           g = tanh(zg)

@@ -1,7 +1,7 @@
 """Exercise 7: the whole backward pass of an LSTM cell.
 
-`forward` is there, `backward` is yours. dh and dc_next are the gradients of the loss with respect to h
-and c, the latter without what goes through h. Return dx, dh_prev, dc_prev, dWx, dWh, db.
+`forward` is there, `backward` is yours. dh and dc_next are the gradients of the loss with respect
+to h and c, the latter without what goes through h. Return dx, dh_prev, dc_prev, dWx, dWh, db.
 
     z = x Wx + h_prev Wh + b = [zi, zf, zg, zo]
     i, f, o = σ(zi), σ(zf), σ(zo)           g = tanh(zg)

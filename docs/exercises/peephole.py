@@ -1,7 +1,7 @@
 """Exercise 9: the backward pass of an LSTM cell with peepholes.
 
-The gates see the cell state: i and f the old one, o the one just made. Write `backward`; dh and dc_next
-are the gradients of h and c. Return dx, dh_prev, dc_prev, dWx, dWh, db, dpi, dpf, dpo.
+The gates see the cell state: i and f the old one, o the one just made. Write `backward`; dh and
+dc_next are the gradients of h and c. Return dx, dh_prev, dc_prev, dWx, dWh, db, dpi, dpf, dpo.
 
     [zi, zf, zg, zo] = x Wx + h_prev Wh + b
     i = σ(zi + pi ⊙ c_prev)                 f = σ(zf + pf ⊙ c_prev)

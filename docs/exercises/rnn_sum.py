@@ -1,7 +1,8 @@
 """Exercise 2: the gradient of the recurrent weights over time.
 
 The same Wh acts at every step, so its gradient collects something from each. Write the line that
-does it. In the loop dz is the gradient of z of step t, (N, H), and h[t] is the state before step t.
+does it. In the loop dz is the gradient of z of step t, (N, H), and h[t] is the state before step
+t.
 
     z[t] = x[t] Wx + h[t] Wh + b        h[t+1] = tanh(z[t])        t = 0, …, T−1
 

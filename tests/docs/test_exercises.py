@@ -123,7 +123,7 @@ def test_an_exercise_is_its_solution_with_a_hole(name):
     [
         ("", "", "right: five steps"),
         ("m_hat / (", "m / (", "WRONG: m and v are right, w is not, in step 1"),
-        ("beta2) * g**2", "beta2) * g", "WRONG: v is not right in step 1"),
+        ("(1 - beta2) * g**2", "(1 - beta1) * g**2", "WRONG: v is not right in step 1"),
         ("beta1 * m + (1 - beta1) * g", "beta1 * m + g", "WRONG: m is not right in step 1"),
     ],
 )

@@ -1,7 +1,8 @@
 """Exercise 5: the gradient of cross-entropy with softmax.
 
-The loss is the mean over the N samples. Find dscores, its gradient with respect to the scores, (N, C).
-Derive it from the two equations: the result is short, and no derivative of softmax is left in it.
+The loss is the mean over the N samples. Find dscores, its gradient with respect to the scores,
+(N, C). Derive it from the two equations: the result is short, and no derivative of softmax is
+left in it.
 
     scores = x W + b        p = softmax(scores)        loss = −1/N Σ_n log p[n, y[n]]
 
