@@ -1,35 +1,31 @@
-"""Exercise 1: the backward pass of an RNN cell. Replace the `...`.
+"""Exercise 1: the backward pass of an RNN cell.
 
-    z = x W_xᵀ + h_prev W_hᵀ + b        h = tanh(z)
+In `backward`, dh is the gradient of the loss with respect to h, (N, H). Find dz, that of z. The
+rest of the function, which makes the other gradients of it, is there.
 
-x: (N, D), h_prev and h: (N, H). Given grad_h = ∂L/∂h, find grad_z = ∂L/∂z, both (N, H).
+    z = x Wx + h_prev Wh + b        h = tanh(z)
 
-    python -m scratch check docs/exercises/rnn_cell.py:MyRNNCell --like RNNCell
+x: (N, D), h_prev and h: (N, H), Wx: (D, H), Wh: (H, H), b: (H,).
+
+    python -m scratch check docs/exercises/rnn_cell.py:forward,backward \\
+        --call 'forward(N(3, 2), N(3, 4), N(2, 4), N(4, 4), N(4))'
 """
 
 import numpy as np
 
-from scratch import Module, Parameter
+
+def forward(x, h_prev, Wx, Wh, b):
+    z = x @ Wx + h_prev @ Wh + b
+    h = np.tanh(z)
+    return h, (x, h_prev, Wx, Wh, h)
 
 
-class MyRNNCell(Module):
-    def __init__(self, input_size, hidden_size):
-        rng = np.random.default_rng(0)
-        self.W_x = Parameter(rng.normal(0, 0.5, (hidden_size, input_size)))
-        self.W_h = Parameter(rng.normal(0, 0.5, (hidden_size, hidden_size)))
-        self.b = Parameter(rng.normal(0, 0.5, hidden_size))
-
-    def __call__(self, x, h_prev):
-        return self.forward(x, h_prev)["h"]
-
-    def forward(self, x, h_prev):
-        h = np.tanh(x @ self.W_x.data.T + h_prev @ self.W_h.data.T + self.b.data)
-        return {"x": x, "h_prev": h_prev, "h": h}
-
-    def backward(self, step, grad_h):
-        x, h_prev, h = step["x"], step["h_prev"], step["h"]
-        grad_z = ...
-        self.W_x.add_grad(grad_z.T @ x)
-        self.W_h.add_grad(grad_z.T @ h_prev)
-        self.b.add_grad(grad_z.sum(axis=0))
-        return grad_z @ self.W_x.data, grad_z @ self.W_h.data
+def backward(dh, cache):
+    x, h_prev, Wx, Wh, h = cache
+    dz = ...
+    dx = dz @ Wx.T
+    dh_prev = dz @ Wh.T
+    dWx = x.T @ dz
+    dWh = h_prev.T @ dz
+    db = dz.sum(axis=0)
+    return dx, dh_prev, dWx, dWh, db

@@ -1,45 +1,39 @@
-"""Exercise 2: the gradient of the recurrent weights of an RNN. Replace the `...`.
+"""Exercise 2: the gradient of the recurrent weights over time.
 
-    z_t = x_t W_xᵀ + h_{t−1} W_hᵀ + b        h_t = tanh(z_t)        t = 1, …, T
+The same Wh acts at every step, so its gradient collects something from each. Write the line that
+does it. In the loop dz is the gradient of z of step t, (N, H), and h[t] is the state before step
+t.
 
-x: (T, N, D), the state: (N, H). In the loop grad_z is (N, H), h_prev (N, H); what step t gives W_h
-has the shape of W_h, (H, H). `self.W_h.add_grad(array)` adds to the gradient.
+    z[t] = x[t] Wx + h[t] Wh + b        h[t+1] = tanh(z[t])        t = 0, …, T−1
 
-    python -m scratch check docs/exercises/rnn_sum.py:MyRNN --like RNN
+x: (T, N, D), h: (T+1, N, H) with h[0] = h0, Wx: (D, H), Wh: (H, H), b: (H,).
+
+    python -m scratch check docs/exercises/rnn_sum.py:forward,backward \\
+        --call 'forward(N(4, 3, 2), N(3, 4), N(2, 4), N(4, 4), N(4))'
 """
 
 import numpy as np
 
-from scratch import Module, Parameter
+
+def forward(x, h0, Wx, Wh, b):
+    h = [h0]
+    for x_t in x:
+        h.append(np.tanh(x_t @ Wx + h[-1] @ Wh + b))
+    h = np.stack(h)
+    return h[1:], (x, h, Wx, Wh)
 
 
-class MyRNN(Module):
-    def __init__(self, input_size, hidden_size):
-        rng = np.random.default_rng(0)
-        self.W_x = Parameter(rng.normal(0, 0.5, (hidden_size, input_size)))
-        self.W_h = Parameter(rng.normal(0, 0.5, (hidden_size, hidden_size)))
-        self.b = Parameter(rng.normal(0, 0.5, hidden_size))
-
-    def __call__(self, x, h_0):
-        steps = self.forward(x, h_0)
-        return np.stack([h for _, _, h in steps]), steps[-1][2]
-
-    def forward(self, x, h_0):
-        steps, h = [], h_0
-        for x_t in x:
-            h_prev = h
-            h = np.tanh(x_t @ self.W_x.data.T + h_prev @ self.W_h.data.T + self.b.data)
-            steps.append((x_t, h_prev, h))
-        return steps
-
-    def backward(self, steps, grad_output, grad_h):
-        grad_x = []
-        for (x_t, h_prev, h), grad in zip(reversed(steps), grad_output[::-1], strict=True):
-            grad_h = grad_h + grad
-            grad_z = grad_h * (1 - h**2)
-            self.W_x.add_grad(grad_z.T @ x_t)
-            self.W_h.add_grad(...)
-            self.b.add_grad(grad_z.sum(axis=0))
-            grad_x.append(grad_z @ self.W_x.data)
-            grad_h = grad_z @ self.W_h.data
-        return np.stack(grad_x[::-1]), grad_h
+def backward(dout, cache):
+    x, h, Wx, Wh = cache
+    dx = np.zeros_like(x)
+    dWx, dWh, db = np.zeros_like(Wx), np.zeros_like(Wh), np.zeros(len(Wh))
+    dh = np.zeros_like(h[0])
+    for t in reversed(range(len(x))):
+        dh = dh + dout[t]
+        dz = dh * (1 - h[t + 1] ** 2)
+        dWx += x[t].T @ dz
+        dWh += ...
+        db += dz.sum(axis=0)
+        dx[t] = dz @ Wx.T
+        dh = dz @ Wh.T
+    return dx, dh, dWx, dWh, db

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import textwrap
+import traceback
+from types import CodeType
+
 import numpy as np
 
 from .code_under_test import Claims, CodeUnderTest, ModuleRaised
@@ -11,15 +17,38 @@ from .report import Finding
 def raised(error: ModuleRaised) -> Finding | None:
     """The finding for an exception; None for one of the forward pass, which is the caller's."""
     kind = type(error.raised).__name__
-    if isinstance(error.raised, NotImplementedError) or "llipsis" in str(error):
+    left_out = hole_on_the_way(error.raised)
+    if isinstance(error.raised, NotImplementedError) or left_out or "llipsis" in str(error):
         words = "is not written yet" if kind == "NotImplementedError" else "has a hole: `...`"
-        evidence = f"{str(error).rstrip(' :')}, at {error.line}"
+        evidence = f"{left_out or str(error).rstrip(' :')}, at {error.line}"
         return Finding("hole", f"{error.doing} {words}", evidence, "that line")
     if error.doing != "backward":
         return None
     return Finding(
         f"backward raises {kind}", f"backward raises {error}", f"at {error.line}", "that line"
     )
+
+
+def hole_on_the_way(raised: BaseException) -> str:
+    """The statement with `...` as its value in a function that the exception went through, or ''.
+
+    `dz = ...` raises nothing itself: what reads dz does, each in its own words.
+    """
+    frames = [frame for frame, _ in traceback.walk_tb(raised.__traceback__)]
+    return next(filter(None, (_statement_with_dots(frame.f_code) for frame in frames)), "")
+
+
+def _statement_with_dots(code: CodeType) -> str:
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(code)))
+    except (OSError, TypeError, SyntaxError):
+        return ""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign | ast.AugAssign | ast.Return) and (
+            isinstance(node.value, ast.Constant) and node.value.value is ...
+        ):
+            return f"`{ast.unparse(node)}`"
+    return ""
 
 
 def is_one(code: CodeUnderTest, claims: Claims) -> bool:
