@@ -736,9 +736,16 @@ def test_a_step_that_cannot_be_taken_changes_nothing():
     ):
         optimizer.step()
     second.data = np.ones(2)
-    optimizer.betas = (0.9, "x")
-    with pytest.raises(ValueError, match="could not convert string to float"):
-        optimizer.step()
+    for name, value, error in [
+        ("betas", (0.9, "x"), TypeError),
+        ("betas", (0.9, 1.0), ValueError),
+        ("betas", (1.0, 0.999), ValueError),
+        ("eps", math.nan, ValueError),
+    ]:
+        good = getattr(optimizer, name)
+        setattr(optimizer, name, value)
+        with pytest.raises(error, match=name):
+            optimizer.step()
+        setattr(optimizer, name, good)
     np.testing.assert_array_equal(first.data, 1)
-    optimizer.betas = (0.9, 0.999)
     assert "0.step" not in optimizer.state_dict()

@@ -56,3 +56,33 @@ def test_the_record_of_another_module_is_refused(name):
         module.backward(record, *grads)
     for parameter in (*module.parameters(), *other.parameters()):
         assert parameter.grad is None
+
+
+def read_only(array):
+    array.flags.writeable = False
+    return array
+
+
+@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize(
+    ("spoil", "error", "words"),
+    [
+        (read_only, RuntimeError, "can be changed, got one that is read-only"),
+        (lambda grad: grad[..., :-1], RuntimeError, r"expected shape \(.*\) and dtype float32"),
+        (lambda grad: grad.astype(np.float64), RuntimeError, "and dtype float32"),
+        (lambda grad: grad.tolist(), TypeError, "expected a NumPy array, got list"),
+    ],
+)
+def test_a_gradient_that_cannot_be_added_to_is_refused_before_another_changes(
+    name, spoil, error, words
+):
+    module, record, grads = made(name)
+    parameters = list(module.parameters())
+    for bad in parameters:
+        for parameter in parameters:
+            parameter.grad = np.ones(parameter.shape, np.float32)
+        bad.grad = spoil(bad.grad)
+        with pytest.raises(error, match=rf"Parameter\.grad: .*{words}"):
+            module.backward(record, *grads)
+        for parameter in parameters:
+            assert parameter is bad or (parameter.grad == 1).all()
