@@ -25,7 +25,11 @@ import tempfile
 import time
 from pathlib import Path
 
-os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+os.environ |= {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "HYPOTHESIS_PROFILE": "unshrunk",
+}
 
 import pytest
 import torch  # noqa: F401 - loaded once here, and there in every process forked below
@@ -89,29 +93,25 @@ def mutants(source: str):
             yield getattr(node, "lineno", 0), text
 
 
-def run_tests(file: Path, text: str, tests: list[str]) -> None:
-    """The tests of a copy of the project with `text` as this file; exits with pytest's status."""
-    with tempfile.TemporaryDirectory() as place, open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 1)
-        os.dup2(nowhere.fileno(), 2)
-        for folder in ("scratch", "reference", "tests"):
-            shutil.copytree(ROOT / folder, Path(place, folder))
-        shutil.copy(ROOT / "pyproject.toml", place)
-        Path(place, file).write_text(text, "utf-8")
-        os.chdir(place)
-        sys.path[0] = place
-        status = pytest.main(["-q", "-x", "-p", "no:cacheprovider", *tests])
+def run_tests(place: str, tests: list[str]) -> None:
+    """The tests of the copy of the project at `place`; exits with pytest's status."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    os.chdir(place)
+    sys.path[0] = place
+    status = pytest.main(["-q", "-x", "--tb=no", "-p", "no:cacheprovider", *tests])
     os._exit(status)
 
 
-def run_all(file: Path, texts: list[str], tests: list[str], limit: float, workers: int):
-    """Number of a text, and what came of its tests: "passed", "failed" or "too slow"."""
-    waiting = list(enumerate(texts))[::-1]
+def run_all(places: list[str], tests: list[str], limit: float, workers: int):
+    """Number of a place, and what came of its tests: "passed", "failed" or "too slow"."""
+    waiting = list(enumerate(places))[::-1]
     running: dict[int, tuple[multiprocessing.Process, float]] = {}
     while waiting or running:
         while waiting and len(running) < workers:
-            number, text = waiting.pop()
-            process = FORK.Process(target=run_tests, args=(file, text, tests))
+            number, place = waiting.pop()
+            process = FORK.Process(target=run_tests, args=(place, tests))
             process.start()
             running[number] = process, time.monotonic() + limit
         time.sleep(0.02)
@@ -141,27 +141,42 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     for file in options.files:
-        tests = [f"tests/scratch/{name}.py" for name in TESTS[file.stem]]
-        source = (ROOT / file).read_text("utf-8")
-        start = time.monotonic()
-        if next(run_all(file, [source], tests, 600, 1)) != (0, "passed"):
-            sys.exit(f"{file}: its tests fail without a change")
-        limit = 4 * (time.monotonic() - start) + 10
-        tried = list(mutants(source))
-        if options.sample is not None and options.sample < len(tried):
-            tried = random.Random(options.seed).sample(tried, options.sample)
-        texts = [text for _, text in tried]
-        counts = dict.fromkeys(("passed", "failed", "too slow"), 0)
-        for number, result in run_all(file, texts, tests, limit, options.workers):
-            counts[result] += 1
-            if result == "passed":
-                line, text = tried[number]
-                print(f"  {file}:{line}: {changed_lines(source, text)}", flush=True)
-        print(
-            f"{file}: {len(tried)} mutants, {counts['failed'] + counts['too slow']} killed "
-            f"({counts['too slow']} by the clock), {counts['passed']} survive",
-            flush=True,
-        )
+        with tempfile.TemporaryDirectory() as place:
+            try_file(file, Path(place), options)
+
+
+def try_file(file: Path, places: Path, options: argparse.Namespace) -> None:
+    tests = [f"tests/scratch/{name}.py" for name in TESTS[file.stem]]
+    source = (ROOT / file).read_text("utf-8")
+    tried = list(mutants(source))
+    if options.sample is not None and options.sample < len(tried):
+        tried = random.Random(options.seed).sample(tried, options.sample)
+
+    clean = places / "clean"
+    for folder in ("scratch", "reference", "tests"):
+        shutil.copytree(ROOT / folder, clean / folder)
+    shutil.copy(ROOT / "pyproject.toml", clean)
+    start = time.monotonic()
+    if next(run_all([str(clean)], tests, 600, 1)) != (0, "passed"):
+        sys.exit(f"{file}: its tests fail without a change")
+    limit = 4 * (time.monotonic() - start) + 10
+
+    for number, (_, text) in enumerate(tried):  # copied with what Python has compiled
+        shutil.copytree(clean, places / str(number))
+        (places / str(number) / file).write_text(text, "utf-8")
+    counts = dict.fromkeys(("passed", "failed", "too slow"), 0)
+    every = [str(places / str(number)) for number in range(len(tried))]
+    for number, result in run_all(every, tests, limit, options.workers):
+        shutil.rmtree(every[number])
+        counts[result] += 1
+        if result == "passed":
+            line, text = tried[number]
+            print(f"  {file}:{line}: {changed_lines(source, text)}", flush=True)
+    print(
+        f"{file}: {len(tried)} mutants, {counts['failed'] + counts['too slow']} killed "
+        f"({counts['too slow']} by the clock), {counts['passed']} survive",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":
