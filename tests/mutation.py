@@ -32,7 +32,7 @@ os.environ |= {
 }
 
 import pytest
-import torch  # noqa: F401 - loaded once here, and there in every process forked below
+import torch.testing._internal.common_modules  # noqa: F401 - slow: loaded once, before forking
 
 FORK = multiprocessing.get_context("fork")
 ROOT = Path(__file__).parents[1]
@@ -100,7 +100,9 @@ def run_tests(place: str, tests: list[str]) -> None:
     os.dup2(nowhere, 2)
     os.chdir(place)
     sys.path[0] = place
-    status = pytest.main(["-q", "-x", "--tb=no", "-p", "no:cacheprovider", *tests])
+    options = ["-q", "-x", "--tb=no", "-p", "no:cacheprovider"]
+    options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # of what is loaded already
+    status = pytest.main([*options, *tests])
     os._exit(status)
 
 
