@@ -19,17 +19,17 @@ MODULES = {
 }
 
 
-def made(name, seed=0):
-    """A module, its record of one pass, and random gradients of the answers."""
-    module, rng = MODULES[name](seed), np.random.default_rng(1)
-    x = rng.standard_normal((5, 3) if "Cell" in name else (5, 6, 3)).astype(np.float32)
+def made(name, seed=0, draw=np.random.default_rng(1).standard_normal):
+    """A module, its record of one pass, and gradients of the answers, all numbers from `draw`."""
+    module = MODULES[name](seed)
+    x = draw((5, 3) if "Cell" in name else (5, 6, 3)).astype(np.float32)
 
-    def random_like(answer):
+    def drawn_like(answer):
         if isinstance(answer, tuple):
-            return tuple(random_like(entry) for entry in answer)
-        return rng.standard_normal(answer.shape).astype(np.float32)
+            return tuple(drawn_like(entry) for entry in answer)
+        return draw(answer.shape).astype(np.float32)
 
-    grads = random_like(module(x))
+    grads = drawn_like(module(x))
     return module, module.forward(x), grads if name in ("RNN", "LSTM") else (grads,)
 
 
@@ -86,3 +86,11 @@ def test_a_gradient_that_cannot_be_added_to_is_refused_before_another_changes(
             module.backward(record, *grads)
         for parameter in parameters:
             assert parameter is bad or (parameter.grad == 1).all()
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 3e38])
+@pytest.mark.parametrize("name", MODULES)
+def test_numbers_that_are_not_finite_or_overflow_give_no_warning(name, value):
+    """A warning is an error in this suite; no `np.errstate` stands around these calls."""
+    module, record, grads = made(name, draw=lambda shape: np.full(shape, value, np.float32))
+    module.backward(record, *grads)

@@ -251,6 +251,18 @@ def test_the_record_of_a_layer_by_name():
         _ = trace.runs["l0"].q
 
 
+def test_a_record_can_be_copied_and_says_what_it_has():
+    lstm = LSTM(2, 3, dtype=np.float64, rng=0)
+    trace = lstm.forward(np.ones((5, 4, 2)))
+    run, twin = trace.runs["l0"], copy.deepcopy(trace).runs["l0"]
+    for name in run.names:
+        np.testing.assert_array_equal(getattr(twin, name), getattr(run, name))
+        assert not np.shares_memory(getattr(twin, name), getattr(run, name))
+    assert not hasattr(run, "_z")
+    with pytest.raises(AttributeError, match=r"Run has no 'q': it has x, h_prev, c_prev, i, f, g"):
+        _ = run.q
+
+
 @given(layers(kinds=(LSTM,), forms=("packed",)))
 def test_the_arrays_of_a_run_lie_like_the_packed_data(case):
     trace = case.module.forward(case.x, case.state)
