@@ -19,9 +19,9 @@ MODULES = {
 }
 
 
-def made(name, seed=0, draw=np.random.default_rng(1).standard_normal):
-    """A module, its record of one pass, and gradients of the answers, all numbers from `draw`."""
-    module = MODULES[name](seed)
+def made(name, seed=0, draw=None):
+    """A module, its record of one pass, and gradients of the answers; random unless `draw`n."""
+    module, draw = MODULES[name](seed), draw or np.random.default_rng(1).standard_normal
     x = draw((5, 3) if "Cell" in name else (5, 6, 3)).astype(np.float32)
 
     def drawn_like(answer):

@@ -273,6 +273,8 @@ BAD_LENGTHS = [
     [[5, 3, 2]],
     np.array([[5, 3, 2]]),
     3,
+    3.0,
+    True,
     np.array(3),
     None,
     "abc",
