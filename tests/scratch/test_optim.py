@@ -404,8 +404,8 @@ def test_adam_refuses_parameters(params, words):
 @pytest.mark.parametrize("grad", [np.ones(3), np.ones(2, int), np.ones((2, 1))])
 def test_a_good_gradient_beside_a_bad_one_of_another_dtype_changes_nothing(grad):
     parameters = [Parameter(np.ones(2, np.float32)), Parameter(np.ones(2))]
+    adam = Adam(parameters)  # before there are gradients: their coming alone changes its groups
     parameters[0].grad, parameters[1].grad = np.ones(2, np.float32), grad
-    adam = Adam(parameters)
     with pytest.raises(RuntimeError, match=r"Parameter\.grad: expected shape \(2,\)"):
         adam.step()
     assert (parameters[0].data == 1).all()
