@@ -85,14 +85,14 @@ def check_layer_gradients(
         current = CellParameters.of(layer, f"_{suffix}")
         check_parameters(name, run.steps[0].weights.parameters, current)
     output, output_name = record.output, f"{name}: grad_output"
-    if isinstance(output, PackedSequence) and grad_output is not None:
-        if not isinstance(grad_output, PackedSequence):
-            raise TypeError(
-                f"{output_name}: expected a PackedSequence, got {describe(grad_output)}"
-            )
-        check_same_order(output_name, grad_output, output)
-        output_name, grad_output, output = f"{output_name}.data", grad_output.data, output.data
     if grad_output is not None:
+        if isinstance(output, PackedSequence):
+            if not isinstance(grad_output, PackedSequence):
+                raise TypeError(
+                    f"{output_name}: expected a PackedSequence, got {describe(grad_output)}"
+                )
+            check_same_order(output_name, grad_output, output)
+            output_name, grad_output, output = f"{output_name}.data", grad_output.data, output.data
         if type(grad_output) is not np.ndarray:
             check_array(output_name, grad_output)
         if grad_output.shape != output.shape or grad_output.dtype != output.dtype:
