@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import math
+import pickle
 import warnings
 
 import numpy as np
@@ -254,10 +255,12 @@ def test_the_record_of_a_layer_by_name():
 def test_a_record_can_be_copied_and_says_what_it_has():
     lstm = LSTM(2, 3, dtype=np.float64, rng=0)
     trace = lstm.forward(np.ones((5, 4, 2)))
-    run, twin = trace.runs["l0"], copy.deepcopy(trace).runs["l0"]
-    for name in run.names:
-        np.testing.assert_array_equal(getattr(twin, name), getattr(run, name))
-        assert not np.shares_memory(getattr(twin, name), getattr(run, name))
+    run = trace.runs["l0"]
+    for copied in (copy.deepcopy(trace), pickle.loads(pickle.dumps(trace))):
+        twin = copied.runs["l0"]
+        for name in run.names:
+            np.testing.assert_array_equal(getattr(twin, name), getattr(run, name))
+            assert not np.shares_memory(getattr(twin, name), getattr(run, name))
     assert not hasattr(run, "_z")
     with pytest.raises(AttributeError, match=r"Run has no 'q': it has x, h_prev, c_prev, i, f, g"):
         _ = run.q
@@ -342,6 +345,13 @@ def test_memory_is_used_again_once_the_record_and_its_views_are_gone():
     place = layer.forward(x).output.__array_interface__["data"][0]
     places = [array.__array_interface__["data"][0] for array in arrays_in_memory(layer.forward(x))]
     assert place in places
+
+
+def test_a_pickle_of_a_layer_holds_nothing_of_its_last_record():
+    layer, x = large(LSTM, packed=False)
+    before = len(pickle.dumps(layer))
+    layer.forward(x)
+    assert len(pickle.dumps(layer)) <= before
 
 
 def test_a_view_of_a_record_keeps_its_memory():
