@@ -51,7 +51,7 @@ TESTS = {
     "cells": ["test_cells", "test_backward_record", "test_torch_samples", "test_refusals"],
     "bptt": ["test_recurrent", "test_cells", "test_backward_record", "test_cost"],
     "recurrent": ["test_recurrent", "test_refusals", "test_backward_record", "test_laws"],
-    "models": ["test_models", "test_records"],
+    "models": ["test_models", "test_records", "test_backward_record"],
 }
 
 

@@ -252,6 +252,14 @@ def test_the_record_of_a_layer_by_name():
         _ = trace.runs["l0"].q
 
 
+@pytest.mark.parametrize("kind", [RNN, LSTM])
+def test_the_last_state_is_an_array_or_a_pair_as_in_pytorch(kind):
+    x = np.ones((5, 4, 2), np.float32)
+    _, ours = kind(2, 3, rng=0)(x)
+    _, theirs = getattr(torch.nn, kind.__name__)(2, 3)(torch.tensor(x))
+    assert isinstance(ours, tuple) == isinstance(theirs, tuple)
+
+
 def test_a_record_can_be_copied_and_says_what_it_has():
     lstm = LSTM(2, 3, dtype=np.float64, rng=0)
     trace = lstm.forward(np.ones((5, 4, 2)))
