@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike
 from .linear import Linear, LinearRecord
 from .machinery.checks import check_bool
 from .machinery.html import record_html
-from .machinery.module import Array, Module, Seed, check_record
+from .machinery.module import Array, Module, Seed, check_grads, check_record
 from .recurrent import LSTM, RNN, LayerBackwardRecord, LayerRecord
 
 
@@ -111,6 +111,7 @@ class SimpleRNN(Module):
     def _backward_fc(self, record: SimpleRNNRecord, grad_output: Array | None) -> tuple[Any, Any]:
         """The gradients of the RNN's output and last state."""
         check_record(record, SimpleRNNRecord)
+        check_grads(self.parameters())
         grad = self.fc.backward(record.fc, grad_output)
         return (grad, None) if self.every_step else (None, grad[np.newaxis])
 
@@ -198,5 +199,6 @@ class SimpleLSTM(Module):
     def _backward_fc(self, record: SimpleLSTMRecord, grad_output: Array | None) -> tuple[Any, Any]:
         """The gradients of the LSTM's output and last state."""
         check_record(record, SimpleLSTMRecord)
+        check_grads(self.parameters())
         grad = self.fc.backward(record.fc, grad_output)
         return (grad, None) if self.every_step else (None, (grad[np.newaxis], None))

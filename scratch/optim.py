@@ -60,9 +60,10 @@ class Adam:
 
         `closure`, if given, is called first, and what it returns is returned. Raises TypeError if a
         gradient is not an array, RuntimeError if it has not the shape and dtype of its parameter,
-        or a parameter is read-only; then nothing was changed.
+        or a parameter is read-only, and for options as `__init__` does; then nothing was changed.
         """
         loss = None if closure is None else closure()
+        check_options(self.lr, self.betas, self.eps, self.weight_decay)
         unchanged = [group.check() for group in self._groups]
         if not all(unchanged):
             self._groups = groups_of(self._parameters, state_of(self._groups, MOMENTS))

@@ -14,7 +14,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 torch.set_num_threads(1)
 
@@ -23,4 +23,7 @@ settings.register_profile("timeless", deadline=None, suppress_health_check=[Heal
 _timeless = settings.get_profile("timeless")
 settings.register_profile("everyday", _timeless, max_examples=30, derandomize=True, print_blob=True)
 settings.register_profile("thorough", _timeless, max_examples=10_000, print_blob=True)
+# For mutation.py, which wants to know whether a test fails, not by what.
+_everyday = settings.get_profile("everyday")
+settings.register_profile("unshrunk", _everyday, phases=[Phase.explicit, Phase.generate])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "everyday"))

@@ -1,11 +1,12 @@
 """Which changes of a lesson file do the tests not notice?
 
-    python tests/mutation.py scratch/losses.py [--sample 100] [--seed 0] [--limit 60] [--workers 2]
+    python tests/mutation.py scratch/losses.py [--sample 100] [--seed 0] [--workers 2]
 
 Changes one place of the file at a time, in a copy of the project: a comparison, an arithmetic
 operator, a constant by one, a condition negated, a statement deleted, an argument dropped. Runs the
-file's tests for each, and prints how many noticed and the lines of those that did not. A survivor
-either lacks a test or is equivalent: it changes nothing that anyone can see.
+file's tests for each until one fails, or until they take four times as long as without a change.
+Prints each change that no test noticed, and how many there were. A survivor either lacks a test or
+is equivalent: it changes nothing that anyone can see.
 """
 
 from __future__ import annotations
@@ -13,15 +14,27 @@ from __future__ import annotations
 import argparse
 import ast
 import copy
+import difflib
+import multiprocessing
 import os
 import random
+import re
 import shutil
-import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+import time
 from pathlib import Path
 
+os.environ |= {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "HYPOTHESIS_PROFILE": "unshrunk",
+}
+
+import pytest
+import torch.testing._internal.common_modules  # noqa: F401 - slow: loaded once, before forking
+
+FORK = multiprocessing.get_context("fork")
 ROOT = Path(__file__).parents[1]
 SWAPPED = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult,
@@ -36,9 +49,9 @@ TESTS = {
     "optim": ["test_optim", "../test_differences"],
     "training": ["test_training"],
     "cells": ["test_cells", "test_backward_record", "test_torch_samples", "test_refusals"],
-    "bptt": ["test_recurrent", "test_cells", "test_cost", "test_backward_record"],
+    "bptt": ["test_recurrent", "test_cells", "test_backward_record", "test_cost"],
     "recurrent": ["test_recurrent", "test_refusals", "test_backward_record", "test_laws"],
-    "models": ["test_models", "test_records"],
+    "models": ["test_models", "test_records", "test_backward_record"],
 }
 
 
@@ -80,22 +93,46 @@ def mutants(source: str):
             yield getattr(node, "lineno", 0), text
 
 
-def survives(file: Path, text: str, tests: list[str], limit: float) -> bool:
-    with tempfile.TemporaryDirectory() as place:
-        for folder in ("scratch", "reference", "tests"):
-            shutil.copytree(ROOT / folder, Path(place, folder))
-        shutil.copy(ROOT / "pyproject.toml", place)
-        Path(place, file).write_text(text, "utf-8")
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
-        one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        environment = os.environ | one_thread
-        try:
-            run = subprocess.run(
-                command, cwd=place, env=environment, capture_output=True, timeout=limit
-            )
-        except subprocess.TimeoutExpired:
-            return False
-        return run.returncode == 0
+def run_tests(place: str, tests: list[str]) -> None:
+    """The tests of the copy of the project at `place`; exits with pytest's status."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    os.chdir(place)
+    sys.path[0] = place
+    options = ["-q", "-x", "--tb=no", "-p", "no:cacheprovider"]
+    options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # of what is loaded already
+    status = pytest.main([*options, *tests])
+    os._exit(status)
+
+
+def run_all(places: list[str], tests: list[str], limit: float, workers: int):
+    """Number of a place, and what came of its tests: "passed", "failed" or "too slow"."""
+    waiting = list(enumerate(places))[::-1]
+    running: dict[int, tuple[multiprocessing.Process, float]] = {}
+    while waiting or running:
+        while waiting and len(running) < workers:
+            number, place = waiting.pop()
+            process = FORK.Process(target=run_tests, args=(place, tests))
+            process.start()
+            running[number] = process, time.monotonic() + limit
+        time.sleep(0.02)
+        for number, (process, end) in list(running.items()):
+            if process.exitcode is not None:
+                yield number, "failed" if process.exitcode else "passed"
+            elif time.monotonic() > end:
+                process.kill()
+                process.join()
+                yield number, "too slow"
+            else:
+                continue
+            del running[number]
+
+
+def changed_lines(source: str, text: str) -> str:
+    before, after = (ast.unparse(ast.parse(code)).splitlines() for code in (source, text))
+    difference = difflib.ndiff(before, after)
+    return "  ".join(re.sub(" +", " ", line) for line in difference if line[0] in "+-")
 
 
 def main() -> None:
@@ -103,30 +140,45 @@ def main() -> None:
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--sample", type=int, help="so many mutants of each file, drawn at random")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--limit", type=float, default=60, help="seconds for the tests of a mutant")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     for file in options.files:
-        tests = [f"tests/scratch/{name}.py" for name in TESTS[file.stem]]
-        source = (ROOT / file).read_text("utf-8")
-        if not survives(file, source, tests, options.limit):
-            sys.exit(f"{file}: its tests fail, or take longer than --limit, as it is")
-        tried = list(mutants(source))
-        if options.sample is not None and options.sample < len(tried):
-            tried = random.Random(options.seed).sample(tried, options.sample)
+        with tempfile.TemporaryDirectory() as place:
+            try_file(file, Path(place), options)
 
-        def try_one(mutant, file=file, tests=tests):
-            return survives(file, mutant[1], tests, options.limit)
 
-        with ThreadPoolExecutor(options.workers) as pool:
-            results = list(pool.map(try_one, tried))
-        alive = [text for text, lives in zip(tried, results, strict=True) if lives]
-        print(f"{file}: {len(tried)} mutants, {len(tried) - len(alive)} killed", flush=True)
-        original = ast.unparse(ast.parse(source)).splitlines()
-        for line, text in sorted(alive):
-            known = set(original)
-            new = [part.strip() for part in text.splitlines() if part not in known]
-            print(f"  line {line}: {' / '.join(new) or 'a line deleted'}", flush=True)
+def try_file(file: Path, places: Path, options: argparse.Namespace) -> None:
+    tests = [f"tests/scratch/{name}.py" for name in TESTS[file.stem]]
+    source = (ROOT / file).read_text("utf-8")
+    tried = list(mutants(source))
+    if options.sample is not None and options.sample < len(tried):
+        tried = random.Random(options.seed).sample(tried, options.sample)
+
+    clean = places / "clean"
+    for folder in ("scratch", "reference", "tests"):
+        shutil.copytree(ROOT / folder, clean / folder)
+    shutil.copy(ROOT / "pyproject.toml", clean)
+    start = time.monotonic()
+    if next(run_all([str(clean)], tests, 600, 1)) != (0, "passed"):
+        sys.exit(f"{file}: its tests fail without a change")
+    limit = 4 * (time.monotonic() - start) + 10
+
+    for number, (_, text) in enumerate(tried):  # copied with what Python has compiled
+        shutil.copytree(clean, places / str(number))
+        (places / str(number) / file).write_text(text, "utf-8")
+    counts = dict.fromkeys(("passed", "failed", "too slow"), 0)
+    every = [str(places / str(number)) for number in range(len(tried))]
+    for number, result in run_all(every, tests, limit, options.workers):
+        shutil.rmtree(every[number])
+        counts[result] += 1
+        if result == "passed":
+            line, text = tried[number]
+            print(f"  {file}:{line}: {changed_lines(source, text)}", flush=True)
+    print(
+        f"{file}: {len(tried)} mutants, {counts['failed'] + counts['too slow']} killed "
+        f"({counts['too slow']} by the clock), {counts['passed']} survive",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..machinery.module import Module
+from ..machinery.module import Module, describe
 from ..machinery.nests import flatten, float_arrays, is_packed
+from .raised import NotCheckable
 
 STATES = ("state", "states", "hidden", "hx", "state_0", "initial_state")
 
@@ -97,5 +98,15 @@ def align(inputs: tuple[Any, ...], grads: Any) -> list[Any]:
 
 
 def _gradients(value: Any) -> list[Any]:
-    """The arrays of `value`, of whatever dtype, and the None."""
-    return [None if leaf is None else np.asarray(leaf) for leaf in flatten(value)]
+    """The arrays of `value`, of whatever numbers, and the None."""
+    found: list[Any] = []
+    for leaf in flatten(value):
+        found.append(None if leaf is None else np.asarray(leaf))
+        if leaf is not None and found[-1].dtype.kind not in "biufc":
+            got = describe(leaf)
+            got += f" of {', '.join(map(str, leaf))}" if isinstance(leaf, dict) else ""
+            raise NotCheckable(
+                f"backward: expected it to return the gradients of the inputs in their order, as "
+                f"arrays, got {got}. Those of parameters go into .grad"
+            )
+    return found

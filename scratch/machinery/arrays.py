@@ -246,8 +246,8 @@ class Run:
         return tuple(self._arrays(0)) if self.steps else ()
 
     def __getattr__(self, name: str) -> Array:
-        # A name of Python's own, or of a run that is being copied, is not looked for in the arrays.
-        known = not name.startswith("_") and "steps" in vars(self)
+        # A name of Python's own is not looked for in the arrays: a copy asks before it has any.
+        known = not name.startswith("_")
         blocks = [self._arrays(block) for block in range(len(self.steps))] if known else []
         if not blocks or name not in blocks[0]:
             have = f": it has {', '.join(blocks[0])}" if blocks else ""

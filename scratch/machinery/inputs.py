@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import CellParameters
-from .module import Array, check_array, check_record, describe
+from .module import Array, check_array, check_grads, check_record, describe
 from .packing import PackedSequence, check_order, check_packed, check_same_order
 
 Shape = tuple[int, ...]
@@ -35,8 +35,7 @@ def check_cell_gradients(cell: Any, record: Any, kind: type, grad_state: Any) ->
     """The gradients of the state after the step, as `check_cell_inputs` gives the state."""
     name = type(cell).__name__
     check_record(record, kind, f"{name}: record")
-    if record.steps[0].weights.parameters != CellParameters.of(cell):
-        raise other_parameters(name)
+    check_parameters(name, record.steps[0].weights.parameters, CellParameters.of(cell))
     names = [f"{name}: grad_{state}" for state in cell.states]
     shapes = [record.h.shape if record.batched else record.h.shape[1:]] * len(names)
     return check_states(names, grad_state, shapes, record.h.dtype, gradient=True)
@@ -83,17 +82,17 @@ def check_layer_gradients(
     if not isinstance(record, kind):
         check_record(record, kind, f"{name}: record")
     for suffix, run in record.runs.items():
-        if run.steps[0].weights.parameters != CellParameters.of(layer, f"_{suffix}"):
-            raise other_parameters(name)
+        current = CellParameters.of(layer, f"_{suffix}")
+        check_parameters(name, run.steps[0].weights.parameters, current)
     output, output_name = record.output, f"{name}: grad_output"
-    if isinstance(output, PackedSequence) and grad_output is not None:
-        if not isinstance(grad_output, PackedSequence):
-            raise TypeError(
-                f"{output_name}: expected a PackedSequence, got {describe(grad_output)}"
-            )
-        check_same_order(output_name, grad_output, output)
-        output_name, grad_output, output = f"{output_name}.data", grad_output.data, output.data
     if grad_output is not None:
+        if isinstance(output, PackedSequence):
+            if not isinstance(grad_output, PackedSequence):
+                raise TypeError(
+                    f"{output_name}: expected a PackedSequence, got {describe(grad_output)}"
+                )
+            check_same_order(output_name, grad_output, output)
+            output_name, grad_output, output = f"{output_name}.data", grad_output.data, output.data
         if type(grad_output) is not np.ndarray:
             check_array(output_name, grad_output)
         if grad_output.shape != output.shape or grad_output.dtype != output.dtype:
@@ -161,7 +160,10 @@ def misfit(
     return error(f"{name}: expected shape {shape} and dtype {dtype}, got {describe(array)}")
 
 
-def other_parameters(name: str) -> RuntimeError:
-    return RuntimeError(
-        f"{name}: record: expected one computed with the current parameters, got another"
-    )
+def check_parameters(name: str, used: CellParameters, current: CellParameters) -> None:
+    """Those of the record are those of the module, and their gradients can be added to."""
+    if used != current:
+        raise RuntimeError(
+            f"{name}: record: expected one computed with the current parameters, got another"
+        )
+    check_grads(used)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .checks import check_size
-from .module import Array, check_array, check_record
+from .module import Array, check_array, check_grads, check_record
 
 
 def check_linear_sizes(in_features: Any, out_features: Any) -> None:
@@ -42,6 +42,7 @@ def check_linear_gradient(linear: Any, record: Any, kind: type, grad_output: Any
     check_record(record, kind)
     if record.parameters != (linear.weight, linear.bias):
         raise RuntimeError("record: expected one computed with the current parameters, got another")
+    check_grads(record.parameters)
     output: Array = record.output
     if grad_output is None:
         return np.zeros_like(output)

@@ -13,7 +13,7 @@ are *added* to `Parameter.grad`, never assigned, so that a parameter used twice 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -268,6 +268,27 @@ def describe(value: object) -> str:
     if isinstance(value, np.ndarray):
         return f"an array of shape {value.shape} and dtype {value.dtype}"
     return f"{type(value).__name__} {value!r}" if np.isscalar(value) else type(value).__name__
+
+
+def check_grads(parameters: Iterable[Parameter | None]) -> None:
+    """RuntimeError if something cannot be added to the `grad` of one: called before any changes."""
+    for parameter in parameters:
+        if parameter is None or parameter.grad is None:
+            continue
+        grad = check_array("Parameter.grad", parameter.grad)
+        if grad.shape != parameter.shape or grad.dtype != parameter.dtype:
+            raise RuntimeError(
+                f"Parameter.grad: expected shape {parameter.shape} and dtype {parameter.dtype}, "
+                f"got {describe(grad)}"
+            )
+        check_writeable("Parameter.grad", grad)
+
+
+def check_writeable(name: str, array: Array) -> None:
+    if not array.flags.writeable:
+        raise RuntimeError(
+            f"{name}: expected an array that can be changed, got one that is read-only"
+        )
 
 
 def check_record(record: object, kind: type, name: str = "record") -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .module import Array, Parameter, check_array, describe
+from .module import Array, Parameter, check_array, check_writeable, describe
 
 MOMENTS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")  # m, v and the largest v so far
 
@@ -77,7 +77,7 @@ def check_gradient(parameter: Parameter, shape: tuple[int, ...], dtype: np.dtype
             raise RuntimeError(
                 f"{name}: expected shape {shape} and dtype {dtype}, got {describe(array)}"
             )
-    _check_writeable("Parameter.data", data)
+    check_writeable("Parameter.data", data)
 
 
 def check_state_dict(state_dict: Any, parameters: list[Parameter]) -> dict[str, Array]:
@@ -135,7 +135,7 @@ def check_clipped(parameters: Any) -> list[Array]:
             raise RuntimeError(
                 f"Parameter.grad: expected floating point or complex numbers, got {describe(grad)}"
             )
-        _check_writeable("Parameter.grad", grad)
+        check_writeable("Parameter.grad", grad)
     return grads
 
 
@@ -150,10 +150,3 @@ def _check_each(name: str, parameters: list[Any]) -> None:
     for parameter in parameters:
         if not isinstance(parameter, Parameter):
             raise TypeError(f"{name}: expected Parameters, got {describe(parameter)} among them")
-
-
-def _check_writeable(name: str, array: Array) -> None:
-    if not array.flags.writeable:
-        raise RuntimeError(
-            f"{name}: expected an array that can be changed, got one that is read-only"
-        )

@@ -46,6 +46,19 @@ def test_parity_of_gates_far_closed_and_far_open(gates, offset, dtype):
     assert_same_pass(cell, x, (h, c), ((grad_h, grad_c),))
 
 
+@pytest.mark.parametrize("z", [-80, -30, -10, -1, 0, 1, 10])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_gate_has_all_its_digits_however_far_it_is_closed(z, dtype):
+    """σ(z) = 1 / (1 + e⁻ᶻ), to a few units of its own last digit: 1 − σ(−z) is 0 at −80."""
+    cell = LSTMCell(1, 1, dtype=dtype)
+    for parameter in cell.parameters():
+        parameter.data[...] = 0
+    cell.bias_ih.data[...] = z
+    record = cell.forward(np.zeros(1, dtype))
+    for gate in (record.i, record.f, record.o):
+        np.testing.assert_allclose(gate, 1 / (1 + math.exp(-z)), rtol=4 * np.finfo(dtype).eps)
+
+
 @given(cells(dtypes=st.just(np.float64)), st.sampled_from([np.nan, np.inf, -np.inf]))
 def test_parity_of_inputs_that_are_not_finite(case, value):
     assume(case.x.size)

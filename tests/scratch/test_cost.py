@@ -128,6 +128,13 @@ def test_calls_of_numpy_grow_in_proportion_to_the_steps(layer_class, N, counted)
 
 
 @LAYERS
+def test_the_weights_of_a_hundred_small_steps_take_few_products(layer_class, counted):
+    layer, x, grad = make(layer_class, (100, 1, 2, 3))
+    backward, _ = counted(lambda: layer.backward(layer.forward(x), grad))
+    assert backward.products <= 100 + 100 + 2  # forward, the gradients of h and x, the weights'
+
+
+@LAYERS
 def test_a_step_is_computed_in_place(layer_class, counted):
     T = 50
     layer, x, _grad = make(layer_class, (T, 3, 2, 4))
@@ -186,6 +193,15 @@ def test_the_memory_of_many_records_is_not_kept_for_one(layer_class):
     del trace
     left, _peak, _ = traced(drop_many)
     assert left <= 1.1 * one  # not 8; what is left over is small beside a record
+
+
+@LAYERS
+def test_a_small_layer_keeps_nothing_of_its_last_record(layer_class):
+    """The allocator has such memory at hand; a model of many small layers holds none."""
+    layer, x, _grad = make(layer_class, (20, 4, 2, 16))
+    output = layer.forward(x).output
+    left, _peak, _ = traced(lambda: layer.forward(x) and None)
+    assert left < output.nbytes
 
 
 @LAYERS

@@ -307,3 +307,11 @@ def test_a_weight_of_another_size_takes_the_place_of_the_first():
     np.testing.assert_array_equal(record.output, np.full((4, 3), 2))
     np.testing.assert_array_equal(grad_x, np.full((4, 2), 3))
     np.testing.assert_array_equal(linear.weight.grad, np.full((3, 2), 4))
+
+
+def test_gradients_in_float16_are_float16():
+    linear = Linear(3, 2, dtype=np.float16, rng=0)
+    x = np.ones((4, 3), np.float16)
+    grad_x = linear.backward(linear.forward(x), np.ones((4, 2), np.float16))
+    for array in (grad_x, linear.weight.grad, linear.bias.grad):
+        assert array.dtype == np.float16

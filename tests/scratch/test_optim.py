@@ -404,8 +404,8 @@ def test_adam_refuses_parameters(params, words):
 @pytest.mark.parametrize("grad", [np.ones(3), np.ones(2, int), np.ones((2, 1))])
 def test_a_good_gradient_beside_a_bad_one_of_another_dtype_changes_nothing(grad):
     parameters = [Parameter(np.ones(2, np.float32)), Parameter(np.ones(2))]
+    adam = Adam(parameters)  # before there are gradients: their coming alone changes its groups
     parameters[0].grad, parameters[1].grad = np.ones(2, np.float32), grad
-    adam = Adam(parameters)
     with pytest.raises(RuntimeError, match=r"Parameter\.grad: expected shape \(2,\)"):
         adam.step()
     assert (parameters[0].data == 1).all()
@@ -736,9 +736,16 @@ def test_a_step_that_cannot_be_taken_changes_nothing():
     ):
         optimizer.step()
     second.data = np.ones(2)
-    optimizer.betas = (0.9, "x")
-    with pytest.raises(ValueError, match="could not convert string to float"):
-        optimizer.step()
+    for name, value, error in [
+        ("betas", (0.9, "x"), TypeError),
+        ("betas", (0.9, 1.0), ValueError),
+        ("betas", (1.0, 0.999), ValueError),
+        ("eps", math.nan, ValueError),
+    ]:
+        good = getattr(optimizer, name)
+        setattr(optimizer, name, value)
+        with pytest.raises(error, match=name):
+            optimizer.step()
+        setattr(optimizer, name, good)
     np.testing.assert_array_equal(first.data, 1)
-    optimizer.betas = (0.9, 0.999)
     assert "0.step" not in optimizer.state_dict()

@@ -19,17 +19,17 @@ MODULES = {
 }
 
 
-def made(name, seed=0):
-    """A module, its record of one pass, and random gradients of the answers."""
-    module, rng = MODULES[name](seed), np.random.default_rng(1)
-    x = rng.standard_normal((5, 3) if "Cell" in name else (5, 6, 3)).astype(np.float32)
+def made(name, seed=0, draw=None):
+    """A module, its record of one pass, and gradients of the answers; random unless `draw`n."""
+    module, draw = MODULES[name](seed), draw or np.random.default_rng(1).standard_normal
+    x = draw((5, 3) if "Cell" in name else (5, 6, 3)).astype(np.float32)
 
-    def random_like(answer):
+    def drawn_like(answer):
         if isinstance(answer, tuple):
-            return tuple(random_like(entry) for entry in answer)
-        return rng.standard_normal(answer.shape).astype(np.float32)
+            return tuple(drawn_like(entry) for entry in answer)
+        return draw(answer.shape).astype(np.float32)
 
-    grads = random_like(module(x))
+    grads = drawn_like(module(x))
     return module, module.forward(x), grads if name in ("RNN", "LSTM") else (grads,)
 
 
@@ -56,3 +56,41 @@ def test_the_record_of_another_module_is_refused(name):
         module.backward(record, *grads)
     for parameter in (*module.parameters(), *other.parameters()):
         assert parameter.grad is None
+
+
+def read_only(array):
+    array.flags.writeable = False
+    return array
+
+
+@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize(
+    ("spoil", "error", "words"),
+    [
+        (read_only, RuntimeError, "can be changed, got one that is read-only"),
+        (lambda grad: grad[..., :-1], RuntimeError, r"expected shape \(.*\) and dtype float32"),
+        (lambda grad: grad.astype(np.float64), RuntimeError, "and dtype float32"),
+        (lambda grad: grad.tolist(), TypeError, "expected a NumPy array, got list"),
+    ],
+)
+def test_a_gradient_that_cannot_be_added_to_is_refused_before_another_changes(
+    name, spoil, error, words
+):
+    module, record, grads = made(name)
+    parameters = list(module.parameters())
+    for bad in parameters:
+        for parameter in parameters:
+            parameter.grad = np.ones(parameter.shape, np.float32)
+        bad.grad = spoil(bad.grad)
+        with pytest.raises(error, match=rf"Parameter\.grad: .*{words}"):
+            module.backward(record, *grads)
+        for parameter in parameters:
+            assert parameter is bad or (parameter.grad == 1).all()
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 3e38])
+@pytest.mark.parametrize("name", MODULES)
+def test_numbers_that_are_not_finite_or_overflow_give_no_warning(name, value):
+    """A warning is an error in this suite; no `np.errstate` stands around these calls."""
+    module, record, grads = made(name, draw=lambda shape: np.full(shape, value, np.float32))
+    module.backward(record, *grads)

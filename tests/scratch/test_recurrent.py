@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import math
+import pickle
 import warnings
 
 import numpy as np
@@ -251,6 +252,28 @@ def test_the_record_of_a_layer_by_name():
         _ = trace.runs["l0"].q
 
 
+@pytest.mark.parametrize("kind", [RNN, LSTM])
+def test_the_last_state_is_an_array_or_a_pair_as_in_pytorch(kind):
+    x = np.ones((5, 4, 2), np.float32)
+    _, ours = kind(2, 3, rng=0)(x)
+    _, theirs = getattr(torch.nn, kind.__name__)(2, 3)(torch.tensor(x))
+    assert isinstance(ours, tuple) == isinstance(theirs, tuple)
+
+
+def test_a_record_can_be_copied_and_says_what_it_has():
+    lstm = LSTM(2, 3, dtype=np.float64, rng=0)
+    trace = lstm.forward(np.ones((5, 4, 2)))
+    run = trace.runs["l0"]
+    for copied in (copy.deepcopy(trace), pickle.loads(pickle.dumps(trace))):
+        twin = copied.runs["l0"]
+        for name in run.names:
+            np.testing.assert_array_equal(getattr(twin, name), getattr(run, name))
+            assert not np.shares_memory(getattr(twin, name), getattr(run, name))
+    assert not hasattr(run, "_z")
+    with pytest.raises(AttributeError, match=r"Run has no 'q': it has x, h_prev, c_prev, i, f, g"):
+        _ = run.q
+
+
 @given(layers(kinds=(LSTM,), forms=("packed",)))
 def test_the_arrays_of_a_run_lie_like_the_packed_data(case):
     trace = case.module.forward(case.x, case.state)
@@ -330,6 +353,13 @@ def test_memory_is_used_again_once_the_record_and_its_views_are_gone():
     place = layer.forward(x).output.__array_interface__["data"][0]
     places = [array.__array_interface__["data"][0] for array in arrays_in_memory(layer.forward(x))]
     assert place in places
+
+
+def test_a_pickle_of_a_layer_holds_nothing_of_its_last_record():
+    layer, x = large(LSTM, packed=False)
+    before = len(pickle.dumps(layer))
+    layer.forward(x)
+    assert len(pickle.dumps(layer)) <= before
 
 
 def test_a_view_of_a_record_keeps_its_memory():

@@ -10,12 +10,15 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from scratch import CrossEntropyLoss, Linear, MSELoss, Parameter, SimpleLSTM, SimpleRNN
 from scratch.cells import LSTMCell, RNNCell
 from scratch.machinery.packing import PackedSequence, pack_padded_sequence
 from scratch.recurrent import LSTM, RNN
 from tests.parity import assert_same_refusal
+from tests.strategies import cells, layers
 from tests.torch_twin import flatten, to_torch, torch_twin
 
 CELLS = {"RNNCell": RNNCell, "LSTMCell": LSTMCell}
@@ -550,3 +553,72 @@ def test_a_memory_map_is_a_plain_array(tmp_path):
     x = np.memmap(tmp_path / "x", dtype=F32, mode="w+", shape=(4, 2))
     lstm = LSTM(2, 3, rng=0)
     np.testing.assert_array_equal(lstm(x)[0], lstm(np.asarray(x))[0])
+
+
+# Any of these, drawn
+
+SPOILED = {
+    "a list": lambda array, rng: array.tolist(),
+    "None": lambda array, rng: None,
+    "int64": lambda array, rng: array.astype(np.int64),
+    "float16": lambda array, rng: array.astype(np.float16),
+    "another float": lambda array, rng: array.astype("f4" if array.dtype == "f8" else "f8"),
+    "an axis more": lambda array, rng: array[np.newaxis],
+    "an axis less": lambda array, rng: array.sum(0),
+    "one more": lambda array, rng: array.repeat(2, rng.integers(array.ndim)),
+    "one less": lambda array, rng: array[..., :-1],
+}
+
+
+def spoil(draw, rng, nest):
+    """The same with one array, or the data of one packed sequence, replaced by something wrong."""
+    arrays = [leaf for leaf in flatten(nest) if leaf is not None]
+    assume(arrays)
+    chosen = arrays[draw(st.integers(0, len(arrays) - 1), "which")]
+    how = draw(st.sampled_from(sorted(SPOILED)), "how")
+
+    def replaced(value):
+        if isinstance(value, PackedSequence):
+            return value._replace(data=replaced(value.data))
+        if isinstance(value, tuple):
+            return tuple(replaced(entry) for entry in value)
+        return SPOILED[how](value, rng) if value is chosen else value
+
+    return replaced(nest)
+
+
+def refusal(call, *arguments):
+    """The message of what `call` raises; None if it takes the arguments."""
+    try:
+        call(*arguments)
+    except (TypeError, ValueError, RuntimeError, AttributeError) as error:
+        return str(error)
+    return None
+
+
+@given(st.one_of(cells(), layers()), st.data())
+def test_a_wrong_argument_is_refused_and_nothing_is_changed(case, data):
+    module = case.module
+    x, state = spoil(data.draw, case.rng, (case.x, case.state))
+    before = snapshot(module)
+    ours = refusal(module, x, state)
+    if ours is None:  # and only then: some of what is wrong kills the process in PyTorch
+        theirs = flatten(torch_twin(module)(tensors(x), tensors(state)))
+        assert [a.shape for a in flatten(module(x, state))] == [tuple(a.shape) for a in theirs]
+        return
+    assert "expected" in ours
+    for name, array in snapshot(module).items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+@given(st.one_of(cells(), layers()), st.data())
+def test_a_wrong_gradient_is_refused_and_nothing_is_added(case, data):
+    record = case.module.forward(case.x, case.state)
+    grads = spoil(data.draw, case.rng, case.grads)
+    ours = refusal(case.module.backward, record, *grads)
+    if ours is None:
+        for grad, right in zip(flatten(grads), flatten(case.grads), strict=True):
+            assert grad is None or (grad.shape, grad.dtype) == (right.shape, right.dtype)
+        return
+    assert "expected" in ours
+    assert all(parameter.grad is None for parameter in case.module.parameters())

@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from scratch import check_gradients, check_loss
+from scratch import Module, check_gradients, check_loss
 from scratch.gradcheck.code_under_test import NotCheckable
 from tests.scratch.gradcheck.students import StudentRNN
 from tests.scratch.gradcheck.zoo import make
@@ -253,6 +253,24 @@ def test_what_an_object_holds_besides():
     layer.lock = threading.Lock()
     with pytest.raises(NotCheckable, match="cannot be copied"):
         check_gradients(layer, draw(2, 3), draw(2, 4))
+
+
+@pytest.mark.parametrize(
+    ("wrap", "got"), [(lambda dx: {"dx": dx}, "dict of dx"), (lambda dx: "no", "str 'no'")]
+)
+def test_gradients_that_are_not_arrays_are_named(wrap, got):
+    class Wrapped(Module):
+        def __call__(self, x):
+            return np.tanh(x)
+
+        def forward(self, x):
+            return np.tanh(x)
+
+        def backward(self, h, grad):
+            return wrap(grad * (1 - h * h))
+
+    with pytest.raises(NotCheckable, match=f"^backward: expected it to return .* got {got}"):
+        check_gradients(Wrapped(), draw(2, 3))
 
 
 def test_parts_of_a_model_and_a_loss_inside():

@@ -83,6 +83,11 @@ def test_names_and_printing_are_torchs(case):
     assert repr(case.module) == repr(theirs)
 
 
+def test_an_option_prints_as_the_float_that_it_is():
+    options = {"num_layers": 2, "dropout": 1}
+    assert repr(RNN(2, 3, **options)) == repr(torch.nn.RNN(2, 3, **options))
+
+
 @given(cells())
 def test_cells_print_as_torchs(case):
     assert repr(case.module) == repr(torch_twin(case.module))
@@ -266,6 +271,17 @@ def test_a_parameter_is_replaced_by_a_parameter_only():
     assert_unchanged(cell, before)
     cell.weight_ih = Parameter(np.ones((3, 2), np.float32))
     np.testing.assert_array_equal(cell.state_dict()["weight_ih"], 1)
+
+
+def test_a_bias_can_be_taken_away():
+    linear, x = Linear(2, 3, rng=0), np.ones((4, 2), np.float32)
+    linear.bias = None
+    assert list(linear.state_dict()) == ["weight"]
+    record = linear.forward(x)
+    np.testing.assert_array_equal(record.output, x @ linear.weight.data.T)
+    linear.backward(record, record.output)
+    linear.bias = Parameter(np.ones(3, np.float32))
+    np.testing.assert_array_equal(linear(x), record.output + 1)
 
 
 def test_a_parameter_is_a_float_or_complex_array():

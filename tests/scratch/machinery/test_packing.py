@@ -176,6 +176,14 @@ def test_round_trip(batch):
             assert_parity(name, a, b, 0)
 
 
+def test_many_sequences_of_one_length_stay_in_the_order_of_the_caller():
+    """A sort that is not stable shows in more than 16 of them."""
+    lengths = np.random.default_rng(0).integers(1, 4, 200)
+    packed = pack_padded_sequence(np.ones((3, 200, 1)), lengths, enforce_sorted=False)
+    expected = [n for length in (3, 2, 1) for n in range(200) if lengths[n] == length]
+    assert packed.sorted_indices.tolist() == expected
+
+
 def test_a_packed_sequence_shows_its_shapes():
     packed = pack_padded_sequence(np.zeros((3, 2, 5)), [2, 3], enforce_sorted=False)
     assert repr(packed) == (
@@ -265,6 +273,8 @@ BAD_LENGTHS = [
     [[5, 3, 2]],
     np.array([[5, 3, 2]]),
     3,
+    3.0,
+    True,
     np.array(3),
     None,
     "abc",

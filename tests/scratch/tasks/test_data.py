@@ -204,11 +204,21 @@ def test_own_series_says_what_is_wrong_with_a_file(write, text, message):
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize(("separator", "hint"), [(",", True), (";", False), ("\t", False)])
+def test_a_decimal_comma_is_suspected_where_commas_separate(write, separator, hint):
+    text = "".join(separator.join(row) + "\n" for row in ("ab", "12", "345", "67"))
+    with pytest.raises(ValueError, match="line 3: expected 2 cells as in the header") as raised:
+        own_series(write(text), "a", 3)
+    assert ("decimal comma" in str(raised.value)) == hint
+
+
 # What is handed on
 
 
-def test_data_can_be_written_and_their_description_cannot(write):
-    data = own_series(write("a\n" + "".join(f"{n % 7}\n" for n in range(20))), "a", 3)
+@pytest.mark.parametrize("every_step", [False, True])
+def test_data_can_be_written_and_their_description_cannot(write, every_step):
+    text = "a\n" + "".join(f"{n % 7}\n" for n in range(20))
+    data = own_series(write(text), "a", 3, every_step)
     for array in (data.inputs, data.targets, data.held_out.inputs):
         array[...] = 0  # an array of its own, not a view that is read-only
     for part, name in ((data.held_out, "mean"), (data.held_out.series, "lag")):
