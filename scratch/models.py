@@ -152,6 +152,8 @@ class SimpleLSTM(Module):
     """An LSTM whose output goes through a Linear layer; otherwise as `SimpleRNN`.
 
     Parameters `lstm.*` and `fc.*`.
+
+    Raises what `LSTM` and `Linear` raise, and TypeError when `every_step` is not True or False.
     """
 
     def __init__(

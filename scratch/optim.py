@@ -151,8 +151,8 @@ def clip_grad_norm_(
 
     Smaller ones stay as they are; parameters whose gradient is `None` are skipped. `norm_type` is
     p of the p-norm, also `inf`, `-inf` and 0 (the number of gradients that are not zero). Returns
-    the norm before, a NumPy scalar. A norm that is infinite or NaN goes into the gradients unless
-    `error_if_nonfinite`, which raises RuntimeError.
+    the norm before, a NumPy scalar of the gradients' dtype, the widest of them. A norm that is
+    infinite or NaN goes into the gradients unless `error_if_nonfinite`, which raises RuntimeError.
 
     Raises TypeError or ValueError if an option is not a number, TypeError if one of `parameters` is
     not a Parameter or a gradient not an array, RuntimeError if it is read-only or of integers, or

@@ -35,6 +35,13 @@ def test_every_file_of_the_packages_stands_in_the_map(package):
     assert named - there == set(), "in the README's map alone"
 
 
+@pytest.mark.parametrize("folder", ["scratch/gradcheck", "docs"])
+def test_every_folder_of_a_folder_stands_in_the_map(folder):
+    lines = lines_of_the_map()[folder.split("/")[0]]
+    there = [p.name for p in (ROOT / folder).iterdir() if p.is_dir() and p.name[0] not in "_."]
+    assert [name for name in there if f"{name}/" not in lines] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_section_says_something(page):
     """Neither nothing nor a comment alone. Below a heading, its subsections count as well."""

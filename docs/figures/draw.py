@@ -212,6 +212,88 @@ def gates() -> Drawn:
     return said, lambda: study.draw_forward(run, SHOWN)
 
 
+@functools.cache
+def four_trained() -> dict[str, tuple[Any, Any, list[float]]]:
+    """Each system with its task, its model and its losses; of the sine waves the first 50."""
+    found = {}
+    for name, system in SYSTEMS.items():
+        task = load_task(system)
+        x, y, model = task.inputs[:50], task.targets[:50], task.make_model()
+        if task.held_out is not None:
+            x, y = task.inputs, task.targets
+        optimizer = Adam(model.parameters(), lr=system.lr)
+        losses = list(train(model, system.criterion, optimizer, x, y, system.epochs))
+        found[name] = task, model, losses
+    return found
+
+
+def systems() -> Drawn:
+    """Chapter 9: the losses of the four systems, and the airline series."""
+    found = four_trained()
+    task, model, _ = found["airline-lstm"]
+    held = task.held_out
+    answers = held.restore(model(held.inputs))
+
+    def draw():
+        figure, panels = several(None, 1, 3, 11, 3.3)
+        for name, style in zip(("sine-rnn", "sine-lstm"), LINES, strict=False):
+            panels[0].plot(np.arange(1, 101), found[name][2], **style, label=name)
+        panels[0].set_yscale("log")
+        panels[0].legend(frameon=False, fontsize="small")
+        title(panels[0], "loss, 50 sine waves")
+        panels[1].plot(np.arange(1, 11), found["classes-rnn"][2], **LINES[0])
+        panels[1].axhline(np.log(5), color="0.5", linewidth=0.8, linestyle=":")
+        panels[1].text(10, np.log(5) + 0.002, "ln 5", fontsize="small", ha="right")
+        title(panels[1], "loss, classes-rnn")
+        for panel in panels[:2]:
+            panel.set_xlabel("epoch")
+        panels[2].plot(held.times, held.truth, color="0.15", linewidth=1.2, label="truth")
+        panels[2].plot(held.times, answers, **LINES[0], label="airline-lstm")
+        panels[2].plot(held.times, held.naive, **LINES[1], label="same as last year")
+        panels[2].set(xlabel="year", ylim=(200, 760))
+        panels[2].legend(frameon=False, fontsize="small", loc="upper left")
+        title(panels[2], "passengers, thousands")
+        return figure
+
+    ends = ", ".join(f"{name} {number(losses[-1], 2)}" for name, (_, _, losses) in found.items())
+    return f"last losses: {ends}; RMSE {held.rmse(answers):.1f}", draw
+
+
+def answers() -> Drawn:
+    """Chapter 9: all values of the waves beside one answer each, and like beside like."""
+    whole = load_task(SYSTEMS["sine-rnn"], every_step=True).targets[:50]
+    task, model, _ = four_trained()["sine-rnn"]
+    y, prediction = task.targets[:50, 0], model(task.inputs[:50])[:, 0]
+
+    def draw():
+        figure, panels = several(None, 1, 2, 9, 3.2)
+        panels[0].plot(whole.ravel(), **LINES[0], label=f"{whole.size} values of {len(y)} waves")
+        panels[0].plot(prediction, **LINES[1], label=f"{len(y)} answers")
+        title(panels[0], "every value beside one answer per wave")
+        panels[1].plot(y, "o", color=LINES[0]["color"], label=f"{len(y)} last values")
+        panels[1].plot(prediction, "x", color=LINES[1]["color"], label=f"{len(y)} answers")
+        title(panels[1], "the last value beside the answer")
+        panels[0].set(xlabel="place in the array", ylim=(-1.1, 1.7))
+        panels[1].set(xlabel="wave", ylim=(0, 1.25))
+        for panel in panels:
+            panel.legend(frameon=False, fontsize="small", loc="upper right")
+        return figure
+
+    far = np.abs(prediction - y).max()
+    return f"{whole.size} values, {y.size} answers, at most {far:.3f} from the last values", draw
+
+
+def adam() -> Drawn:
+    """Chapter 6: a weight of the recurrent matrix of sine-rnn, on 50 waves, through Adam."""
+    task = load_task(SYSTEMS["sine-rnn"])
+    x, y, model = task.inputs[:50], task.targets[:50], task.make_model()
+    optimizer = Adam(model.parameters(), lr=0.01)
+    watch = study.Watch(model, optimizer, x[:1], "rnn.weight_hh_l0", (3, 4))
+    for loss in train(model, MSELoss(), optimizer, x, y, 40):
+        watch.look(loss)
+    return study.say_adam(watch.adam), lambda: study.draw_adam(watch.adam)
+
+
 FIGURES = {
     "series": series,
     "level": level,
@@ -223,6 +305,9 @@ FIGURES = {
     "adding": adding,
     "lstm-cell": lambda: ("a step of an LSTM", lstm_cell),
     "gates": gates,
+    "adam": adam,
+    "systems": systems,
+    "answers": answers,
 }
 
 

@@ -49,6 +49,9 @@ def check_loss(
     parameters: a dict, list, module or object that holds them, such as `globals()`; they are
         replaced there for each pass, and put back. None: what the function's globals hold under the
         names of the gradients.
+
+    Raises `NotCheckable`, a ValueError, when it returns no loss or no judge works; what `function`
+    raises is passed on.
     """
     return _check(_name(function), function, None, arguments, named, parameters=parameters)
 

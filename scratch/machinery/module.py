@@ -37,7 +37,8 @@ class Parameter:
     `data` is a float or complex array, shared with the caller and not copied. `grad` is `None`
     until a backward pass adds to it; then it has the shape and dtype of `data`.
 
-    Raises RuntimeError for integers and other numbers that have no derivative, as PyTorch does.
+    Raises RuntimeError for integers and other numbers that have no derivative. Like
+    https://docs.pytorch.org/docs/2.13/generated/torch.nn.parameter.Parameter.html.
     """
 
     def __init__(self, data: Array) -> None:
