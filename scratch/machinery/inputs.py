@@ -22,7 +22,9 @@ Shape = tuple[int, ...]
 def check_cell_inputs(cell: Any, x: Any, state: Any) -> list[Array]:
     """The state before the step: [h] or [h, c], of shape (N, H) or (H,); zeros for None."""
     name, dtype = type(cell).__name__, cell.weight_ih.data.dtype
-    check_dimensions(f"{name}: x", x, {1: "(input_size,)", 2: "(N, input_size)"})
+    check_array(f"{name}: x", x)
+    if x.ndim not in (1, 2):
+        raise misshapen(f"{name}: x", x, {1: "(input_size,)", 2: "(N, input_size)"})
     if x.shape[-1] != cell.input_size or x.dtype != dtype:
         raise misfit(f"{name}: x", x, (*x.shape[:-1], cell.input_size), dtype)
     names = [f"{name}: {array}_prev" for array in cell.states]
@@ -35,7 +37,10 @@ def check_cell_gradients(cell: Any, record: Any, kind: type, grad_state: Any) ->
     """The gradients of the state after the step, as `check_cell_inputs` gives the state."""
     name = type(cell).__name__
     check_record(record, kind, f"{name}: record")
-    check_parameters(name, record.steps[0].weights.parameters, CellParameters.of(cell))
+    used = record.steps[0].weights.parameters
+    if used != CellParameters.of(cell):
+        raise other_parameters(name)
+    check_grads(used)
     names = [f"{name}: grad_{state}" for state in cell.states]
     shapes = [record.h.shape if record.batched else record.h.shape[1:]] * len(names)
     return check_states(names, grad_state, shapes, record.h.dtype, gradient=True)
@@ -51,10 +56,14 @@ def check_layer_inputs(layer: Any, x: Any, state: Any) -> list[Array]:
         check_packed(f"{name}: x", x)
         check_order(f"{name}: x", x)
         data, batch = x.data, tuple(x.batch_sizes[:1].tolist())
-        check_dimensions(f"{name}: x.data", data, {2: "(rows, input_size)"}, RuntimeError)
+        if data.ndim != 2:
+            raise misshapen(f"{name}: x.data", data, {2: "(rows, input_size)"}, RuntimeError)
     else:
         batched = "(N, T, input_size)" if layer.batch_first else "(T, N, input_size)"
-        check_dimensions(f"{name}: x", x, {2: "(T, input_size)", 3: batched})
+        if type(x) is not np.ndarray:
+            check_array(f"{name}: x", x)
+        if x.ndim not in (2, 3):
+            raise misshapen(f"{name}: x", x, {2: "(T, input_size)", 3: batched})
         batch = x.shape[1 - layer.batch_first : 2 - layer.batch_first] if x.ndim == 3 else ()
     if data.dtype != dtype:
         raise ValueError(
@@ -82,8 +91,10 @@ def check_layer_gradients(
     if not isinstance(record, kind):
         check_record(record, kind, f"{name}: record")
     for suffix, run in record.runs.items():
-        current = CellParameters.of(layer, f"_{suffix}")
-        check_parameters(name, run.steps[0].weights.parameters, current)
+        used = run.steps[0].weights.parameters
+        if used != CellParameters.of(layer, f"_{suffix}"):
+            raise other_parameters(name)
+        check_grads(used)
     output, output_name = record.output, f"{name}: grad_output"
     if grad_output is not None:
         if isinstance(output, PackedSequence):
@@ -103,14 +114,11 @@ def check_layer_gradients(
     return check_states(names, grad_state, shapes, last[0].dtype, gradient=True)
 
 
-def check_dimensions(
+def misshapen(
     name: str, array: Any, shapes: Mapping[int, str], error: type[Exception] = ValueError
-) -> None:
-    """`error` for an array whose number of dimensions is not among `shapes`."""
-    if type(array) is not np.ndarray:
-        check_array(name, array)
-    if array.ndim not in shapes:
-        raise error(f"{name}: expected {' or '.join(shapes.values())}, got {describe(array)}")
+) -> Exception:
+    """What is raised for an array whose number of dimensions is not among `shapes`."""
+    return error(f"{name}: expected {' or '.join(shapes.values())}, got {describe(array)}")
 
 
 def check_states(
@@ -140,8 +148,8 @@ def check_states(
             array = np.zeros(shape, dtype)
         if type(array) is not np.ndarray:
             check_array(name, array)
-        if dimensions is not None:
-            check_dimensions(name, array, dimensions)
+        if dimensions is not None and array.ndim not in dimensions:
+            raise misshapen(name, array, dimensions)
         if array.shape != shape or array.dtype != dtype:
             raise misfit(name, array, shape, dtype, ValueError if gradient else RuntimeError)
         arrays.append(array)
@@ -160,10 +168,7 @@ def misfit(
     return error(f"{name}: expected shape {shape} and dtype {dtype}, got {describe(array)}")
 
 
-def check_parameters(name: str, used: CellParameters, current: CellParameters) -> None:
-    """Those of the record are those of the module, and their gradients can be added to."""
-    if used != current:
-        raise RuntimeError(
-            f"{name}: record: expected one computed with the current parameters, got another"
-        )
-    check_grads(used)
+def other_parameters(name: str) -> Exception:
+    return RuntimeError(
+        f"{name}: record: expected one computed with the current parameters, got another"
+    )
