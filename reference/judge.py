@@ -14,6 +14,8 @@ from scratch.machinery import nests
 from scratch.machinery.module import Array
 from scratch.machinery.packing import PackedSequence
 
+from .apart import explain
+
 
 def judge(module: torch.nn.Module) -> Judge:
     """The judge for `check_gradients`: a module with the same parameters by name.
@@ -26,15 +28,38 @@ def judge(module: torch.nn.Module) -> Judge:
     return Judge(module)
 
 
+SAME = 1e-9  # relative: two sums taken in another order, in float64
+
+
 class Judge:
     """A torch module, differentiated by autograd."""
 
     def __init__(self, module: torch.nn.Module) -> None:
         self.module = module
 
+    def differences(self, code: CodeUnderTest) -> tuple[str, str] | None:
+        """That the answers are not the torch module's, by how much, and why; None where they are.
+
+        Why: which reading of the weights makes them equal, or where the two part.
+        """
+        tried = _Pass(code, self.module)
+        if tried.difference <= SAME:
+            return None
+        why = explain(code.module, tried.twin, code.inputs)
+        return (
+            f"the answers are not those of the torch module: off by {tried.difference:.2g}, "
+            f"relative to its largest",
+            " ".join(why) or "both were run on the same inputs, with the same weights",
+        )
+
     def jacobian(self, code: CodeUnderTest, upstream: Array | None) -> dict[str, Array]:
         """(entries, answers), or (entries, 1) for the gradient of Σ upstream · answers."""
-        return _Pass(code, self.module).jacobian(upstream)
+        tried = _Pass(code, self.module)
+        if tried.difference > SAME:
+            raise ValueError(
+                f"twin: expected the same answers, they differ by {tried.difference:.1e}"
+            )
+        return tried.jacobian(upstream)
 
 
 class _Pass:
@@ -57,9 +82,7 @@ class _Pass:
         ours = nests.vector(code.answers)
         if answers.shape != ours.shape:
             raise ValueError("twin: expected answers of the same shapes")
-        difference = error(ours, answers)
-        if difference > 1e-9:
-            raise ValueError(f"twin: expected the same answers, they differ by {difference:.1e}")
+        self.difference = error(ours, answers)
         checked = dict(zip(code.checked_inputs, self.tensors, strict=False))
         self.variables = checked | {name: named[name] for name in code.parameters}
 

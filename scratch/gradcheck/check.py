@@ -40,7 +40,8 @@ def check_gradients(
         the inputs are changed.
     inputs: arrays of floats, states, packed sequences; integers are passed on. A state that a
         module of the first kind takes and that is not given is drawn at random.
-    twin: `reference.judge(torch_module)` of a module with the same parameters by name.
+    twin: `reference.judge(torch_module)` of a module with the same parameters by name. It is run,
+        and a module whose answers are not those of its twin is not right.
     judge: "complex", "torch" or "central"; None is the strongest one that works, in this order.
     entries: a tensor of more entries is judged in 10 random directions, others entry by entry.
     seed: of the upstream gradient, the directions and the states that are not given.
@@ -79,6 +80,7 @@ def check(
     code = CodeUnderTest(module, inputs, seed)
     if not code.repeatable:
         return GradientReport(name, "none", 0.0, (), (purity.random_forward(code),))
+    apart = None if twin is None else twin.differences(code)
     claims = code.claims()
     if holes.is_one(code, claims):
         return GradientReport(name, "none", 0.0, no_rows(code), (holes.nothing_came(code),))
@@ -90,6 +92,7 @@ def check(
         if code.lenient:
             entries = affordable(code, entries)
         start = time.monotonic()
+        twin = twin if apart is None or judge == "torch" else None  # it judges another function
         truth, central = judges.verdict(code, judge, twin, entries, progress)
         each = (time.monotonic() - start) / max(sum(map(len, truth.jacobian.values())), 1)
         rows, kinks = judge_rows(code, claims, truth, central)
@@ -122,8 +125,19 @@ def check(
         if all(row.ok for row in rows):
             remarks, found = [*remarks, *found], []
     found = without_doubles([*impure, *found])
+    if apart is not None:
+        found.insert(0, another_forward_pass(*apart))
     return GradientReport(
         name, truth.judge, truth.tolerance, rows, tuple(found), notes, tuple(remarks)
+    )
+
+
+def another_forward_pass(cause: str, why: str) -> Finding:
+    return Finding(
+        "answers differ from the twin's",
+        cause,
+        why,
+        "the forward pass, or how it reads its weights",
     )
 
 

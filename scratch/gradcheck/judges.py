@@ -189,6 +189,9 @@ class CentralDifferences(Steps):
 class Twin(Protocol):
     """A module of the same weights in a library that differentiates: `reference.judge(module)`."""
 
+    def differences(self, code: CodeUnderTest) -> tuple[str, str] | None:
+        """That the answers are not the twin's, and why; None where they are."""
+
     def jacobian(self, code: CodeUnderTest, upstream: Array | None) -> dict[str, Array]:
         """(entries, answers), or (entries, 1) for the gradient of Σ upstream · answers."""
 

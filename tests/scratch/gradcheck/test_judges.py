@@ -91,6 +91,55 @@ def test_a_torch_module_that_answers_otherwise_is_refused():
         )
 
 
+class OtherOrder(LSTM):
+    """Reads the rows of its weights as the gates i, o, f, g."""
+
+    def read(self):
+        inner = LSTM(self.input_size, self.hidden_size, dtype=self.weight_ih_l0.dtype)
+        for name, parameter in self.named_parameters():
+            i, o, f, g = np.split(parameter.data, 4)
+            getattr(inner, name).data = np.concatenate([i, f, g, o])
+        return inner
+
+    def __call__(self, x, state=None):
+        return self.read()(x, state)
+
+    def forward(self, x, state=None):
+        inner = self.read()
+        return inner, inner.forward(x, state)
+
+    def backward(self, record, *grads):
+        inner, record = record
+        inner.zero_grad()
+        grad_inputs = inner.backward(record, *grads)
+        for name, parameter in self.named_parameters():
+            i, f, g, o = np.split(getattr(inner, name).grad, 4)
+            parameter.add_grad(np.concatenate([i, o, f, g]))
+        return grad_inputs
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "words"),
+    [
+        (RNN(4, 3, dtype=np.float64, rng=0), {"nonlinearity": "relu", "mode": "RNN_RELU"}, ""),
+        (OtherOrder(4, 3, dtype=np.float64, rng=0), {}, "gates in the order i o f g"),
+    ],
+    ids=["relu", "order"],
+)
+def test_a_twin_is_run_whoever_judges(ours, theirs, words):
+    """Right gradients of another function than the twin's are not right."""
+    module = getattr(torch.nn, type(ours).__mro__[words != ""].__name__)(4, 3, dtype=torch.float64)
+    module.load_state_dict({name: torch.tensor(a) for name, a in ours.state_dict().items()})
+    for name, value in theirs.items():
+        setattr(module, name, value)
+    report = check_gradients(ours, RNG.standard_normal((5, 2, 4)), twin=torch_judge(module))
+    assert report.judge == "complex step"
+    assert all(row.ok for row in report.rows), report
+    assert not report.ok
+    assert report.findings[0].name == "answers differ from the twin's"
+    assert words in report.findings[0].evidence
+
+
 @pytest.mark.parametrize("judge", ["central", "torch"])
 def test_a_weaker_judge_catches_mistakes_too(judge):
     module = LinearTransposed(4, 4, dtype=np.float64, rng=1)
