@@ -274,7 +274,7 @@ def _notes(code: CodeUnderTest, truth: judges.Truth, rows: tuple[Row, ...]) -> I
     if truth.why:
         yield f"{truth.judge} is the judge, as there is {truth.why}"
     if code.random:
-        yield "the forward pass is random; its generators were set back before every pass"
+        yield "a pass draws random numbers; its generators were set back before every pass"
     yield from getattr(code.original, "notes", ())
     if any(p.dtype != np.float64 for p in code.original.parameters()):
         yield "checked in float64, in a copy of the module"

@@ -5,6 +5,7 @@ Nothing here needs the true gradient. Each function returns findings for what it
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -14,7 +15,7 @@ import numpy as np
 
 from ..machinery import nests
 from ..machinery.module import Array, Module, Parameter
-from .code_under_test import Claims, CodeUnderTest
+from .code_under_test import Claims, CodeUnderTest, same
 from .linearity import SAME, agree
 from .raised import ModuleRaised, asked
 from .report import Finding, error
@@ -48,6 +49,15 @@ def _raised(error: ModuleRaised) -> Finding:
 
 def random_forward(code: CodeUnderTest) -> Finding:
     first, second = (nests.vector(code.call()) for _ in range(2))
+    fresh = [copy.deepcopy(code.module) for _ in range(2)]
+    if same(*(module(*copy.deepcopy(code.inputs)) for module in fresh)):
+        return Finding(
+            "call remembers a call",
+            "a call changes what the next one answers: the module remembers something of it",
+            f"two calls with the same inputs differ by up to {np.abs(first - second).max():.2g}; "
+            f"those of two copies made at the same moment are equal",
+            "attributes of self that the call changes, as a last state: hand it in as an argument",
+        )
     return Finding(
         "random forward",
         "the forward pass is random: two calls with the same inputs differ",

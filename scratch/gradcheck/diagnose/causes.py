@@ -68,8 +68,9 @@ def explain(name: str, claimed: Any, prediction: Prediction, context: Context) -
     if fits(claimed, wanted, context):
         return Cause(RIGHT, "", "", error(claimed, wanted))
     if not np.any(claimed):
-        return Cause("gradient zero", "the gradient of {} is zero throughout", "whether backward "
-                     "computes it at all, and returns or adds what it computed", 0.0)  # fmt: skip
+        return Cause("gradient zero", "the gradient of {} is zero throughout",
+                     "the line that computes it, and the one that returns it or adds it to .grad",
+                     0.0)  # fmt: skip
     return (
         _single(claimed, wanted)
         or _factor(claimed, wanted, context)

@@ -163,7 +163,7 @@ class Diagnosis:
         found += self._of_causes(best)
         if best.unexplained:
             found += by_length(self.code) if self.known is None else []
-            found.append(self._of_nothing(best))
+            found.append(self._of_nothing(best, pairs))
         return found
 
     def _survives(self, explanation: Explanation) -> bool:
@@ -230,6 +230,8 @@ class Diagnosis:
             true, names = simulation.prediction().grads, self.code.parameters
             judged = (n for n in (self.code.input_names[0], *names) if n in claimed)
             errors.append(worst(claimed, {n: true[n] for n in judged}))
+        if not np.isfinite(errors).all():  # a gradient that should be zero is not
+            return ""
         return (
             f"; largest relative error of x and the parameters: {errors[0]:.0e} for T = 1, "
             f"{errors[1]:.2g} for T = 2"
@@ -251,11 +253,13 @@ class Diagnosis:
                 cause = name_factor(cause, names[0], mistakes, self.code, self.known, self.fresh)
             entries = sum(best.prediction.grads[n].size for n in names)
             evidence = f"this gives what was claimed{once} in all {entries} entries, to {off:.0e}"
+            if cause.name == "gradient missing":
+                evidence = "after a forward and a backward pass, there was none"
             words = cause.cause.format(" and ".join(names))
             found.append(Finding(cause.name, words, evidence, cause.look, tuple(names)))
         return found
 
-    def _of_nothing(self, best: Explanation) -> Finding:
+    def _of_nothing(self, best: Explanation, pairs: bool) -> Finding:
         names = best.unexplained
         facts = []
         for name in names:
@@ -266,13 +270,16 @@ class Diagnosis:
                 facts.append(f"{name} should be zero and reaches {np.abs(claimed).max():.2g}")
             else:
                 facts.append(f"{name} is off by {error(claimed, true):.2g}{self._where(name)}")
-        tested = "the mistakes of a recurrence alone and in pairs, " if self.simulation else ""
+        tested = "the mistakes of a recurrence alone, " if self.simulation else ""
+        if tested and pairs:
+            tested = "the mistakes of a recurrence alone and in pairs, "
         return Finding(
             "unknown",
             f"the gradient of {' and '.join(names)} is wrong, and fits none of the causes tested",
             f"{'; '.join(facts)}. Tested: {tested}zero, a factor, another upstream gradient, "
             f"transposed, reversed, shifted, another gate's or another parameter's, clipped",
-            "",
+            "the values inside: `python -m scratch check FILE.py:NAME --like LSTM` (or RNN, "
+            "LSTMCell, RNNCell) names the first that is not as there",
             tuple(names),
         )
 

@@ -283,3 +283,50 @@ def test_what_a_pass_leaves_in_the_module_is_not_named():
     assert "x is" not in str(report)
     weighted = CrossEntropyLoss(np.ones(3, np.float32))
     assert "Parameter" not in str(check_gradients(weighted, np.ones((4, 3)), np.zeros(4, int)))
+
+
+class Remembers(JointLSTM):
+    """Goes on from the state in which the last call ended."""
+
+    last = 0.0
+
+    def __call__(self, x, state):
+        output, (h, c) = super().__call__(x, (state[0] + self.last, state[1]))
+        self.last = h
+        return output, (h, c)
+
+
+def test_a_module_that_remembers_is_not_called_random():
+    _, inputs = make(JointLSTM, np.random.default_rng(0))
+    report = check_gradients(Remembers(4, 5, rng=0), *inputs)
+    assert [finding.name for finding in report.findings] == ["call remembers a call"], report
+
+
+class Draws(RNN):
+    """Draws a number that it does not use."""
+
+    def forward(self, x, state=None, **named):
+        np.random.random()  # noqa: NPY002
+        return super().forward(x, state, **named)
+
+
+def test_a_number_that_is_not_used_makes_no_pass_random():
+    report = check_gradients(
+        Draws(2, 3, rng=0), np.random.default_rng(0).standard_normal((4, 2, 2))
+    )
+    assert report.ok, report
+    assert "a pass draws random numbers; its generators were set back before every pass" in (
+        report.notes
+    )
+
+
+class Nothing(StudentRNN):
+    def backward(self, record, grad_output, grad_h):
+        return None, super().backward(record, grad_output, grad_h)[1]
+
+
+def test_nothing_is_said_of_entries_where_nothing_came():
+    _, inputs = make(StudentRNN, np.random.default_rng(0))
+    (finding,) = check_gradients(Nothing(4, 5, rng=0), *inputs).findings
+    assert finding.name == "gradient missing"
+    assert finding.evidence == "after a forward and a backward pass, there was none"
