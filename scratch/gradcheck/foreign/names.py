@@ -147,10 +147,13 @@ def _only_name(node: ast.AST | None) -> str | None:
     """dx of np.stack(dx[::-1]); None of what has several names, such as da @ W.T."""
     if node is None or isinstance(node, ast.Constant | ast.Dict | ast.Lambda):
         return None
-    heads = {id(name) for call in ast.walk(node) if isinstance(call, ast.Call | ast.Attribute)
-             for name in [_head(call.func if isinstance(call, ast.Call) else call)]
-             if isinstance(call, ast.Call)}  # fmt: skip
-    found = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and id(n) not in heads}
+    called = [call.func for call in ast.walk(node) if isinstance(call, ast.Call)]
+    heads = [_head(function) for function in called]
+    # np of np.stack(dx) and f of f(dx) are no operands; da of da.dot(W.T) is one.
+    if any(head is not function and getattr(head, "id", "") not in ("np", "numpy")
+           for head, function in zip(heads, called, strict=True)):  # fmt: skip
+        return None
+    found = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and n not in heads}
     return found.pop() if len(found) == 1 else None
 
 

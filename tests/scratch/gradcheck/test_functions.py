@@ -417,3 +417,21 @@ def test_the_names_of_gradients(gradients, targets):
 
 def test_what_is_no_gradient_is_matched_with_nothing():
     assert names.match(["h", "loss", "hs", "cache"], ["h", "x", "W"]) == {}
+
+
+def dot_forward(x, W, U):
+    return x.dot(W).dot(U), (x, W, U)
+
+
+def dot_backward(dout, cache):
+    x, W, U = cache
+    return dout.dot(U.T).dot(W.T), x.T.dot(dout.dot(U.T)), x.dot(W).T.dot(dout)
+
+
+def test_a_method_of_an_array_names_no_gradient():
+    """dout.dot(U.T) is no gradient of U: what is returned goes by order."""
+    rng = np.random.default_rng(0)
+    arguments = [rng.standard_normal(shape) for shape in ((5, 2), (2, 3), (3, 4))]
+    report = check_functions(dot_forward, dot_backward, *arguments)
+    assert report.ok, report
+    assert [row.name for row in report.rows if row.judged] == ["x", "W", "U"]
