@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..machinery.module import Array
 from ..tasks.systems import EVERY_SYSTEM, Model, Task
-from .options import UsageError, at_least, file_name, make_model, read_task
-from .weight_files import load, sized
+from .options import UsageError, at_least, file_name
+from .weight_files import begin
 
 if TYPE_CHECKING:
     from ..study.document import Block
@@ -83,12 +83,8 @@ def card_of_system(args: argparse.Namespace) -> list[Block]:
     if args.every_step and not system.allows_every_step:
         raise UsageError(f"--every-step: {system.name} answers once per sequence")
     system = replace(system, hidden_size=args.hidden_size or system.hidden_size)
-    if args.load is not None:
-        system = sized(system, args)
-    task = read_task(system, args)
-    model = make_model(task)
-    if args.load is not None:
-        load(model, args.load)
+    task, model = begin(system, args)
+    system = task.system
     sequence, unit = args.sequence or 0, args.unit or 0
     steps = task.inputs.shape[1]
     step = steps - 1 if args.step is None else args.step

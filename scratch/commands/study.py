@@ -32,7 +32,7 @@ from .options import (
     training_words,
 )
 from .train import check_finite
-from .weight_files import load, sized
+from .weight_files import begin, load
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -88,10 +88,7 @@ def prepare(args: argparse.Namespace) -> tuple[System, Task]:
     if args.truncate is not None:
         raise UsageError("--truncate: expected none, as a gradient is followed to the first step")
     system = choose_system(args.system, args)
-    if args.load is not None:
-        system = sized(system, args)
-        load(make_model(read_task(system, args)), args.load)
-    task = read_task(system, args)
+    task, _ = begin(system, args)
     if args.sequence >= len(task.inputs):
         raise UsageError(
             f"--sequence: expected a number below {len(task.inputs)}, got {args.sequence}"
@@ -100,7 +97,7 @@ def prepare(args: argparse.Namespace) -> tuple[System, Task]:
         os.makedirs(args.out, exist_ok=True)
     except OSError as error:
         raise UsageError(f"--out {args.out}: {error.strerror or error}") from None
-    return system, task
+    return task.system, task
 
 
 @dataclass

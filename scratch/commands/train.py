@@ -20,11 +20,9 @@ from .options import (
     check_writable,
     choose_system,
     file_name,
-    make_model,
-    read_task,
     training_words,
 )
-from .weight_files import load, save, sized
+from .weight_files import begin, save
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -52,12 +50,7 @@ def run(args: argparse.Namespace) -> None:
     system = choose_system(args.system, args)
     if args.save is not None:
         check_writable("--save", args.save)
-    if args.load is not None:
-        system = sized(system, args)
-    task = read_task(system, args)
-    model = make_model(task)
-    if args.load is not None:
-        load(model, args.load)
+    task, model = begin(system, args)
     done = Done()
     try:
         train_and_print(task, model, args, done)

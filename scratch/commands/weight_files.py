@@ -19,10 +19,10 @@ from dataclasses import replace
 import numpy as np
 
 from ..machinery.module import Array
+from ..machinery.printable import short
 from ..machinery.writing import replacing
-from ..tasks.systems import Model, System
-from ..tasks.table import short
-from .options import UsageError
+from ..tasks.systems import Model, System, Task
+from .options import UsageError, make_model, read_task
 
 # What zipfile, its decompressors and NumPy's reader of array headers raise for damaged bytes.
 DAMAGE = (
@@ -99,6 +99,17 @@ def headers(opened: zipfile.ZipFile) -> dict[str, tuple[zipfile.ZipInfo, Array]]
         stand_in = np.broadcast_to(np.zeros((), dtype), shape)
         found[short(info.filename.removesuffix(".npy"))] = info, stand_in
     return found
+
+
+def begin(system: System, args: argparse.Namespace) -> tuple[Task, Model]:
+    """The system's data and a model; with --load of the size and with the weights of that file."""
+    if args.load is not None:
+        system = sized(system, args)
+    task = read_task(system, args)
+    model = make_model(task)
+    if args.load is not None:
+        load(model, args.load)
+    return task, model
 
 
 def sized(system: System, args: argparse.Namespace) -> System:

@@ -26,7 +26,6 @@ H = 1e-20  # of the complex step: nothing is subtracted, so it can be as small a
 STEPS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)  # of the central differences
 MOST_NUMBERS = 30_000_000  # of a Jacobian; beyond, only the gradient itself is kept
 
-Differentiate = Callable[[str, Array], Array]  # name, direction → derivative of all answers
 Progress = Callable[..., None]  # done, total, of what
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..machinery.module import Array
-from .table import Table, read_table, short
+from ..machinery.printable import short
+from .table import Table, read_table
 from .times import read_times
 
 MISSING = {"", "na", "n/a", "#n/a", "nan", "null", "none"}

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..machinery.module import Array
+from ..machinery.printable import short
 from .column import Reading, read_column
-from .table import short
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import io
 import unicodedata
 from dataclasses import dataclass, replace
 
-from ..machinery.printable import short as short
+from ..machinery.printable import short
 
 GUESSED = ("cp949", "cp1252")  # nothing in the file proves these encodings
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}

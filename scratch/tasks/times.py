@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 import numpy as np
 
 from ..machinery.module import Array
-from .table import Table, normal, short
+from ..machinery.printable import short
+from .table import Table, normal
 
 ISO = "ISO 8601"
 HALVES = {"오전": "AM", "오후": "PM"}  # of a day, as a Korean spreadsheet writes them

@@ -85,11 +85,11 @@ def _typed(function: Callable[..., Any], dtype: np.dtype[Any]) -> Callable[..., 
 
 
 def _creates(function: Callable[..., Any], dtype: np.dtype[Any]) -> Callable[..., Any]:
+    typed = _typed(function, dtype)
+
     @wraps(function)
     def create(*args: Any, **named: Any) -> Any:
-        if "dtype" in named:
-            named["dtype"] = _wide_type(named["dtype"], dtype)
-        array = function(*args[:1], *(_wide_type(arg, dtype) for arg in args[1:]), **named)
+        array = typed(*args[:1], *(_wide_type(arg, dtype) for arg in args[1:]), **named)
         return array.astype(dtype) if array.dtype.kind == "f" and array.dtype != dtype else array
 
     return create

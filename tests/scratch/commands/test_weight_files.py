@@ -243,5 +243,5 @@ def test_memory_that_is_not_there_is_said_in_words(refuse, monkeypatch):
     def fail(*_):
         raise MemoryError
 
-    monkeypatch.setattr("scratch.commands.train.read_task", fail)
+    monkeypatch.setattr("scratch.commands.weight_files.read_task", fail)
     assert "sizes that fit into memory, there is not enough" in refuse("classes-rnn")
