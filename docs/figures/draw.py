@@ -86,9 +86,9 @@ def level() -> Drawn:
         axes.plot(held.times, held.truth, color="0.15", linewidth=1.2, label="truth")
         axes.plot(held.times, by_growth, **LINES[0], label="an LSTM on growth")
         axes.plot(held.times, by_level, **LINES[1], label="the same LSTM on the level")
-        axes.axhline(values[:first].max(), color="0.5", linewidth=0.8, linestyle=":")
-        axes.text(1957, values[:first].max() + 8, "largest value before 1957", fontsize="small")
-        axes.set(xlabel="year", ylabel="thousand passengers")
+        most = values[:first].max()
+        axes.axhline(most, color="0.5", linewidth=0.8, linestyle=":", label="most before 1957")
+        axes.set(xlabel="year", ylabel="thousand passengers", xticks=range(1957, 1962))
         axes.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(0, 1))
         return figure
 
@@ -192,8 +192,7 @@ def adding() -> Drawn:
         axes = figure.subplots()
         for (name, (_, losses)), style in zip(found.items(), LINES, strict=False):
             axes.plot(np.sqrt(losses), **style, label=name)
-        axes.axhline(0.2, color="0.5", linewidth=0.8, linestyle=":")
-        axes.text(200, 0.205, "the answer 0.5", fontsize="small", ha="right")
+        axes.axhline(0.2, color="0.5", linewidth=0.8, linestyle=":", label="the answer 0.5")
         axes.set(xlabel="epoch", ylabel="root mean squared error", ylim=(0, 0.45))
         axes.legend(frameon=False, fontsize="small")
         return figure
