@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .checks import check_bool
+from .checks import check_at_least, check_bool, check_int
 from .module import Array, check_array, describe
 
 Ints = NDArray[np.int64]
@@ -43,9 +43,9 @@ class PackedSequence(_Fields):
         sequence here. None: the caller's order is the order here.
     unsorted_indices: (N,), int64; the inverse permutation, derived when it is not given.
 
-    Raises AttributeError if `batch_sizes` is not an array; for `sorted_indices`, if they are to be
-    inverted, TypeError if they are not an array, IndexError if they are not 1-D, and RuntimeError
-    if they are not the int64 numbers from 0 to N − 1. The rest is checked by what uses it. Like
+    Raises TypeError if `batch_sizes` or, where they are to be inverted, `sorted_indices` are not an
+    array, and RuntimeError if the latter are not the int64 numbers from 0 to N − 1. The rest is
+    checked by what uses it. Like
     https://docs.pytorch.org/docs/2.13/generated/torch.nn.utils.rnn.PackedSequence.html.
     """
 
@@ -58,10 +58,7 @@ class PackedSequence(_Fields):
         sorted_indices: Ints | None = None,
         unsorted_indices: Ints | None = None,
     ) -> Self:
-        if not isinstance(batch_sizes, np.ndarray):
-            raise AttributeError(
-                f"batch_sizes: expected an int64 array (T,), got {describe(batch_sizes)}"
-            )
+        check_array("batch_sizes", batch_sizes)
         if unsorted_indices is None and sorted_indices is not None:
             _check_permutation("sorted_indices", sorted_indices)
             unsorted_indices = _invert(sorted_indices)
@@ -94,10 +91,9 @@ def pack_padded_sequence(
     `pad_packed_sequence(packed._replace(data=grad_data), batch_first, total_length=T)[0]`.
 
     Raises TypeError if `input` is not an array of numbers, `lengths` not a list, tuple or array of
-    numbers, or `batch_first` not a bool; ValueError when `lengths` is ragged or has strings;
-    IndexError when `input` has fewer than two dimensions, or `lengths` more than one and is to be
-    sorted; RuntimeError when `input` is empty, `lengths` does not have N entries, or a length is
-    not positive, greater than T, or greater than the one before while `enforce_sorted`.
+    numbers, or `batch_first` not a bool; RuntimeError when `input` has fewer than two dimensions or
+    is empty, `lengths` does not have N entries, or a length is not positive, greater than T, or
+    greater than the one before while `enforce_sorted`.
 
     PyTorch accepts a length greater than T, and builds a PackedSequence that its layers refuse; and
     too few lengths if not `enforce_sorted`, and drops the sequences that have none. Like
@@ -105,12 +101,9 @@ def pack_padded_sequence(
     """
     check_bool("batch_first", batch_first)
     x = _check_numbers("input", input)
-    if x.ndim < 2:
-        raise IndexError(
-            f"input: expected {'(N, T, *)' if batch_first else '(T, N, *)'}, got {describe(x)}"
-        )
-    if not x.size:
-        raise RuntimeError(f"input: expected at least one number, got {describe(x)}")
+    if x.ndim < 2 or not x.size:
+        shape = "(N, T, *)" if batch_first else "(T, N, *)"
+        raise RuntimeError(f"input: expected {shape} and at least one number, got {describe(x)}")
     if batch_first:
         x = x.swapaxes(0, 1)  # (T, N, *)
     steps, batch = x.shape[:2]
@@ -141,10 +134,9 @@ def pad_packed_sequence(
     `pack_padded_sequence(grad_padded, lengths, batch_first, enforce_sorted).data`, where
     `enforce_sorted` is what `sequence` was packed with.
 
-    Raises AttributeError if `sequence` is not a PackedSequence; TypeError for another type of an
-    argument or of one of its fields; ValueError when `total_length` is too small; RuntimeError when
-    `padding_value` does not fit the dtype or the fields do not fit each other; IndexError for
-    `batch_sizes` without dimensions and `unsorted_indices` that are not 1-D.
+    Raises TypeError for another type of an argument or of a field of `sequence`; RuntimeError when
+    `padding_value` does not fit the dtype or the fields do not fit each other; ValueError when
+    `total_length` is too small, as PyTorch documents it.
 
     PyTorch does not notice rows of data beyond the last step, nor `unsorted_indices` that name a
     sequence twice or not at all. Like
@@ -153,8 +145,7 @@ def pad_packed_sequence(
     check_packed("sequence", sequence)
     check_bool("batch_first", batch_first)
     data, batch_sizes, _, unsorted_indices = sequence
-    steps, batch = len(batch_sizes), int(batch_sizes[0])
-    steps = _check_total_length(total_length, steps)
+    batch, steps = int(batch_sizes[0]), _check_total_length(total_length, len(batch_sizes))
     padding = _check_padding_value(padding_value, data.dtype)
 
     order = None if unsorted_indices is None else _invert(unsorted_indices)
@@ -166,18 +157,31 @@ def pad_packed_sequence(
     return padded, lengths
 
 
-def check_packed(name: str, sequence: object) -> None:
-    """Refuse anything but a PackedSequence, and one whose fields do not fit each other.
+def _places(batch_sizes: Ints, order: Ints | None) -> tuple[Ints, Ints]:
+    """Row r of the data is step `time[r]` of the caller's sequence `place[r]`."""
+    time, rank = np.nonzero(np.arange(batch_sizes[0]) < batch_sizes[:, None])  # (rows,), (rows,)
+    return time, rank if order is None else order[rank]
 
-    The types of the exceptions are those of `pad_packed_sequence`.
-    """
+
+def _invert(permutation: Ints) -> Ints:
+    inverse = np.empty_like(permutation)
+    inverse[permutation] = np.arange(len(permutation))
+    return inverse
+
+
+# Checks: TypeError for the wrong kind of thing, RuntimeError for another shape, size or value
+
+
+def check_packed(name: str, sequence: object) -> None:
+    """Refuse anything but a PackedSequence, and one whose fields do not fit each other."""
     if not isinstance(sequence, PackedSequence):
-        raise AttributeError(f"{name}: expected a PackedSequence, got {describe(sequence)}")
+        raise TypeError(f"{name}: expected a PackedSequence, got {describe(sequence)}")
     data, sizes, _, unsorted_indices = sequence
     _check_numbers(f"{name}.data", data)
     if sizes.ndim != 1 or sizes.dtype != np.int64 or not len(sizes):
-        error = IndexError if sizes.ndim == 0 else RuntimeError
-        raise error(f"{name}.batch_sizes: expected an int64 array (T,), T ≥ 1, {_got(sizes)}")
+        raise RuntimeError(
+            f"{name}.batch_sizes: expected an int64 array (T,), T ≥ 1, {_got(sizes)}"
+        )
     if sizes[-1] < 0 or np.any(sizes[1:] > sizes[:-1]):
         raise RuntimeError(
             f"{name}.batch_sizes: expected sizes that never rise nor fall below 0, {_got(sizes)}"
@@ -221,18 +225,6 @@ def check_same_order(name: str, sequence: PackedSequence, output: PackedSequence
         )
 
 
-def _places(batch_sizes: Ints, order: Ints | None) -> tuple[Ints, Ints]:
-    """Row r of the data is step `time[r]` of the caller's sequence `place[r]`."""
-    time, rank = np.nonzero(np.arange(batch_sizes[0]) < batch_sizes[:, None])  # (rows,), (rows,)
-    return time, rank if order is None else order[rank]
-
-
-def _invert(permutation: Ints) -> Ints:
-    inverse = np.empty_like(permutation)
-    inverse[permutation] = np.arange(len(permutation))
-    return inverse
-
-
 def _check_numbers(name: str, value: object) -> Array:
     array = check_array(name, value)
     if array.dtype.kind not in "biufc":
@@ -242,34 +234,29 @@ def _check_numbers(name: str, value: object) -> Array:
 
 def _check_permutation(name: str, indices: object) -> None:
     array = check_array(name, indices)
-    if array.ndim != 1:
-        raise IndexError(f"{name}: expected an array (N,), got {describe(array)}")
-    if array.dtype != np.int64 or not np.array_equal(np.sort(array), np.arange(len(array))):
+    expected = np.arange(array.size)
+    if array.dtype != np.int64 or not np.array_equal(np.sort(array, axis=None), expected):
         raise RuntimeError(
-            f"{name}: expected the int64 numbers from 0 to {len(array) - 1}, each once, "
+            f"{name}: expected the int64 numbers from 0 to {array.size - 1}, each once, "
             f"{_got(array)}"
         )
+    if array.ndim != 1:
+        raise RuntimeError(f"{name}: expected an array (N,), got {describe(array)}")
 
 
 def _check_lengths(lengths: object, steps: int, batch: int, enforce_sorted: bool) -> Ints:
     """The lengths as an int64 array of their own."""
     expected = f"lengths: expected {batch} integers from 1 to {steps}, one for each sequence"
-    if not isinstance(lengths, np.ndarray | np.number | Sequence | int | float) or isinstance(
-        lengths, str
-    ):
+    if not isinstance(lengths, np.ndarray | Sequence) or isinstance(lengths, str):
         raise TypeError(f"{expected}, got {describe(lengths)}")
     try:
         array = np.asarray(lengths)
-    except ValueError as error:
-        raise ValueError(f"{expected}, got nested lists of several lengths") from error
+    except ValueError:
+        raise RuntimeError(f"{expected}, got nested lists of several lengths") from None
+    if array.shape != (batch,):
+        raise RuntimeError(f"{expected}, got {describe(array)}")
     if array.dtype.kind not in "biuf":
-        of_strings = not isinstance(lengths, np.ndarray) and array.dtype.kind in "US"
-        raise (ValueError if of_strings else TypeError)(f"{expected}, {_got(array)}")
-    if array.ndim != 1:
-        sort = array.ndim > 1 and not enforce_sorted
-        raise (IndexError if sort else RuntimeError)(f"{expected}, got {describe(array)}")
-    if len(array) != batch:
-        raise RuntimeError(f"{expected}, got {len(array)} of them")
+        raise TypeError(f"{expected}, {_got(array)}")
     # NaN is in no range; above `steps` a float is still one that int64 truncates to `steps`.
     if not np.all((array >= 1) & (array < steps + 1)):
         raise RuntimeError(f"{expected}, {_got(array)}")
@@ -282,16 +269,11 @@ def _check_lengths(lengths: object, steps: int, batch: int, enforce_sorted: bool
     return array
 
 
-def _check_total_length(total_length: object, longest: int) -> int:
+def _check_total_length(total_length: Any, longest: int) -> int:
     if total_length is None:
         return longest
-    if not isinstance(total_length, int | np.integer) or isinstance(total_length, bool):
-        raise TypeError(f"total_length: expected an int or None, got {describe(total_length)}")
-    if total_length < longest:
-        raise ValueError(
-            f"total_length: expected at least {longest}, the length of the longest sequence, "
-            f"got {total_length}"
-        )
+    check_int("total_length", total_length, int | np.integer)
+    check_at_least("total_length", total_length, longest)
     return int(total_length)
 
 
@@ -299,8 +281,7 @@ def _check_padding_value(padding_value: object, dtype: np.dtype[Any]) -> Array:
     """The number as an array () of `dtype`; a float is truncated to an integer."""
     number = np.asarray(padding_value)
     if number.ndim or number.dtype.kind not in "biufc":
-        error = OverflowError if isinstance(padding_value, int) else TypeError
-        raise error(f"padding_value: expected a number, got {describe(padding_value)}")
+        raise TypeError(f"padding_value: expected a number, got {describe(padding_value)}")
     if dtype.kind == "b":
         return number.astype(dtype)
     parts = [number.real.item(), number.imag.item()]

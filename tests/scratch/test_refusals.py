@@ -373,7 +373,6 @@ def packed(rows, sizes, order=None, back=None, features=(2,), dtype=F32):
         (packed(4, [3, 2]), ("x.data", "5 rows", "(4, 2)")),
         (packed(5, [2, 3]), ("x.batch_sizes", "never rise", "[2, 3]")),
         (packed(5, np.array([3, 2], np.int32)), ("x.batch_sizes", "int64", "[3, 2]")),
-        (packed(5, 5), ("x.batch_sizes", "(T,)", "5")),
         (packed(5, [3, 2], [0, 1, 2], [0, 1, 3]), ("x.unsorted_indices", "0 to 2", "[0, 1, 3]")),
         (packed(5, [3, 2], None, [0, 1, 3]), ("x.unsorted_indices", "0 to 2", "[0, 1, 3]")),
         (packed(5, [3, 2], [0, 1, 2, 3]), ("x.unsorted_indices", "3 of them", "[0, 1, 2, 3]")),
@@ -388,6 +387,7 @@ def test_packed_inputs(kind, x, words):
     ("x", "words"),
     [
         (packed(6, [3, 2]), ("x.data", "5 rows", "(6, 2)")),
+        (packed(5, 5), ("x.batch_sizes", "(T,)", "5")),
         (packed(5, [3, 2], [2, 0, 1], [0, 1, 2]), ("x.sorted_indices", "inverse", "[2 0 1]")),
         (packed(5, [3, 2], None, [0, 2, 1]), ("x.sorted_indices", "inverse", "None")),
         (packed(5, [3, 2], [0, 2, 1]), ("x.sorted_indices",)),
@@ -396,7 +396,7 @@ def test_packed_inputs(kind, x, words):
 )
 @pytest.mark.parametrize("kind", LAYERS)
 def test_packed_inputs_that_torch_does_not_notice(kind, x, words):
-    """It drops rows, or gives the states out in another order than it took them in."""
+    """Or with an accident: it drops rows, or gives out the states in another order."""
     if words == ("x.sorted_indices",):
         x = x._replace(unsorted_indices=None)
         words = (*words, "inverse", "None")
