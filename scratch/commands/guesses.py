@@ -118,12 +118,12 @@ def find(candidates: Iterable[Pair], namespace: dict[str, Any], sizes: Sizes) ->
     best: tuple[int, Pair, Guess] | None = None
     stops: list[ModuleRaised | NotCheckable] = []
     tried: dict[str, None] = {}
-    end = time.monotonic() + SECONDS
+    end = time.thread_time() + SECONDS
     last: Pair | None = None
     for forward, backward in candidates:
         last = forward, backward
         for layout, args in _guesses(forward, namespace, sizes):
-            if time.monotonic() > end or (best is not None and best[0] == RUNS):
+            if time.thread_time() > end or (best is not None and best[0] == RUNS):
                 break
             tried[layout] = None
             score, stopped = tried_with(forward, backward, args)

@@ -117,12 +117,13 @@ def test_a_row_is_a_line_of_json_and_of_the_table(tmp_path, capfd, in_this_proce
 
 def test_growth_with_the_steps(tmp_path, capfd, in_this_process):
     file = tmp_path / "growth.json"
-    options = ["--growth", "--rows", "RNN (1, 8*float64", "--repeats", "1", "--threads", "1"]
+    options = ["--growth", "--rows", "RNN (1, 8*float64", "--repeats", "9", "--threads", "1"]
     assert main(["bench", *options, "--json", str(file)]) == 0
     assert max(map(len, capfd.readouterr().out.splitlines())) <= 120
     (row,) = json.loads(file.read_text())["rows"]
     assert (row["name"], row["dtype"]) == ("RNN (1, 8, 64)", "float64")
-    assert row["long_ms"]["median"] > row["short_ms"]["median"] > 0
+    # Other processes may interrupt most rounds; not all of the short ones, of a few ms.
+    assert row["long_ms"]["low"] > row["short_ms"]["low"] > 0
 
 
 def test_the_command_starts_itself_with_the_threads_that_it_names():

@@ -30,7 +30,7 @@ from .functions import Part, that_ran
 from .scope import Scope, look_at
 from .sites import Site, own, parted
 
-SECONDS = 5.0  # for everything
+SECONDS = 5.0  # of processor time, for everything: what is found does not depend on what else runs
 AFTER = 0.2  # for others that do as well, once one is found
 ENOUGH = 1.2  # for a single edit, where one is known that makes some gradients right
 LEAST = 0.1  # share of the wrong entries that an edit must mend to be a step
@@ -63,12 +63,12 @@ class Mending:
         self.code, self.truth, self.kinks = code, truth, kinks
         self.names = [name for name in code.values if claims[name] is not None]
         self.claims = claims
-        self.start = time.monotonic()
+        self.start = time.thread_time()
         self.runs = 0
 
     @property
     def late(self) -> bool:
-        return time.monotonic() - self.start > SECONDS
+        return time.thread_time() - self.start > SECONDS
 
     def judge(self, claims: Claims, upstream: Array | None = None) -> Judgement:
         wrong, worst = {}, 0.0
@@ -186,7 +186,7 @@ class Mending:
         """The edits that mend everything, and where none does, those that mend most, or a pair."""
         mends: list[Edit] = []
         steps: list[tuple[float, Edit]] = []
-        until, start = math.inf, time.monotonic()
+        until, start = math.inf, time.thread_time()
         candidates = self.candidates(scopes, now)
         first = sum(edit.rank < 1 for edit in candidates)
         for k, edit in enumerate(candidates):
@@ -196,10 +196,10 @@ class Mending:
                 if pair is not None:
                     return [], [], pair
             waited = (
-                time.monotonic() - start > ENOUGH
+                time.thread_time() - start > ENOUGH
                 and max((gained for gained, _ in steps), default=0.0) >= 1
             )
-            if self.late or time.monotonic() > until or (waited and not mends):
+            if self.late or time.thread_time() > until or (waited and not mends):
                 break
             if mends and edit.rank > mends[0].rank + 1:
                 break
@@ -209,7 +209,7 @@ class Mending:
             after = self.judge(claims)
             if after.right and self.holds(edit):
                 mends.append(edit)
-                until = min(until, time.monotonic() + AFTER)
+                until = min(until, time.thread_time() + AFTER)
             elif not after.right and edit.name == "clipping" and self.changes(claims):
                 if self.keeps_answers(edit):
                     return [], [edit], None
