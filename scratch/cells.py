@@ -429,15 +429,18 @@ class Cell(Module):
 
 
 class RNNCell(Cell):
-    """h = tanh(W_ih x + b_ih + W_hh h_prev + b_hh), or with ReLU; as `torch.nn.RNNCell`.
+    """h = tanh(W_ih x + b_ih + W_hh h_prev + b_hh) (Elman 1990), or with ReLU.
 
-    weight_ih: (H, input_size), weight_hh: (H, H), bias_ih and bias_hh: (H,), H = hidden_size,
-    drawn uniformly within ±1/√H by `rng`, a seed or a generator.
+    Parameters weight_ih (H, input_size), weight_hh (H, H) and, unless `bias` is false, bias_ih and
+    bias_hh (H,), H = hidden_size; drawn uniformly within ±1/√H. `nonlinearity` is "tanh" or "relu",
+    `dtype` a float or complex type, `rng` a seed or a `numpy.random.Generator`.
 
         step = cell.forward(x, h_prev)                       # x, h_prev, h: (N, ...)
         grad_x, grad_h_prev = cell.backward(step, grad_h)
 
-    Raises RuntimeError at the call for a nonlinearity other than "tanh" and "relu".
+    Raises TypeError for sizes that are not integers, RuntimeError for negative ones and for a dtype
+    of integers, and RuntimeError at the call for another nonlinearity. Like
+    https://docs.pytorch.org/docs/2.13/generated/torch.nn.RNNCell.html.
     """
 
     states = ("h",)
@@ -467,13 +470,18 @@ class RNNCell(Cell):
 
 
 class LSTMCell(Cell):
-    """i, f, o = σ(…), g = tanh(…), c = f ⊙ c_prev + i ⊙ g, h = o ⊙ tanh(c); `torch.nn.LSTMCell`.
+    """i, f, o = σ(…), g = tanh(…), c = f ⊙ c_prev + i ⊙ g, h = o ⊙ tanh(c).
 
-    weight_ih: (4H, input_size), weight_hh: (4H, H), bias_ih and bias_hh: (4H,), H = hidden_size,
-    the gates in the order i, f, g, o; drawn uniformly within ±1/√H by `rng`, a seed or a generator.
+    Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000. Parameters weight_ih
+    (4H, input_size), weight_hh (4H, H) and, unless `bias` is false, bias_ih and bias_hh (4H,),
+    H = hidden_size, the gates in the order i, f, g, o; drawn uniformly within ±1/√H. `dtype` is a
+    float or complex type, `rng` a seed or a `numpy.random.Generator`.
 
         step = cell.forward(x, (h_prev, c_prev))  # x, h_prev, c_prev, i, f, g, o, c, tanh_c, h
         grad_x, (grad_h_prev, grad_c_prev) = cell.backward(step, (grad_h, grad_c))
+
+    Raises TypeError for sizes that are not integers, RuntimeError for negative ones and for a dtype
+    of integers. Like https://docs.pytorch.org/docs/2.13/generated/torch.nn.LSTMCell.html.
     """
 
     states = ("h", "c")

@@ -31,9 +31,9 @@ class MSELossRecord(NamedTuple):
 class MSELoss(Module):
     """The squared differences of prediction and target, their mean or their sum.
 
-    `reduction` is "none", "mean" or "sum". Like
-    https://docs.pytorch.org/docs/2.13/generated/torch.nn.MSELoss.html, but nothing is broadcast
-    and nothing is promoted.
+    `reduction` is "none", "mean" or "sum". Raises nothing, as arguments are checked by the call.
+    Like https://docs.pytorch.org/docs/2.13/generated/torch.nn.MSELoss.html, but nothing is
+    broadcast and nothing is promoted.
     """
 
     def __init__(self, reduction: str = "mean") -> None:

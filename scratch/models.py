@@ -53,7 +53,8 @@ class SimpleRNNBackwardRecord(NamedTuple):
 class SimpleRNN(Module):
     """An RNN whose output goes through a Linear layer: the last step's, or that of every step.
 
-    Parameters `rnn.*` and `fc.*`, drawn in this order by `rng`, a seed or a generator.
+    Parameters `rnn.*`, of an RNN(input_size, hidden_size), and `fc.*`, of a Linear, drawn in this
+    order by `rng`, a seed or a `numpy.random.Generator`, in `dtype`, a float or complex type.
 
         prediction = model(x)       # (N, T, input_size) → (N, output_size)
                                     #                    or (N, T, output_size) if every_step
@@ -151,7 +152,8 @@ class SimpleLSTMBackwardRecord(NamedTuple):
 class SimpleLSTM(Module):
     """An LSTM whose output goes through a Linear layer; otherwise as `SimpleRNN`.
 
-    Parameters `lstm.*` and `fc.*`.
+    Parameters `lstm.*`, of an LSTM(input_size, hidden_size), and `fc.*`, of a Linear of output_size
+    rows, drawn by `rng` in `dtype`.
 
     Raises what `LSTM` and `Linear` raise, and TypeError when `every_step` is not True or False.
     """

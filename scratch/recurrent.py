@@ -309,15 +309,25 @@ def masked(blocks: Blocks, layer: int, record: LayerRecord) -> Blocks:
 
 
 class RNN(Recurrent):
-    """h_t = tanh(W_ih x_t + b_ih + W_hh h_{t−1} + b_hh), or with ReLU; as `torch.nn.RNN`.
+    """h_t = tanh(W_ih x_t + b_ih + W_hh h_{t−1} + b_hh), or with ReLU, in layers and directions.
 
-    Parameters weight_ih_l0 (H, input_size), weight_hh_l0 (H, H), bias_ih_l0 and bias_hh_l0 (H,),
-    "_l1" for the next layer, "_l0_reverse" for the other direction; drawn uniformly within ±1/√H
-    by `rng`, a seed or a generator, which then draws the masks of dropout.
+    Parameters weight_ih_l0 (H, input_size), weight_hh_l0 (H, H) and, unless `bias` is False,
+    bias_ih_l0 and bias_hh_l0 (H,), H = hidden_size; "_l1" for the next of `num_layers`,
+    "_l0_reverse" for the other direction if `bidirectional`; drawn uniformly within ±1/√H.
+
+    `nonlinearity`: "tanh" or "relu". `batch_first`: x and output have N before T. `dropout`: the
+    probability p with which, in training, a number that goes from layer to layer becomes 0; others
+    are divided by 1 − p. `dtype`: a float or complex type. `rng`: a seed or a
+    `numpy.random.Generator`, which then draws the masks of dropout.
 
         output, h_n = rnn(x, h_0)
         record = rnn.forward(x, h_0)
         grad_x, grad_h_0 = rnn.backward(record, grad_output, grad_h_n)
+
+    Raises TypeError for an argument of another type, ValueError for a size below 1, another
+    nonlinearity and a dropout outside [0, 1], RuntimeError for a dtype of integers; warns of a
+    dropout that does nothing. Like
+    https://docs.pytorch.org/docs/2.13/generated/torch.nn.RNN.html.
     """
 
     states = ("h",)
@@ -343,16 +353,20 @@ class RNN(Recurrent):
 
 
 class LSTM(Recurrent):
-    """LSTMCell through time, in layers and directions; as `torch.nn.LSTM`.
+    """LSTMCell through time, in layers and directions.
 
-    Parameters weight_ih_l0 (4H, input_size), weight_hh_l0 (4H, H), bias_ih_l0 and bias_hh_l0
-    (4H,), gates in the order i, f, g, o; with `proj_size` P weight_hh_l0 is (4H, P), and there is
-    weight_hr_l0 (P, H). "_l1" for the next layer, "_l0_reverse" for the other direction. Drawn
-    uniformly within ±1/√H by `rng`, a seed or a generator, which then draws the masks of dropout.
+    Parameters weight_ih_l0 (4H, input_size), weight_hh_l0 (4H, H) and, unless `bias` is False,
+    bias_ih_l0 and bias_hh_l0 (4H,), H = hidden_size, gates in the order i, f, g, o; with
+    `proj_size` P weight_hh_l0 is (4H, P), and there is weight_hr_l0 (P, H) (Sak et al. 2014).
+    "_l1" for the next of `num_layers`, "_l0_reverse" for the other direction if `bidirectional`;
+    drawn uniformly within ±1/√H. `batch_first`, `dropout`, `dtype` and `rng` as for `RNN`.
 
         output, (h_n, c_n) = lstm(x, (h_0, c_0))
         record = lstm.forward(x, (h_0, c_0))
         grad_x, (grad_h_0, grad_c_0) = lstm.backward(record, grad_output, (grad_h_n, grad_c_n))
+
+    Raises what `RNN` raises, and ValueError unless proj_size is below hidden_size. Like
+    https://docs.pytorch.org/docs/2.13/generated/torch.nn.LSTM.html.
     """
 
     states = ("h", "c")

@@ -45,7 +45,7 @@ def check_loss(
     The loss is the number among what it returns; other arrays that are not called a gradient, such
     as a last state, are no answers. The gradients are matched as by `check_functions`.
 
-    arguments: what it is called with, as for `check_functions`; integers alone are fine.
+    arguments, named: what it is called with, as for `check_functions`; integers alone are fine.
     parameters: a dict, list, module or object that holds them, such as `globals()`; they are
         replaced there for each pass, and put back. None: what the function's globals hold under the
         names of the gradients.
