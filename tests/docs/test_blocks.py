@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -33,7 +35,14 @@ def folder(tmp_path_factory):
     # What the pages call a file of the reader's own.
     prices = "".join(f"{100 + (k * k) % 17}\n" for k in range(80))
     (folder / "sales.csv").write_text("price\n" + prices)
-    (folder / "my_lstm.py").write_text(blocks(ROOT / "docs" / "gradcheck.md")[0].text)
+    lstm = blocks(ROOT / "docs" / "gradcheck.md")[0].text
+    (folder / "my_lstm.py").write_text(lstm)
+    cell = {"cell_type": "code", "metadata": {}, "outputs": [], "source": lstm}
+    (folder / "homework.ipynb").write_text(json.dumps({"cells": [cell], "nbformat": 4}))
+    (folder / "solutions").mkdir()
+    (folder / "solutions" / "anna.py").write_text(lstm)
+    for file in (ROOT / "tests" / "docs" / "own").glob("*.py"):
+        shutil.copy(file, folder)
     return folder
 
 
