@@ -39,8 +39,8 @@ def folder(tmp_path_factory):
     (folder / "my_lstm.py").write_text(lstm)
     cell = {"cell_type": "code", "metadata": {}, "outputs": [], "source": lstm}
     (folder / "homework.ipynb").write_text(json.dumps({"cells": [cell], "nbformat": 4}))
-    (folder / "solutions").mkdir()
-    (folder / "solutions" / "anna.py").write_text(lstm)
+    (folder / "handed_in").mkdir()
+    (folder / "handed_in" / "anna.py").write_text(lstm)
     for file in (ROOT / "tests" / "docs" / "own").glob("*.py"):
         shutil.copy(file, folder)
     return folder
