@@ -24,7 +24,7 @@ JOB, OUTCOME, TRACE = "job.json", "outcome.json", "trace.txt"
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LONGEST = 2000  # letters of a line that says why there is no report
 GRACE = 10.0  # seconds for a process to start, and to end itself before it is killed
-BROKEN = 70  # the status of a process that could not tell its outcome
+BROKEN, LATE = 70, 71  # the status of a process that could not tell its outcome, or in no time
 RIGHT, WRONG, NOT_CHECKED = 0, 1, 2
 
 
@@ -106,7 +106,7 @@ class Child:
         self.process = subprocess.Popen(
             # -P: no json.py in the folder that the command was started in hides Python's.
             [sys.executable, "-P", "-m", "scratch.commands.child", self.folder],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # closed when this process ends, in whatever way
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env=os.environ | more,
@@ -119,6 +119,8 @@ class Child:
 
     def close(self) -> None:
         """End the process and those that it started, and remove what it wrote."""
+        with suppress(subprocess.TimeoutExpired):
+            self.process.communicate(timeout=GRACE)  # closes the pipe, at which it ends them itself
         with suppress(ProcessLookupError, PermissionError):
             if hasattr(os, "killpg"):
                 os.killpg(self.process.pid, signal.SIGKILL)
@@ -142,7 +144,7 @@ class Child:
         with suppress(OSError), open(os.path.join(self.folder, TRACE), errors="replace") as file:
             trace = file.read()
         status = self.process.poll()
-        if status is None or "Timeout (" in trace:
+        if status in (None, LATE) or "Timeout (" in trace:
             return f"did not end within {self.job.timeout:g} s (--timeout){self._line(trace)}"
         if status < 0:
             name = signal.Signals(-status).name if -status in set(signal.Signals) else -status

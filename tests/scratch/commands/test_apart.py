@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,8 @@ class Student:
         return dz @ self.Wx.T
 """
 FOREVER = "while True:\n            try: [][1]\n            except: pass"
+STOPPED = "os.kill(os.getpid(), signal.SIGSTOP)"
+CANCELLED = "import faulthandler as f; f.cancel_dump_traceback_later(); f.disable()\n        "
 
 
 def student(**parts):
@@ -57,6 +60,8 @@ REFUSED = {  # and what the line says
     "exits": (student(forward="import os; os._exit(0)"), ["status 0", "forward: import os; os._e"]),
     "killed": (student(made="import os; os.kill(os.getpid(), 9)"), ["SIGKILL", "in __init__"]),
     "a loop": (student(forward=FOREVER), ["did not end within 3 s (--timeout)", "in forward"]),
+    "no clock": (student(forward=CANCELLED + FOREVER), ["did not end within 3 s", "in forward"]),
+    "stopped": (student(top="import os, signal", forward=STOPPED), ["did not end", "in forward"]),
     "builtins": (student(body="import builtins; builtins.len = lambda x: 0"), ["it replaces"]),
     "json": (student(body="import json; json.dumps = lambda x: '{}'"), ["replaces json.dumps"]),
 }
@@ -123,20 +128,48 @@ def test_a_file_that_hides_a_module_of_python(tmp_path):
     assert result.stdout.startswith("Student: right")
 
 
-def test_ctrl_c_ends_the_command_in_one_line_and_its_child(tmp_path):
-    (tmp_path / "loop.py").write_text(
-        student(made=f"import os; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))",
-                forward=FOREVER)
-    )  # fmt: skip
-    process = subprocess.Popen(
-        [sys.executable, "-m", "scratch", "check", str(tmp_path / "loop.py:Student")],
-        env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    pid = tmp_path / "pid"
-    while process.poll() is None and not (pid.exists() and pid.read_text()):
+def running(pid):
+    with suppress(ProcessLookupError):
+        os.kill(int(pid), 0)
+        return True
+    return False
+
+
+def wait_until(condition):
+    latest = time.monotonic() + 60
+    while not condition() and time.monotonic() < latest:
         time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    out, error = process.communicate(timeout=60)
-    assert (process.returncode, out, error) == (130, "", "python -m scratch: interrupted\n")
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(pid.read_text()), 0)
+    assert condition()
+
+
+ESCAPES = sys.platform == "linux"  # elsewhere, only what stays in the group can be ended
+SLEEPER = f"__import__('subprocess').Popen(['sleep', '99'], start_new_session={ESCAPES})"
+
+
+def test_nothing_that_it_started_is_left(tmp_path):
+    """Neither after a check, nor when the command is ended during one, by whatever signal."""
+    pids = tmp_path / "pids"
+    tell = f"print(__import__('os').getpid(), {SLEEPER}.pid, file=open({str(pids)!r}, 'w'))"
+    (tmp_path / "right.py").write_text(student(made=tell))
+    (tmp_path / "loop.py").write_text(student(made=tell, forward=FOREVER))
+    assert check(tmp_path / "right.py:Student").returncode == 0
+    assert not any(map(running, pids.read_text().split()))
+    for sent, status, words in ENDED:
+        pids.unlink()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "scratch", "check", str(tmp_path / "loop.py:Student")],
+            env=environment() | {"TMPDIR": str(tmp_path)},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        wait_until(lambda: pids.exists() and pids.read_text().endswith("\n"))
+        process.send_signal(sent)
+        out, error = process.communicate(timeout=60)
+        assert (process.returncode, out, error) == (status, "", words)
+        wait_until(lambda: not any(map(running, pids.read_text().split())))
+        wait_until(lambda: not list(tmp_path.glob("tmp*")))
+
+
+ENDED = [
+    (signal.SIGINT, 130, "python -m scratch: interrupted\n"),
+    (signal.SIGKILL, -signal.SIGKILL, ""),  # SIGTERM and SIGHUP have no handler either
+]
