@@ -48,6 +48,8 @@ def run(parser: argparse.ArgumentParser, argv: list[str] | None = None) -> int:
     """
     if sys.stdout is None:
         parser.error("standard output: expected it open, got it closed")
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 -- open until the process ends
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a letter that the terminal's encoding lacks
     if not (sys.argv[1:] if argv is None else argv):

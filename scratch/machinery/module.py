@@ -37,7 +37,8 @@ class Parameter:
     `data` is a float or complex array, shared with the caller and not copied. `grad` is `None`
     until a backward pass adds to it; then it has the shape and dtype of `data`.
 
-    Raises RuntimeError for integers and other numbers that have no derivative. Like
+    Raises RuntimeError for integers and other numbers that have no derivative, and for another byte
+    order than the machine's. Like
     https://docs.pytorch.org/docs/2.13/generated/torch.nn.parameter.Parameter.html.
     """
 
@@ -46,6 +47,11 @@ class Parameter:
         if not np.issubdtype(data.dtype, np.inexact):
             raise RuntimeError(
                 f"Parameter: expected floating point or complex numbers, got {describe(data)}"
+            )
+        if not data.dtype.isnative:
+            raise RuntimeError(
+                f"Parameter: expected this machine's byte order, got {describe(data)}: "
+                f"data.astype(data.dtype.newbyteorder('=')) has it"
             )
         self.data = data
         self.grad: Array | None = None
@@ -194,7 +200,7 @@ class Module:
             raise TypeError(f"dtype: expected a float or complex type, got {np.dtype(dtype)}")
         twin = copy.deepcopy(self)
         for parameter in twin.parameters():
-            parameter.data = parameter.data.astype(dtype)
+            parameter.data = parameter.data.astype(np.dtype(dtype).newbyteorder("="))
             parameter.grad = None
         return twin
 

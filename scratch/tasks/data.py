@@ -165,10 +165,13 @@ def own_series(
     """Windows of `window` changes from one row to the next in a column of a CSV file.
 
     Changes are standardized; the targets are the change after each window. The last fifth of the
-    windows is held out. Raises OSError for a file that cannot be read and ValueError for a column
-    that `read_column` refuses, that is too short or changes evenly.
+    windows is held out. Raises OSError for a file that cannot be read and ValueError for a device,
+    and a column that `read_column` refuses, that is too short or changes evenly.
     """
-    read = read_column(Path(path).read_bytes(), column, path, reading)
+    file = Path(path)
+    if file.is_char_device() or file.is_block_device():  # /dev/zero never ends
+        raise ValueError(f"{path}: expected a CSV file, got a device")
+    read = read_column(file.read_bytes(), column, path, reading)
     count = len(read.values) - 1 - window
     if count < 5:
         raise ValueError(

@@ -291,6 +291,15 @@ def test_output_that_cannot_be_written(command, message):
     assert result.stderr == f"python -m scratch: standard output: {message}\n"
 
 
+def test_a_closed_standard_error_changes_no_status():
+    """An answer of 1 would mean "wrong"."""
+    for command, status in (("check none.py:A", 2), (QUICK, 0)):
+        arguments = [sys.executable, "-m", "scratch", *command.split()]
+        closed = ["bash", "-c", '"$@" 2>&-', "bash", *arguments]
+        result = subprocess.run(closed, cwd=ROOT, stdout=subprocess.PIPE, check=False)
+        assert result.returncode == status
+
+
 def test_letters_that_the_output_lacks(tmp_path):
     path = tmp_path / "×.npz"
     result = subprocess.run(

@@ -296,6 +296,15 @@ def test_a_parameter_is_a_float_or_complex_array():
     assert Parameter(array).data is array
 
 
+def test_parameters_are_in_the_byte_order_of_the_machine():
+    """No product with a view in another order works."""
+    other = np.dtype(np.float64).newbyteorder("S")
+    for make in (lambda: Parameter(np.zeros(2, other)), lambda: RNNCell(2, 3, dtype=other)):
+        with pytest.raises(RuntimeError, match="byte order"):
+            make()
+    assert RNNCell(2, 3).astype(other).weight_ih.dtype == np.float64
+
+
 def test_a_module_without_equations_says_so():
     for call in (Module(), Module().forward, lambda: Module().backward(None)):
         with pytest.raises(NotImplementedError, match="Module defines no"):

@@ -204,6 +204,11 @@ def test_own_series_says_what_is_wrong_with_a_file(write, text, message):
     assert "\n" not in str(raised.value)
 
 
+def test_a_device_without_end_is_refused():
+    with pytest.raises(ValueError, match="expected a CSV file, got a device"):
+        own_series("/dev/null", "a", 3)
+
+
 @pytest.mark.parametrize(("separator", "hint"), [(",", True), (";", False), ("\t", False)])
 def test_a_decimal_comma_is_suspected_where_commas_separate(write, separator, hint):
     text = "".join(separator.join(row) + "\n" for row in ("ab", "12", "345", "67"))
