@@ -18,6 +18,7 @@ import select
 import shutil
 import signal
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -112,7 +113,8 @@ def end_the_rest() -> None:
 def work(folder: str, job: Job) -> NoReturn:
     trace = open(os.path.join(folder, TRACE), "w")  # noqa: SIM115 -- open until the process ends
     faulthandler.enable(trace)
-    faulthandler.dump_traceback_later(job.timeout, exit=True, file=trace)
+    seconds = min(job.timeout, threading.TIMEOUT_MAX)
+    faulthandler.dump_traceback_later(seconds, exit=True, file=trace)
     for name in ("enable", "disable", "dump_traceback_later", "cancel_dump_traceback_later"):
         setattr(faulthandler, name, lambda *_, **__: None)  # nobody else stops or moves the clock
     leave = os._exit
