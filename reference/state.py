@@ -8,7 +8,6 @@ import os
 import pickle
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ import torch
 
 from scratch import LSTM, RNN, Linear, LSTMCell, RNNCell, SimpleLSTM, SimpleRNN
 from scratch.machinery.module import Array, Module, describe
+from scratch.machinery.writing import read_whole
 
 from .refusals import check_tensor
 from .twin import to_numpy
@@ -158,7 +158,7 @@ def load_file(path: str) -> dict[str, Array]:
     A pickle is read with weights_only=True, so that no code in it runs. Raises OSError for a file
     that cannot be read and ValueError for one that holds no state_dict.
     """
-    data = Path(path).read_bytes()
+    data = read_whole(path)
     try:
         return as_arrays(_inner(_read(io.BytesIO(data), os.path.splitext(path)[1])))
     except pickle.UnpicklingError:

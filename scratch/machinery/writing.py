@@ -1,11 +1,16 @@
-"""A file is never lost by writing it: the new one is written beside it and then takes its place."""
+"""A file is never lost by writing it: the new one is written beside it and then takes its place.
+
+Nor is one read that has no end.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import IO
 
 
@@ -54,3 +59,11 @@ def try_to_write(path: str) -> None:
         file = open_beside(path)
         file.close()
         os.remove(file.name)
+
+
+def read_whole(path: str) -> bytes:
+    """The bytes of a file. Raises OSError, also for a device: /dev/zero never ends."""
+    file = Path(path)
+    if file.is_char_device() or file.is_block_device():
+        raise OSError(errno.EINVAL, "expected a file, got a device", path)
+    return file.read_bytes()

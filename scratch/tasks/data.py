@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from importlib import resources
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import DTypeLike
 
 from ..machinery.module import Array
 from ..machinery.printable import short
+from ..machinery.writing import read_whole
 from .column import Reading, read_column
 
 
@@ -165,13 +165,10 @@ def own_series(
     """Windows of `window` changes from one row to the next in a column of a CSV file.
 
     Changes are standardized; the targets are the change after each window. The last fifth of the
-    windows is held out. Raises OSError for a file that cannot be read and ValueError for a device,
-    and a column that `read_column` refuses, that is too short or changes evenly.
+    windows is held out. Raises OSError for a file that cannot be read and ValueError for a column
+    that `read_column` refuses, that is too short or changes evenly.
     """
-    file = Path(path)
-    if file.is_char_device() or file.is_block_device():  # /dev/zero never ends
-        raise ValueError(f"{path}: expected a CSV file, got a device")
-    read = read_column(file.read_bytes(), column, path, reading)
+    read = read_column(read_whole(path), column, path, reading)
     count = len(read.values) - 1 - window
     if count < 5:
         raise ValueError(

@@ -420,6 +420,7 @@ def assert_refused(arguments, capsys, *words):
         (["--save", "w"], ["--save: expected one SYSTEM with it, got 4"]),
         (["sine-rnn", "--save", "/nowhere/w"], ["--save", "existing folder"]),
         (["sine-rnn", "--load", "/nowhere/w.pt"], ["--load /nowhere/w.pt: No such file"]),
+        (["sine-rnn", "--load", "/dev/null"], ["--load /dev/null: expected a file, got a device"]),
         (["--epochs", "many"], ["--epochs", "many"]),
         (["--hidden-size", "0"], ["--hidden-size", "at least 1"]),
         (["--lr", "0"], ["--lr", "above 0"]),

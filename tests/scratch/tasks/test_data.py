@@ -205,7 +205,7 @@ def test_own_series_says_what_is_wrong_with_a_file(write, text, message):
 
 
 def test_a_device_without_end_is_refused():
-    with pytest.raises(ValueError, match="expected a CSV file, got a device"):
+    with pytest.raises(OSError, match="expected a file, got a device"):
         own_series("/dev/null", "a", 3)
 
 
