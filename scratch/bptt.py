@@ -17,10 +17,9 @@ from .machinery.module import Array
 
 State = Sequence[Array]  # [h] of an RNN, [h, c] of an LSTM, each (H, N)
 
-# Backward works through chunks of steps, whose local derivatives are taken at once: of at most so
-# many bytes of z, so that what is made of it stays in the cache. The gradient of W is one product
-# of about so many columns (steps times samples), of one chunk or several: fewer make slow products.
-CHUNK = 1 << 19
+# Backward works through chunks of steps, whose local derivatives are taken at once, and whose
+# gradient of W is one product: of about so many columns (steps times samples). Fewer make slow
+# products, so that short chunks of packed input wait for each other.
 COLUMNS = 512
 
 
@@ -73,7 +72,7 @@ def backward(
         steps, (T, _, N) = blocks[k], grad_xs[k].shape
         if grad_state[0].shape[1] != N:  # sequences of other lengths end or start here
             grad_state = hand_over(grad_state, N, starting=grad_state_n, ending=grad_state_0)
-        many = max(1, min(COLUMNS // max(1, N), CHUNK // max(1, steps.z[0].nbytes)))
+        many = max(1, COLUMNS // max(1, N))
         for start in range(0, T, many)[::-1]:
             chunk = slice(start, min(start + many, T))
             local = steps.local_derivatives(chunk)

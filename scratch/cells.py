@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from .machinery.arrays import (
+    SHORT,
     CellBackwardRecord,
     CellParameters,
     CellRecord,
@@ -61,6 +62,7 @@ class Step:
 
     z: Array  # (T, H, N) of an RNN; (T + 1, 4H, N) of an LSTM
     c: Array  # of an LSTM, (T + 1, H, N), as h
+    gates: Array  # the same z, (4, T + 1, H, N)
     activate: Callable[..., None]
     chain: Callable[..., tuple[Array, ...]]
     local_derivatives: Callable[..., Local]
@@ -82,6 +84,8 @@ class Step:
         if c_0:
             self.c[0] = c_0[0]
             self.states.append(self.c)
+            self.gates = self.z.reshape(T + 1, 4, H, N).swapaxes(0, 1)
+            self.o, self.i, self.f, self.g = self.gates  # after `activate`; until then z_o, ...
 
     def forward(self, t: int, x: Array) -> None:
         """Step t, with x, (D, N), from h[t] and c[t] to h[t + 1] and c[t + 1]."""
@@ -205,9 +209,8 @@ class LSTMStep(Step):
         h: where h is written, if it is not h[t + 1].
         """
         h = self.h[t + 1] if h is None else h
+        sigmoids, o, i, f, g = self.gates[:3, t], self.o[t], self.i[t], self.f[t], self.g[t]
         c_prev, c, tanh_c = self.c[t], self.c[t + 1], self.tanh_c[t]
-        gates = self.z[t].reshape(4, *c.shape)
-        sigmoids, (o, i, f, g) = gates[:3], gates
         # o, i, f = σ(z) = 1 / (1 + e⁻ᶻ), which is 0 for e⁻ᶻ = ∞  (5.1)
         np.exp(sigmoids, out=sigmoids)  # W holds the rows of o, i, f negated, so that this is e⁻ᶻ
         sigmoids += 1
@@ -224,17 +227,18 @@ class LSTMStep(Step):
 
     def local_derivatives(self, steps: slice) -> Local:
         """∂h/∂c, ∂c/∂c_prev, and ∂h/∂z_o, ∂c/∂z_i, ∂c/∂z_f, ∂c/∂z_g, of z itself, not of −z."""
-        tanh_c, c_prev, z = self.tanh_c[steps], self.c[steps], self.z[steps]
-        T, H, N = tanh_c.shape
-        # A gate of all steps in one piece: NumPy takes a third of the time for it.
-        gates = np.ascontiguousarray(z.reshape(T, 4, H, N).swapaxes(0, 1))
+        tanh_c, c_prev = self.tanh_c[steps], self.c[steps]
+        gates, grad_z = self.gates[:, steps], np.empty_like(self.z[steps])
+        # (4, steps, H, N) each: the gates, their derivatives, and the place for those of h and c.
+        dz = d_gates = grad_z.reshape(gates.swapaxes(0, 1).shape).swapaxes(0, 1)
+        if tanh_c[0].size < SHORT:
+            gates, d_gates = gates.copy(), np.empty(gates.shape, gates.dtype)
         sigmoids, (o, i, f, g) = gates[:3], gates
         # h = o ⊙ tanh(c):           ∂h/∂c = o (1 − tanh²(c))  (5.5)
         dh_dc = tanh_c * tanh_c
         np.subtract(1, dh_dc, out=dh_dc)
         dh_dc *= o
         # o, i, f = σ(z):            ∂σ/∂z = σ (1 − σ)  (5.6)
-        d_gates = np.empty_like(gates)
         d_sigmoids, d_g = d_gates[:3], d_gates[3]
         np.subtract(1, sigmoids, out=d_sigmoids)
         d_sigmoids *= sigmoids
@@ -245,10 +249,9 @@ class LSTMStep(Step):
         # c = f ⊙ c_prev + i ⊙ g:    ∂c/∂i = g   ∂c/∂f = c_prev   ∂c/∂g = i   ∂c/∂c_prev = f
         factors = tanh_c, g, c_prev, i
         # ∂h/∂z_o = ∂h/∂o ∂o/∂z_o,   ∂c/∂z_i = ∂c/∂i ∂i/∂z_i,   and so for f and g
-        dz = np.empty((T, 4, H, N), z.dtype)
         for gate, factor in enumerate(factors):
-            np.multiply(factor, d_gates[gate], out=dz[:, gate])
-        return Local(dz.reshape(z.shape), dz[:, 0], dz[:, 1:], dh_dc, f, factors)
+            np.multiply(factor, d_gates[gate], out=dz[gate])
+        return Local(grad_z, dz[0], dz[1:].swapaxes(0, 1), dh_dc, f, factors)
 
     def chain(self, j: int, local: Local, grad_h: Array, grad_c: Array) -> tuple[Array]:
         """From the gradients of h and c, (H, N), to those of z and c_prev.
@@ -270,8 +273,7 @@ class LSTMStep(Step):
         return (grad_c,)
 
     def named_arrays(self) -> dict[str, Array]:
-        T, H, N = self.tanh_c[:-1].shape
-        o, i, f, g = self.z[:-1].reshape(T, 4, H, N).swapaxes(0, 1)
+        o, i, f, g = self.gates[:, :-1]
         return {
             **{"x": self.x, "h_prev": self.h[:-1], "c_prev": self.c[:-1]},
             **{"i": i, "f": f, "g": g, "o": o},

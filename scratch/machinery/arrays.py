@@ -95,11 +95,19 @@ def products(stretches: Sequence[Products]) -> list[Array]:
     for pairs in zip(*stretches, strict=True):
         sides = []
         for arrays in zip(*pairs, strict=True):  # the grads of all stretches, then their inputs
-            parts = [a.swapaxes(0, 1).reshape(a.shape[1], len(a) * a.shape[2]) for a in arrays]
-            sides.append(np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0])
+            first, *others = arrays
+            if others:
+                side = np.concatenate([step for steps in arrays for step in steps], axis=1)
+            else:
+                side = first.swapaxes(0, 1).reshape(first.shape[1], len(first) * first.shape[2])
+            sides.append(side)
         results.append(sides[0] @ sides[1].T)
     return results
 
+
+# NumPy is slow with many short pieces of memory: a gate of fewer numbers is brought together with
+# itself at other steps.
+SHORT = 1024
 
 EVERY = np.s_[:]
 Blocks = list[Array]  # each (steps, features, samples)
