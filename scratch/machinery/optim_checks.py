@@ -27,7 +27,7 @@ OPTIONS: dict[str, type[np.generic]] = {
 
 def check_options(lr: Any, betas: Any, eps: Any, weight_decay: Any) -> None:
     for name, value in (("lr", lr), ("eps", eps), ("weight_decay", weight_decay)):
-        if not isinstance(value, Real):
+        if type(value) is not float and not isinstance(value, Real):
             raise TypeError(f"{name}: expected a number, got {describe(value)}")
         if not float(value) >= 0:
             raise ValueError(f"{name}: expected a number of at least 0, got {value}")
@@ -36,11 +36,9 @@ def check_options(lr: Any, betas: Any, eps: Any, weight_decay: Any) -> None:
     if len(betas) != 2:
         raise ValueError(f"betas: expected two floats, got {len(betas)}")
     for i, beta in enumerate(betas):
-        expected = f"betas[{i}]: expected a float from 0.0 to below 1.0, got {describe(beta)}"
-        if not isinstance(beta, float):
-            raise TypeError(expected)
-        if not 0 <= beta < 1:
-            raise ValueError(expected)
+        if not (isinstance(beta, float) and 0 <= beta < 1):
+            error = ValueError if isinstance(beta, float) else TypeError
+            raise error(f"betas[{i}]: expected a float from 0.0 to below 1.0, got {describe(beta)}")
 
 
 def check_parameters(params: Any) -> list[Parameter]:
