@@ -34,6 +34,7 @@ from .machinery.arrays import (
     CellRecord,
     Products,
     Weights,
+    memory_of_one_step,
     products,
 )
 from .machinery.checks import check_nonlinearity, check_size
@@ -60,7 +61,7 @@ class Step:
     # (T + 1, rows, N), though only c needs the one step more.
     own: ClassVar[Mapping[str, int]] = {}
 
-    z: Array  # (T, H, N) of an RNN; (T + 1, 4H, N) of an LSTM
+    z: Array  # of an LSTM, (T + 1, 4H, N); of an RNN, (T, H, N), all steps in one place
     c: Array  # of an LSTM, (T + 1, H, N), as h
     gates: Array  # the same z, (4, T + 1, H, N)
     activate: Callable[..., None]
@@ -77,7 +78,8 @@ class Step:
         inputs[:, D + R :] = 1  # no row where there are no biases
         self.inputs, self.x, self.h = inputs[:T], inputs[:T, :D], inputs[:, D : D + R]
         self.h[0] = h_0
-        self.z = self.h[1:]  # an RNN turns z into h in place; an LSTM has a z of its own
+        if "z" not in self.own:  # only an LSTM keeps z
+            self.z = memory_of_one_step((T, H, N), dtype)
         for name, rows in self.own.items():
             setattr(self, name, empty((T + 1, rows * H, N), dtype))
         self.states = [self.h]  # or h and c
