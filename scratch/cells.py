@@ -28,7 +28,6 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from .machinery.arrays import (
-    SHORT,
     CellBackwardRecord,
     CellParameters,
     CellRecord,
@@ -231,9 +230,9 @@ class LSTMStep(Step):
         """∂h/∂c, ∂c/∂c_prev, and ∂h/∂z_o, ∂c/∂z_i, ∂c/∂z_f, ∂c/∂z_g, of z itself, not of −z."""
         tanh_c, c_prev = self.tanh_c[steps], self.c[steps]
         gates, grad_z = self.gates[:, steps], np.empty_like(self.z[steps])
-        # (4, steps, H, N) each: the gates, their derivatives, and the place for those of h and c.
-        dz = d_gates = grad_z.reshape(gates.swapaxes(0, 1).shape).swapaxes(0, 1)
-        if tanh_c[0].size < SHORT:
+        # (4, steps, H, N): the derivatives of the gates, and then in their place those of h and c
+        d_gates = dz = grad_z.reshape(gates.swapaxes(0, 1).shape).swapaxes(0, 1)
+        if tanh_c[0].size < 1024:  # NumPy is faster with a small gate of all steps in one piece
             gates, d_gates = gates.copy(), np.empty(gates.shape, gates.dtype)
         sigmoids, (o, i, f, g) = gates[:3], gates
         # h = o ⊙ tanh(c):           ∂h/∂c = o (1 − tanh²(c))  (5.5)

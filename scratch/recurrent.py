@@ -55,11 +55,6 @@ class LayerRecord:
     h_n: Array = field(init=False)
     c_n: Array = field(init=False)
 
-    @property
-    def parameters(self) -> list[Parameter | None]:
-        """Those whose gradients a backward pass adds to."""
-        return [p for run in self.runs.values() for p in run.steps[0].weights.parameters]
-
     def _repr_html_(self) -> str:
         return record_html(self)
 

@@ -59,12 +59,13 @@ class Weights:
         self.input_size = D = weight_ih.data.shape[1]
         self.state_size = R = weight_hh.data.shape[1]
         self.hidden_size = H = len(W) // len(order)
-        gates = W.reshape(len(order), H, W.shape[1])
-        W = gates.take(self.order, axis=0).reshape(W.shape)
+        if len(order) > 1:
+            W = W.reshape(len(order), H, W.shape[1]).take(self.order, axis=0).reshape(W.shape)
         # Contiguous: a product with a transposed view takes longer.
         self.ih_transposed: Array = W[:, :D].T.copy()  # (D, G·H)
         self.hh_transposed: Array = W[:, D : D + R].T.copy()  # (R, G·H)
-        W[: negated * H] *= -1
+        if negated:
+            W[: negated * H] *= -1
         self.matrix: Array = W
         self.projection = np.empty((0, 0)) if weight_hr is None else weight_hr.data.copy()  # (P, H)
 
@@ -74,11 +75,13 @@ class Weights:
         grad_W: (…, G·H, D+R+1). grad_W_hr: (…, P, H), with a projection.
         """
         D, R = self.input_size, self.state_size
-        *leading, rows, columns = grad_W.shape
-        gates = grad_W.reshape(*leading, len(self.order), self.hidden_size, columns)
-        back = [self.order.index(gate) for gate in range(len(self.order))]
-        grad = gates.take(back, axis=-3).reshape(*leading, rows, columns)
-        parts = grad[..., :D], grad[..., D : D + R], grad[..., -1], grad[..., -1], grad_W_hr
+        if len(self.order) > 1:
+            *leading, _rows, columns = grad_W.shape
+            gates = grad_W.reshape(*leading, len(self.order), self.hidden_size, columns)
+            back = [self.order.index(gate) for gate in range(len(self.order))]
+            grad_W = gates.take(back, axis=-3).reshape(grad_W.shape)
+        bias = grad_W[..., -1]
+        parts = grad_W[..., :D], grad_W[..., D : D + R], bias, bias, grad_W_hr
         pairs = zip(self.parameters, parts, strict=True)
         return [(parameter, part) for parameter, part in pairs if parameter is not None]
 
@@ -95,19 +98,13 @@ def products(stretches: Sequence[Products]) -> list[Array]:
     for pairs in zip(*stretches, strict=True):
         sides = []
         for arrays in zip(*pairs, strict=True):  # the grads of all stretches, then their inputs
-            first, *others = arrays
-            if others:
-                side = np.concatenate([step for steps in arrays for step in steps], axis=1)
-            else:
-                side = first.swapaxes(0, 1).reshape(first.shape[1], len(first) * first.shape[2])
-            sides.append(side)
+            a = arrays[0]
+            if len(arrays) > 1:
+                a = np.concatenate([step for steps in arrays for step in steps], axis=1)[None]
+            sides.append(a.swapaxes(0, 1).reshape(a.shape[1], len(a) * a.shape[2]))
         results.append(sides[0] @ sides[1].T)
     return results
 
-
-# NumPy is slow with many short pieces of memory: a gate of fewer numbers is brought together with
-# itself at other steps.
-SHORT = 1024
 
 EVERY = np.s_[:]
 Blocks = list[Array]  # each (steps, features, samples)
