@@ -354,7 +354,13 @@ class Cell(Module):
     bias_hh: Parameter | None = None
 
     def __init__(
-        self, input_size: int, hidden_size: int, bias: bool, dtype: DTypeLike, rng: Seed
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        *,
+        dtype: DTypeLike = np.float32,
+        rng: Seed = None,
     ) -> None:
         check_size("input_size", input_size)
         check_size("hidden_size", hidden_size)
@@ -460,7 +466,7 @@ class RNNCell(Cell):
         rng: Seed = None,
     ) -> None:
         self.nonlinearity = nonlinearity
-        super().__init__(input_size, hidden_size, bias, dtype, rng)
+        super().__init__(input_size, hidden_size, bias, dtype=dtype, rng=rng)
 
     @property
     def kind(self) -> type[RNNStep]:
@@ -490,17 +496,6 @@ class LSTMCell(Cell):
     states = ("h", "c")
     gates = 4
     kind = LSTMStep
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        *,
-        dtype: DTypeLike = np.float32,
-        rng: Seed = None,
-    ) -> None:
-        super().__init__(input_size, hidden_size, bias, dtype, rng)
 
 
 def cell_shapes(
