@@ -12,17 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_sequence, unpack_sequence
 
+from scratch.gradcheck.diagnose.weight_layouts import ORDERS
 from scratch.machinery.nests import map_leaves
 
-# The order of the gates in the rows of the weights, and who writes it so; g is c, j or a elsewhere.
-ORDERS = {
-    "ifgo": "PyTorch, cuDNN, Keras",
-    "igfo": "TensorFlow 1",
-    "iofg": "ONNX",
-    "ifog": "CS231n",
-    "figo": "the equations in most papers: forget, input, candidate, output",
-    "fgio": "Deep Learning from Scratch 2",
-}
 SIGMOIDS: dict[str, Callable[[Tensor], Tensor]] = {
     "σ": torch.sigmoid,
     "clip(0.2 z + 0.5)": lambda z: (0.2 * z + 0.5).clamp(0, 1),

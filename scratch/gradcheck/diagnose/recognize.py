@@ -39,6 +39,12 @@ class Recognized:
     def gates(self) -> tuple[str, ...]:
         return self.table.gates
 
+    @property
+    def order(self) -> list[str]:
+        """The gates as they follow on each other in the parameters."""
+        places = map(self.layout.gate_places, self.layout.places)
+        return list(dict.fromkeys(self.gates[k] for place in places for k in place.flat))
+
     def given(self, code: CodeUnderTest, inputs: Any = None) -> tuple[Values, Array, Values]:
         """Weights, x and initial states as `recurrences.forward` takes them."""
         inputs = code.inputs if inputs is None else inputs

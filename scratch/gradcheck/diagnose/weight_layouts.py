@@ -12,6 +12,15 @@ from ...machinery.module import Array
 
 SEGMENTS = ("x", "h", "1", "xh", "hx", "xh1", "hx1", "1xh", "1hx")
 MOST_LAYOUTS = 20_000
+# The order of an LSTM's gates in its weights, and who writes it so; g is c, j or a elsewhere.
+ORDERS = {
+    "ifgo": "PyTorch, cuDNN, Keras",
+    "igfo": "TensorFlow 1",
+    "iofg": "ONNX",
+    "ifog": "CS231n",
+    "figo": "the equations in most papers: forget, input, candidate, output",
+    "fgio": "Deep Learning from Scratch 2",
+}
 
 
 @dataclass(frozen=True)
@@ -46,9 +55,8 @@ def layouts(values: dict[str, Array], G: int, H: int, D: int) -> Iterator[Layout
     for name, array in values.items():
         groups.setdefault(_plain(array.shape), []).append(name)
     options = [list(_group_options(shape, names, G, H, D)) for shape, names in groups.items()]
-    orders = list(itertools.permutations(range(G)))
-    usual = [order for order in orders if order in ((0, 1, 2, 3), (1, 0, 2, 3), (0, 1, 3, 2))]
-    orders = usual + [order for order in orders if order not in usual]
+    usual = [tuple(map("ifgo".index, order)) for order in (ORDERS if G == 4 else ())]
+    orders = dict.fromkeys([*usual, *itertools.permutations(range(G))])
     count = 0
     for choice in itertools.product(*options):
         holds = [piece for group in choice for piece in group]

@@ -67,6 +67,9 @@ def test_right_code(write, capsys, name, like):
         assert (status, err) == (0, ""), out
         assert out.startswith(f"{name}: right")
         assert ("every intermediate value agrees" in out) == ("--like" in options)
+        order = {"JointLSTM": "i, f, g, o (PyTorch", "GatewiseLSTM": "f, i, g, o (the equations"}
+        words = f", with the gates in the order {order.get(name)}"
+        assert (words in " ".join(out.split())) == ("--like" in options and name in order)
 
 
 def test_wrong_code_and_the_line_where_it_begins(write, capsys):

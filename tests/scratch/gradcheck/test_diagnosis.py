@@ -234,6 +234,22 @@ def test_the_first_wrong_value_is_named(line, instead, right, wrong, tmp_path):
     assert found.last_right.variable in lines[found.last_right.line - 1]
 
 
+@pytest.mark.parametrize("gate", ["i", "f", "g", "o"])
+def test_the_gate_that_differs_is_named_and_no_other(gate, tmp_path):
+    """Read with two gates changed about, three of four are right, too."""
+    right = "i, f, g, o = sigmoid(zi), sigmoid(zf), np.tanh(zg), sigmoid(zo)"
+    source = inspect.getsource(students)
+    assert right in source
+    source = source.replace(right, right.replace(f"z{gate})", f"z{gate} + 1)"))
+    path, namespace = tmp_path / "mine.py", {"__name__": "mine"}
+    exec(compile(source, str(path), "exec"), namespace)
+    module, inputs = make(namespace["JointLSTM"], np.random.default_rng(0))
+    found = first_wrong.best_guess(CodeUnderTest(module, inputs, 0), (LSTM_TABLE,))
+    assert (found.first_wrong.quantity, found.first_wrong.step) == (gate, 0)
+    assert found.instead.variable == gate
+    assert f"{gate} of step 0 is wrong: {gate}, line {found.instead.line}, stands in" in str(found)
+
+
 class Scaled(Module):
     """x Wᵀ + b, of which only b is a Parameter, and its gradient scaled."""
 
