@@ -8,7 +8,7 @@ weight_layouts.py   every way in which parameters can hold the weights
 recognize.py        which of the recurrences a module computes, found by its answers
 predictions.py      what the gradients would be if a mistake had been made
 causes.py           how one claimed gradient can come from one predicted gradient
-other_sizes.py      what a factor means, and a missing carry, found on inputs of other sizes
+other_sizes.py      what a factor means, and a wrong carry, found on inputs of other sizes
 diagnosis.py        the fewest mistakes that reproduce every number that was claimed
 first_wrong.py      the first quantity inside the two passes that is wrong
 """
