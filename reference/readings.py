@@ -70,9 +70,9 @@ def readings(layer: nn.Module, most: int = 3) -> Iterator[Reading]:
         "bias": ["bias_ih", "bias_hh", "none"] if layer.bias else [],
     }
     if gates(layer) == 4:
-        others = ["".join(p) for p in itertools.permutations("ifgo")]
+        orders = dict.fromkeys([*ORDERS, *map("".join, itertools.permutations("ifgo"))])
         options = {
-            "order": [*list(ORDERS)[1:], *(o for o in others if o not in ORDERS)],
+            "order": [order for order in list(orders)[1:] if set(order) == set("ifgo")],
             **options,
             "reshaped": [True],
             "forget_bias": [1, -1],

@@ -25,6 +25,8 @@ ANSWERS = {
     "LSTMCell": "h and c, (N, H) each,",
     "RNN": "the output (T, N, H) and h_n",
     "LSTM": "the output (T, N, H) and (h_n, c_n)",
+    "GRUCell": "h (N, H)",
+    "GRU": "the output (T, N, H) and h_n",
 }
 RULE = ("__call__", "forward", "backward", "parameters")
 
@@ -143,7 +145,7 @@ def fits(kind: str, answers: Any, sizes: Sizes) -> bool:
     shapes = [leaf.shape for leaf in leaves]
     if kind.endswith("Cell"):
         return shapes == [(sizes.N, sizes.H)] * (2 if kind == "LSTMCell" else 1)
-    if kind in ("RNN", "LSTM"):
+    if kind in ("RNN", "LSTM", "GRU"):
         states = 2 if kind == "LSTM" else 1
         return len(shapes) == 1 + states and len(shapes[0]) == 3 and isinstance(answers, tuple)
     return bool(shapes)
@@ -161,10 +163,11 @@ def compare_with(
 
     code = CodeUnderTest(module, inputs, 0)
     known = recognize(code)
-    tables = [table for table in RECURRENCES if (table.name == "LSTM") == like.startswith("LSTM")]
+    tables = [table for table in RECURRENCES if table.torch == like.removesuffix("Cell")]
     if known is None or known.table not in tables:
         closest = first_wrong.best_guess(code, tables)
         text = f"it does not compute what {like} computes with these parameters"
+        text += f"; its answers are those of {known.table.name}" if known else ""
         if closest is not None and closest.first_wrong is not None:
             text += f"; read in the way that comes closest, {closest}"
         return {"ok": False, "forward": text}

@@ -2,7 +2,7 @@
 
 The files in reading order:
 
-recurrences.py      an RNN and an LSTM as tables, a line for each value and each derivative
+recurrences.py      RNN, LSTM and GRU as tables, a line for each value and each derivative
 mistakes.py         the mistakes of a backward pass through time: wrong lines of these tables
 weight_layouts.py   every way in which parameters can hold the weights
 recognize.py        which of the recurrences a module computes, found by its answers

@@ -278,8 +278,8 @@ class Diagnosis:
             f"the gradient of {' and '.join(names)} is wrong, and fits none of the causes tested",
             f"{'; '.join(facts)}. Tested: {tested}zero, a factor, another upstream gradient, "
             f"transposed, reversed, shifted, another gate's or another parameter's, clipped",
-            "the values inside: `python -m scratch check FILE.py:NAME --like LSTM` (or RNN, "
-            "LSTMCell, RNNCell) names the first that is not as there",
+            "the values inside: `python -m scratch check FILE.py:NAME --like LSTM` (or RNN, GRU, "
+            "LSTMCell, RNNCell, GRUCell) names the first that is not as there",
             tuple(names),
         )
 

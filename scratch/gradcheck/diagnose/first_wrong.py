@@ -1,4 +1,4 @@
-"""Which quantity of an RNN or an LSTM is the first that a stranger's code gets wrong.
+"""Which quantity of a recurrence is the first that a stranger's code gets wrong.
 
 The code runs under a trace that keeps the arrays of all its local variables, line by line. A
 quantity is there if some variable held all its numbers, whatever it is called and however it lies
@@ -22,7 +22,7 @@ from ...machinery.module import Array
 from ..code_under_test import CodeUnderTest
 from ..purity import arrays_of
 from .predictions import Simulation
-from .recognize import Recognized, ways
+from .recognize import Recognized, gap, ways
 from .recurrences import Recurrence, Values
 
 SAME = 1e-9  # relative to the quantity's largest number
@@ -113,7 +113,7 @@ class Recorder:
         allowed = SAME * max(float(np.abs(numbers).max(initial=0)), 1e-300)
         for held in self.held if key not in self._found else ():
             few = held.values.size < numbers.size  # the smallest alone rules out most
-            if not few and all(_gap(held.values, n) <= allowed for n in (numbers[:1], numbers)):
+            if not few and all(gap(held.values, n) <= allowed for n in (numbers[:1], numbers)):
                 self._found[key] = held.line, held.variable
                 break
         return Place(quantity, step, *self._found.setdefault(key, ()))
@@ -124,22 +124,17 @@ class Recorder:
         name, lines = wrong.quantity, table.forward
         later = list(lines)[list(lines).index(name) + 1 :]
         follow = [n for n in later if name in table.sources(n, table.quantities[0])]
-        for held in self.held:
+        before = [values[f"{state}_prev"] for state in table.states]
+        for held in self.held if follow else ():
             for block in _blocks(held.array, *values[name].shape):
+                if any(np.array_equal(block, state) for state in before):
+                    continue  # (1 − u) h_prev + u h_prev is h_prev, whatever u is
                 other = {**values, name: block}
                 for n in later:
                     other[n] = lines[n](other)
-                if follow and all(self.find(n, 0, other[n]).line is not None for n in follow):
+                if all(self.find(n, 0, other[n]).line is not None for n in follow):
                     return Place(name, wrong.step, held.line, held.variable)
         return None
-
-
-def _gap(values: Array, numbers: Array) -> float:
-    """How far the farthest of some numbers is from the nearest of sorted values."""
-    right = np.minimum(values.searchsorted(numbers), len(values) - 1)
-    left = np.maximum(right - 1, 0)
-    gaps = np.minimum(np.abs(values[right] - numbers), np.abs(values[left] - numbers))
-    return float(gaps.max(initial=0))
 
 
 def _blocks(array: Array, N: int, H: int) -> Iterator[Array]:
@@ -234,7 +229,8 @@ def best_guess(code: CodeUnderTest, tables: Sequence[Recurrence]) -> Comparison 
     in the place of the wrong one: read with two gates changed about, three of four are right, too.
     """
     recorder, tried = _of_forward(code), []
-    for way, steps in ways(code, tables):
+    for way, one_by_one in ways(code, tables):
+        steps = list(one_by_one)
         found = _compare(recorder, way.table, way.table.quantities[0], dict(enumerate(steps)))
         if found.first_wrong is None:
             return found

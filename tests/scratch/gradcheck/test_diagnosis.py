@@ -115,6 +115,8 @@ def test_the_way_a_module_keeps_its_weights_is_found(cls, order, x_axes):
 
 def test_another_forward_pass_is_no_lstm():
     other = plant(JointLSTM, ("h = o * np.tanh(c)", "h = o * c"))
+    assert recognize(subject_of(other)).table.name == "LSTM with h = o ⊙ c"
+    other = plant(JointLSTM, ("h = o * np.tanh(c)", "h = o * np.sin(c)"))
     assert recognize(subject_of(other)) is None
 
 
