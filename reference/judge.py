@@ -8,11 +8,13 @@ import numpy as np
 import torch
 
 from scratch.gradcheck.code_under_test import CodeUnderTest
+from scratch.gradcheck.diagnose.recognize import recognize
 from scratch.gradcheck.report import error
 from scratch.machinery import nests
 from scratch.machinery.module import Array
 
 from .apart import explain
+from .readings import readable
 from .sides import as_tensors, floats_in
 
 
@@ -45,6 +47,9 @@ class Judge:
         if tried.difference <= SAME:
             return None
         why = explain(code.module, tried.twin, code.inputs)
+        known = None if readable(self.module) else recognize(code)
+        if known is not None:
+            why.append(f"Yours computes {known.table.name}{known.order}.")
         return (
             f"the answers are not those of the torch module: off by {tried.difference:.2g}, "
             f"relative to its largest",

@@ -15,7 +15,6 @@ from ..gradcheck.code_under_test import CodeUnderTest
 from ..gradcheck.diagnose import first_wrong
 from ..gradcheck.diagnose.recognize import recognize
 from ..gradcheck.diagnose.recurrences import RECURRENCES
-from ..gradcheck.diagnose.weight_layouts import ORDERS
 from ..machinery import nests
 from ..machinery.module import Array
 from .options import UsageError
@@ -171,10 +170,7 @@ def compare_with(
         if closest is not None and closest.first_wrong is not None:
             text += f"; read in the way that comes closest, {closest}"
         return {"ok": False, "forward": text}
-    forward = "every answer agrees"
-    if len(known.gates) > 1:
-        by = ORDERS.get("".join(known.order), "")
-        forward += f", with the gates in the order {', '.join(known.order)}" + f" ({by})" * bool(by)
+    forward = f"every answer agrees{known.order}"
     backward = first_wrong.compare_backward(code, known)
     if right and backward.first_wrong is not None:
         text = f"every gradient is right; no variable was seen to hold {backward.first_wrong}"

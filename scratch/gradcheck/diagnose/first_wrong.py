@@ -181,18 +181,6 @@ def compare_backward(code: CodeUnderTest, known: Recognized) -> Comparison:
     return _compare(recorder, known.table, known.table.quantities[1], right.steps)
 
 
-def compare_forward(code: CodeUnderTest, table: Recurrence, steps: list[Values]) -> Comparison:
-    """The values inside the forward pass, from the first step to the last."""
-    return _compare(_of_forward(code), table, table.quantities[0], dict(enumerate(steps)))
-
-
-def _of_forward(code: CodeUnderTest) -> Recorder:
-    recorder = Recorder(code.original, "forward")
-    with recorder.recording():
-        code.forward()
-    return recorder
-
-
 def _compare(
     recorder: Recorder, table: Recurrence, quantities: list[str], steps: dict[int, Values]
 ) -> Comparison:
@@ -228,7 +216,9 @@ def best_guess(code: CodeUnderTest, tables: Sequence[Recurrence]) -> Comparison 
     Of those that get as far, the one by which fewest values are wrong, and where a variable stands
     in the place of the wrong one: read with two gates changed about, three of four are right, too.
     """
-    recorder, tried = _of_forward(code), []
+    recorder, tried = Recorder(code.original, "forward"), []
+    with recorder.recording():
+        code.forward()
     for way, one_by_one in ways(code, tables):
         steps = list(one_by_one)
         found = _compare(recorder, way.table, way.table.quantities[0], dict(enumerate(steps)))

@@ -20,7 +20,7 @@ from ...machinery import nests
 from ...machinery.module import Array
 from ..code_under_test import CodeUnderTest
 from .recurrences import RECURRENCES, Recurrence, Values, step_by_step
-from .weight_layouts import Layout, layouts
+from .weight_layouts import ORDERS, Layout, layouts
 
 FORWARD = 1e-9  # relative; the same equations summed in another order
 
@@ -40,10 +40,12 @@ class Recognized:
         return self.table.gates
 
     @property
-    def order(self) -> list[str]:
-        """The gates as they follow on each other in the parameters."""
+    def order(self) -> str:
+        """How the gates follow on each other in the parameters, in words."""
         places = map(self.layout.gate_places, self.layout.places)
-        return list(dict.fromkeys(self.gates[k] for place in places for k in place.flat))
+        order = dict.fromkeys(self.gates[k] for place in places for k in place.flat)
+        by = f" ({ORDERS[''.join(order)]})" if "".join(order) in ORDERS else ""
+        return f", with the gates in the order {', '.join(order)}{by}" if len(order) > 1 else ""
 
     def given(self, code: CodeUnderTest, inputs: Any = None) -> tuple[Values, Array, Values]:
         """Weights, x and initial states as `recurrences.forward` takes them."""

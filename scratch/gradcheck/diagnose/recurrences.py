@@ -345,20 +345,18 @@ RESET_BEFORE = (  # Cho et al. 2014, equations 5 to 8
     ),
     gate("n", TANH),
 )
-U_KEEPS = equation(  # torch.nn.GRU, Keras
-    "h = (1 − u) ⊙ n + u ⊙ h_prev",
-    h=lambda u, n, h_prev: (1 - u) * n + u * h_prev,
-    grad_n=lambda grad_h, u: grad_h * (1 - u),
-    grad_u=lambda grad_h, h_prev, n: grad_h * (h_prev - n),
-    grad_h_kept=lambda grad_h, u: grad_h * u,
-)
-U_REPLACES = equation(
-    "h = (1 − u) ⊙ h_prev + u ⊙ n",
-    h=lambda u, n, h_prev: (1 - u) * h_prev + u * n,
-    grad_n=lambda grad_h, u: grad_h * u,
-    grad_u=lambda grad_h, h_prev, n: grad_h * (n - h_prev),
-    grad_h_kept=lambda grad_h, u: grad_h * (1 - u),
-)
+
+
+def mixed(one: str, other: str) -> Equation:
+    """h = (1 − u) ⊙ one + u ⊙ other"""
+    grads = {"n": "grad_n", "h_prev": "grad_h_kept"}
+    return equation(
+        f"h = (1 − u) ⊙ {one} + u ⊙ {other}",
+        h=Line(lambda u, a, b: (1 - u) * a + u * b, ("u", one, other)),
+        grad_u=Line(lambda grad_h, a, b: grad_h * (b - a), ("grad_h", one, other)),
+        **{grads[one]: line(lambda grad_h, u: grad_h * (1 - u)),
+           grads[other]: line(lambda grad_h, u: grad_h * u)},
+    )  # fmt: skip
 
 
 def gru(reset: tuple[Equation, ...], update: Equation, name: str, torch: str = "") -> Recurrence:
@@ -367,6 +365,7 @@ def gru(reset: tuple[Equation, ...], update: Equation, name: str, torch: str = "
     return Recurrence(name, ("h",), kinds, {}, (*reset, update, H_IS_USED), torch, weights)
 
 
+U_KEEPS, U_REPLACES = mixed("n", "h_prev"), mixed("h_prev", "n")  # torch.nn.GRU has the first
 BEFORE, REPLACES = "W_h (r ⊙ h_prev) in place of r ⊙ (W_h h_prev + b)", "u and 1 − u changed about"
 RECURRENCES = (
     LSTM,

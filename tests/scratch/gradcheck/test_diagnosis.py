@@ -24,7 +24,6 @@ from scratch.gradcheck.diagnose import first_wrong
 from scratch.gradcheck.diagnose.predictions import Simulation
 from scratch.gradcheck.diagnose.recognize import recognize
 from scratch.gradcheck.diagnose.recurrences import LSTM as LSTM_TABLE
-from scratch.gradcheck.diagnose.recurrences import forward
 from tests.parity import assert_parity
 from tests.scratch.gradcheck import students
 from tests.scratch.gradcheck.students import GatewiseLSTM, JointLSTM, StudentLSTMCell, StudentRNN
@@ -217,8 +216,7 @@ def test_every_value_inside_right_code_agrees(cls):
     subject = subject_of(cls)
     found = recognize(subject)
     assert first_wrong.compare_backward(subject, found).first_wrong is None
-    steps = forward(found.table, *found.given(subject))
-    assert first_wrong.compare_forward(subject, found.table, steps).first_wrong is None
+    assert first_wrong.best_guess(subject, (found.table,)).first_wrong is None
 
 
 @pytest.mark.parametrize(

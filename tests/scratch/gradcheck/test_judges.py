@@ -46,14 +46,26 @@ class GRU(torch.nn.GRU):
         return output, h_n[0]
 
 
-def test_the_table_of_a_gru_is_torchs():
-    (table,) = (table for table in RECURRENCES if table.torch == "GRU")
+def beside_torch(table):
     ours, (x, h_0) = Tabled(table), inputs_of(table)
     theirs = GRU(ours.weight_ih_l0.shape[1], h_0.shape[-1]).double()
     state = {name: torch.from_numpy(p.data) for name, p in ours.named_parameters()}
-    theirs.load_state_dict(state)
-    report = check_gradients(ours, x, h_0, twin=torch_judge(theirs), judge="torch")
-    assert report.ok, report
+    theirs.load_state_dict({"bias_hh_l0": torch.zeros_like(theirs.bias_hh_l0), **state})
+    return check_gradients(ours, x, h_0, twin=torch_judge(theirs))
+
+
+def test_the_table_of_a_gru_is_torchs():
+    (table,) = (table for table in RECURRENCES if table.torch == "GRU")
+    assert beside_torch(table).ok
+
+
+def test_a_gru_of_another_form_is_named_beside_torchs():
+    table = next(table for table in RECURRENCES if table.name.startswith("GRU with W_h (r"))
+    report = beside_torch(table)
+    assert not report.ok
+    evidence = report.findings[0].evidence
+    assert "Yours computes GRU with W_h (r ⊙ h_prev) in place of" in evidence
+    assert "with the gates in the order r, u, n (PyTorch, cuDNN)." in evidence
 
 
 def real_buffer(z):
