@@ -48,6 +48,7 @@ def mistakes_of(table: Recurrence, answers: tuple[str, ...]) -> list[Mistake]:
         *(_gates(table) if len(table.gates) > 1 else ()),
         *(_product(table) if "grad_z" in table.backward else ()),
         *(_cell_state(table) if table.name == "LSTM" else ()),
+        *(_update(table) if "u" in table.gates else ()),
     ]
 
 
@@ -292,6 +293,14 @@ def _times(factor: float, right: Line) -> Line:
 
 def _of_gates(kept: list[int], right: Line) -> Line:
     return Line(lambda grad_z, W: right.compute(grad_z[kept], W[kept]), right.reads)
+
+
+def _update(table: Recurrence) -> Iterator[Mistake]:
+    lines = {name: table.backward[name] for name in ("grad_n", "grad_h_kept")}
+    where = ("the gradient of n", "the gradient of h that goes past the gates to h_(t−1)")
+    for name, other, words in zip(lines, reversed(lines), where, strict=True):
+        yield Mistake("u and 1 − u changed about", f"u and 1 − u are changed about in {words}",
+                      table.look(name), {name: lines[other]})  # fmt: skip
 
 
 def _cell_state(table: Recurrence) -> Iterator[Mistake]:

@@ -28,6 +28,7 @@ def test_its_mistakes_are_named(table):
     gate = table.gates[-1]
     names = ["missing carry of h", "W_hh transposed", "h shifted by one step"]
     names += [f"local derivative of {'gate ' * (gate != 'h')}{gate}"] * (gate != "o")
+    names += ["u and 1 − u changed about"] * ("u" in table.gates)
     for name in names:
         report = check_gradients(Tabled(table, mistakes[name].lines), *inputs_of(table))
         found = report.findings[0]
