@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 import numpy as np
 import torch
 
 from scratch.gradcheck.code_under_test import CodeUnderTest
+from scratch.gradcheck.diagnose.recognize import recognize
 from scratch.gradcheck.report import error
 from scratch.machinery import nests
 from scratch.machinery.module import Array
-from scratch.machinery.packing import PackedSequence
 
 from .apart import explain
+from .readings import readable
+from .sides import as_tensors, floats_in
 
 
 def judge(module: torch.nn.Module) -> Judge:
@@ -46,6 +47,9 @@ class Judge:
         if tried.difference <= SAME:
             return None
         why = explain(code.module, tried.twin, code.inputs)
+        known = None if readable(self.module) else recognize(code)
+        if known is not None:
+            why.append(f"Yours computes {known.table.name}{known.order}.")
         return (
             f"the answers are not those of the torch module: off by {tried.difference:.2g}, "
             f"relative to its largest",
@@ -75,15 +79,15 @@ class _Pass:
             if not np.allclose(theirs.detach().numpy(), array.data, rtol=1e-6, atol=1e-7):
                 raise ValueError(f"twin: expected the same weights; {name} differs")
             theirs.data = torch.from_numpy(array.data.copy())
-        self.tensors: list[Any] = []
-        self.inputs = tuple(self._tensor(value) for value in code.inputs)
+        self.inputs = as_tensors(code.inputs, None)
+        tensors = floats_in(self.inputs)
         self.answers = nests.flatten(self.twin(*self.inputs))
         answers = np.concatenate([a.detach().numpy().reshape(-1) for a in self.answers])
         ours = nests.vector(code.answers)
         if answers.shape != ours.shape:
             raise ValueError("twin: expected answers of the same shapes")
         self.difference = error(ours, answers)
-        checked = dict(zip(code.checked_inputs, self.tensors, strict=False))
+        checked = dict(zip(code.checked_inputs, tensors, strict=False))
         self.variables = checked | {name: named[name] for name in code.parameters}
 
     def jacobian(self, upstream: Array | None) -> dict[str, Array]:
@@ -104,16 +108,3 @@ class _Pass:
                 zero = np.zeros(variable.numel())
                 columns[name].append(zero if grad is None else grad.numpy().reshape(-1))
         return {name: np.stack(parts, axis=1) for name, parts in columns.items()}
-
-    def _tensor(self, value: Any) -> Any:
-        if isinstance(value, PackedSequence):
-            parts: list[Any] = [None if part is None else self._tensor(part) for part in value]
-            return torch.nn.utils.rnn.PackedSequence(*parts)
-        if isinstance(value, tuple | list):
-            return tuple(self._tensor(part) for part in value)
-        if not isinstance(value, np.ndarray):
-            return value
-        tensor = torch.from_numpy(value.copy())
-        if nests.is_inexact(value):
-            self.tensors.append(tensor.requires_grad_())
-        return tensor

@@ -12,17 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_sequence, unpack_sequence
 
+from scratch.gradcheck.diagnose.weight_layouts import ORDERS
 from scratch.machinery.nests import map_leaves
 
-# The order of the gates in the rows of the weights, and who writes it so; g is c, j or a elsewhere.
-ORDERS = {
-    "ifgo": "PyTorch, cuDNN, Keras",
-    "igfo": "TensorFlow 1",
-    "iofg": "ONNX",
-    "ifog": "CS231n",
-    "figo": "the equations in most papers: forget, input, candidate, output",
-    "fgio": "Deep Learning from Scratch 2",
-}
 SIGMOIDS: dict[str, Callable[[Tensor], Tensor]] = {
     "σ": torch.sigmoid,
     "clip(0.2 z + 0.5)": lambda z: (0.2 * z + 0.5).clamp(0, 1),
@@ -78,9 +70,9 @@ def readings(layer: nn.Module, most: int = 3) -> Iterator[Reading]:
         "bias": ["bias_ih", "bias_hh", "none"] if layer.bias else [],
     }
     if gates(layer) == 4:
-        others = ["".join(p) for p in itertools.permutations("ifgo")]
+        orders = dict.fromkeys([*ORDERS, *map("".join, itertools.permutations("ifgo"))])
         options = {
-            "order": [*list(ORDERS)[1:], *(o for o in others if o not in ORDERS)],
+            "order": [order for order in list(orders)[1:] if set(order) == set("ifgo")],
             **options,
             "reshaped": [True],
             "forget_bias": [1, -1],

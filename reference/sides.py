@@ -61,6 +61,12 @@ def as_tensors(value: Any, like: torch.Tensor | None) -> Any:
     return tensor.to(like.device, like.dtype if tensor.is_floating_point() else None)
 
 
+def floats_in(tensors: Any) -> list[torch.Tensor]:
+    """Those of floats, which from here on have gradients."""
+    leaves = [leaf for leaf in flatten(tensors) if isinstance(leaf, torch.Tensor)]
+    return [leaf.requires_grad_() for leaf in leaves if leaf.is_floating_point()]
+
+
 class Theirs:
     """The torch module itself, run on the inputs. Its .grad and its buffers stay as they are."""
 
@@ -77,10 +83,8 @@ class Theirs:
             tensors = tensors[0], self._state(*tensors)
         self.inputs = tensors
         self.input_names = self._names_of_inputs()
-        leaves = [t for t in flatten(tensors) if isinstance(t, torch.Tensor)]
-        if isinstance(module, _Loss):
-            leaves = leaves[:1]  # a target has no gradient
-        self.leaves = [t.requires_grad_() for t in leaves if t.is_floating_point()]
+        # The target of a loss has no gradient.
+        self.leaves = floats_in(tensors[:1] if isinstance(module, _Loss) else tensors)
         with copied_buffers(module):
             self.answers = module(*tensors)
         if not torch.equal(torch.get_rng_state(), before):

@@ -16,7 +16,7 @@ from . import apart
 from .options import UsageError, at_least, positive
 
 WIDTH, LETTERS = 100, 400  # of the table, of a cause in it
-LIKE = ("RNNCell", "LSTMCell", "RNN", "LSTM")
+LIKE = ("RNNCell", "LSTMCell", "GRUCell", "RNN", "LSTM", "GRU")
 HELP = """\
 Is a backward pass of your own right, and if not, which mistake is in it? Yours may be
 

@@ -24,6 +24,8 @@ ANSWERS = {
     "LSTMCell": "h and c, (N, H) each,",
     "RNN": "the output (T, N, H) and h_n",
     "LSTM": "the output (T, N, H) and (h_n, c_n)",
+    "GRUCell": "h (N, H)",
+    "GRU": "the output (T, N, H) and h_n",
 }
 RULE = ("__call__", "forward", "backward", "parameters")
 
@@ -142,7 +144,7 @@ def fits(kind: str, answers: Any, sizes: Sizes) -> bool:
     shapes = [leaf.shape for leaf in leaves]
     if kind.endswith("Cell"):
         return shapes == [(sizes.N, sizes.H)] * (2 if kind == "LSTMCell" else 1)
-    if kind in ("RNN", "LSTM"):
+    if kind in ("RNN", "LSTM", "GRU"):
         states = 2 if kind == "LSTM" else 1
         return len(shapes) == 1 + states and len(shapes[0]) == 3 and isinstance(answers, tuple)
     return bool(shapes)
@@ -160,19 +162,17 @@ def compare_with(
 
     code = CodeUnderTest(module, inputs, 0)
     known = recognize(code)
-    tables = [table for table in RECURRENCES if (table.name == "LSTM") == like.startswith("LSTM")]
+    tables = [table for table in RECURRENCES if table.torch == like.removesuffix("Cell")]
     if known is None or known.table not in tables:
         closest = first_wrong.best_guess(code, tables)
         text = f"it does not compute what {like} computes with these parameters"
+        text += f"; its answers are those of {known.table.name}" if known else ""
         if closest is not None and closest.first_wrong is not None:
             text += f"; read in the way that comes closest, {closest}"
         return {"ok": False, "forward": text}
+    forward = f"every answer agrees{known.order}"
     backward = first_wrong.compare_backward(code, known)
     if right and backward.first_wrong is not None:
         text = f"every gradient is right; no variable was seen to hold {backward.first_wrong}"
-        return {"ok": True, "forward": "every answer agrees", "backward": text}
-    return {
-        "ok": backward.first_wrong is None,
-        "forward": "every answer agrees",
-        "backward": str(backward),
-    }
+        return {"ok": True, "forward": forward, "backward": text}
+    return {"ok": backward.first_wrong is None, "forward": forward, "backward": str(backward)}

@@ -237,12 +237,12 @@ def with_gates(
 def is_vague(finding: Finding, diagnosis: Diagnosis) -> bool:
     """Whether a finding says that something is wrong, and not what.
 
-    A factor of several gradients comes from one line above them, in a loss or a head.
+    A factor or zeros in several gradients come from one line above them, in a loss or a head.
     """
-    if finding.name in ("unknown", "missing carry"):
+    if finding.name in ("unknown", "wrong carry"):
         return True
-    several = finding.name.startswith("factor") and len(finding.tensors) > 1
-    return several and diagnosis.known is None
+    of_all = finding.name.startswith(("factor", "gradient zero")) and len(finding.tensors) > 1
+    return of_all and diagnosis.known is None
 
 
 def _in_directions(row: Row, truth: judges.Truth) -> Finding:
@@ -332,7 +332,7 @@ def of_parts(
                           tensors=tuple(f"{name}.{t}" for t in f.tensors))
                   for f in report.findings]  # fmt: skip
     named = {finding.name for finding in inner}
-    vague = {"unknown", "missing carry"} if inner else set()
+    vague = {"unknown", "wrong carry"} if inner else set()
     return inner + [finding for finding in found if finding.name not in vague | named]
 
 

@@ -89,7 +89,7 @@ class CodeUnderTest:
         self.splits = signature.splits_answers(module, self.answers)
         self.is_cell = signature.is_cell(module, self.inputs, self.answers)
         self.answer_leaves = nests.float_arrays(self.answers)
-        self.answer_names = signature.answer_names(module, self.answers, self.is_cell)
+        self.answer_names = signature.answer_names(module, self.inputs, self.answers, self.is_cell)
         self._check_answers()
         size = nests.vector(self.answers).size
         self.upstream: Array = self.rng.standard_normal(size)

@@ -64,10 +64,11 @@ def input_names(module: Module, inputs: tuple[Any, ...], cell: bool) -> list[str
     return names
 
 
-def answer_names(module: Module, answers: Any, cell: bool) -> list[str]:
+def answer_names(module: Module, inputs: tuple[Any, ...], answers: Any, cell: bool) -> list[str]:
     """h, c of a cell; output, h_n, c_n of a layer; else answer and its place.
 
-    A module that gives them itself has `answer_names`.
+    A state that is handed on has the form of the one that was given; what has another is a
+    prediction. A module that gives the names itself has `answer_names`.
     """
     count = len(float_arrays(answers))
     known = getattr(module, "answer_names", None)
@@ -76,10 +77,12 @@ def answer_names(module: Module, answers: Any, cell: bool) -> list[str]:
     if not isinstance(answers, tuple) or is_packed(answers):
         number = count == 1 and float_arrays(answers)[0].ndim == 0
         return ["h" if cell else "loss" if number else "answer"][:count]
-    if cell:
-        return ["h", "c"]
-    layer = len(answers) == 2 and len(float_arrays(answers[0])) == 1 and 2 <= count <= 3
-    return ["output", "h_n", "c_n"][:count] if layer else [f"answer[{k}]" for k in range(count)]
+    layer = not cell and len(answers) == 2 and len(float_arrays(answers[0])) == 1
+    states = [np.squeeze(state).shape for state in float_arrays(answers)[1 if layer else 0 :]]
+    handed_on = states == [np.squeeze(state).shape for state in float_arrays(inputs[1:])]
+    if 0 < len(states) <= 2 and handed_on and (layer or cell):
+        return ["output", "h_n", "c_n"][:count] if layer else ["h", "c"][:count]
+    return [f"answer[{k}]" for k in range(count)]
 
 
 def align(inputs: tuple[Any, ...], grads: Any) -> list[Any]:

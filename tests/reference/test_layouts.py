@@ -133,7 +133,8 @@ X = np.random.default_rng(1).standard_normal((T, N, D))
 
 
 def test_the_table_has_the_orders_that_are_tried():
-    assert {row[0].replace(" ", "") for row in ROWS.values()} == set(ORDERS)
+    of_lstm = {order for order in ORDERS if set(order) == set("ifgo")}
+    assert {row[0].replace(" ", "") for row in ROWS.values()} == of_lstm
 
 
 @pytest.mark.parametrize("name", ROWS)

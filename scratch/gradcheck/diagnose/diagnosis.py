@@ -51,13 +51,6 @@ class Explanation:
         return len(self.unexplained), len(self.prediction.mistakes) + len(own) + extra
 
 
-def read(prediction: Prediction, claimed: dict[str, Any], context: Context) -> Explanation:
-    """The claims, each explained from what a prediction says."""
-    return Explanation(
-        prediction, {n: explain(n, claimed[n], prediction, context) for n in claimed}
-    )
-
-
 class Diagnosis:
     """The causes of what a module claims on its inputs, given what is true."""
 
@@ -102,8 +95,12 @@ class Diagnosis:
         else:
             yield from map(self.simulation.prediction, self.simulation.mistakes())
 
-    def read(self, prediction: Prediction) -> Explanation:
-        return read(prediction, self.claimed, self.context)
+    def read(self, prediction: Prediction, claimed: dict[str, Any] | None = None) -> Explanation:
+        """The claims, or those on other inputs, each explained from what a prediction says."""
+        claims = (self.claimed if claimed is None else claimed).items()
+        return Explanation(
+            prediction, {n: explain(n, c, prediction, self.context) for n, c in claims}
+        )
 
     def reproduces(self, prediction: Prediction, names: Iterable[str]) -> bool:
         """Whether its mistakes alone give one of the wrong gradients as it was claimed."""
@@ -173,7 +170,7 @@ class Diagnosis:
             return True
         simulation, claimed = fresh
         prediction = simulation.prediction(*explanation.prediction.mistakes)
-        return not read(prediction, claimed, self.context).unexplained
+        return not self.read(prediction, claimed).unexplained
 
     def fresh(self, T: int | None = None) -> tuple[Simulation, dict[str, Any]] | None:
         """The module on other inputs: of T steps, or of one step more and two samples more."""
@@ -186,14 +183,12 @@ class Diagnosis:
             claimed = self.code.claims(upstream, inputs, answers)
             simulation = Simulation(self.code, self.known, inputs, upstream)
             right = simulation.prediction().grads
-            if any(right[name].shape != leaf.shape for name, leaf in self._leaves(inputs)):
+            leaves = zip(self.code.input_names, nests.float_arrays(inputs), strict=True)
+            if any(right[name].shape != leaf.shape for name, leaf in leaves):
                 return None
             return simulation, claimed
         except (ModuleRaised, ValueError):  # ValueError: other sizes have to be read otherwise
             return None
-
-    def _leaves(self, inputs: Any) -> list[tuple[str, Array]]:
-        return list(zip(self.code.input_names, nests.float_arrays(inputs), strict=True))
 
     def _of_mistake(self, mistake: Any, best: Explanation, rivals: list[Explanation]) -> Finding:
         right = [n for n, c in best.causes.items() if c is not None and c.name == RIGHT]
@@ -278,8 +273,8 @@ class Diagnosis:
             f"the gradient of {' and '.join(names)} is wrong, and fits none of the causes tested",
             f"{'; '.join(facts)}. Tested: {tested}zero, a factor, another upstream gradient, "
             f"transposed, reversed, shifted, another gate's or another parameter's, clipped",
-            "the values inside: `python -m scratch check FILE.py:NAME --like LSTM` (or RNN, "
-            "LSTMCell, RNNCell) names the first that is not as there",
+            "the values inside: `python -m scratch check FILE.py:NAME --like LSTM` (or RNN, GRU, "
+            "LSTMCell, RNNCell, GRUCell) names the first that is not as there",
             tuple(names),
         )
 

@@ -45,8 +45,10 @@ def mistakes_of(table: Recurrence, answers: tuple[str, ...]) -> list[Mistake]:
         *_previous_states(table),
         *_derivatives(table),
         *_weights(table),
-        *_gates(table),
+        *(_gates(table) if len(table.gates) > 1 else ()),
+        *(_product(table) if "grad_z" in table.backward else ()),
         *(_cell_state(table) if table.name == "LSTM" else ()),
+        *(_update(table) if "u" in table.gates else ()),
     ]
 
 
@@ -235,11 +237,31 @@ def _local(what: str, words: str, lines: dict[str, Line], alone: bool = False) -
 
 def _weights(table: Recurrence) -> Iterator[Mistake]:
     words = "the recurrent weights are transposed where the gradient of h is handed back"
-    lines = wrong(grad_h_prev=lambda grad_z, W_h: (grad_z @ W_h.mT).sum(axis=0))
+    readers = {name: line for name, line in table.backward.items() if "W_h" in line.reads}
+    lines = {name: _transposing("W_h", line) for name, line in readers.items()}
     yield Mistake("W_hh transposed", words, "the product of grad_z and W_hh", lines)
 
 
+def _transposing(weight: str, right: Line) -> Line:
+    place = right.reads.index(weight)
+    return Line(lambda *read: right.compute(*read[:place], read[place].mT, *read[place + 1 :]),
+                right.reads)  # fmt: skip
+
+
 def _gates(table: Recurrence) -> Iterator[Mistake]:
+    for gate in table.gates:
+        for factor, word in ((-1.0, "the wrong sign"), (2.0, "twice"), (0.5, "half"), (0.0, "0")):
+            yield Mistake(
+                f"factor {factor:g} on gate {gate}",
+                f"the gradient of gate {gate} is multiplied by {factor:g}: {word}",
+                f"the line that computes the gradient of gate {gate}",
+                {f"grad_z_{gate}": _times(factor, table.backward[f"grad_z_{gate}"])},
+                alone=factor in (0.5, 0.0),
+            )
+
+
+def _product(table: Recurrence) -> Iterator[Mistake]:
+    """Where one product serves all gates: their order, and one that is left out on the way back."""
     gates, right = table.gates, table.backward["grad_z"]
     for order in list(itertools.permutations(range(len(gates))))[1:]:
         yield Mistake(
@@ -251,14 +273,6 @@ def _gates(table: Recurrence) -> Iterator[Mistake]:
             alone=sum(k != place for place, k in enumerate(order)) > 2,
         )
     for k, gate in enumerate(gates if len(gates) > 1 else ()):
-        for factor, word in ((-1.0, "the wrong sign"), (2.0, "twice"), (0.5, "half"), (0.0, "0")):
-            yield Mistake(
-                f"factor {factor:g} on gate {gate}",
-                f"the gradient of gate {gate} is multiplied by {factor:g}: {word}",
-                f"the line that computes the gradient of gate {gate}",
-                {f"grad_z_{gate}": _times(factor, table.backward[f"grad_z_{gate}"])},
-                alone=factor in (0.5, 0.0),
-            )
         others = [other for other in range(len(gates)) if other != k]
         for places in (("h",), ("x",), ("h", "x")):
             names = {"h": "grad_h_prev", "x": "grad_x"}
@@ -279,6 +293,14 @@ def _times(factor: float, right: Line) -> Line:
 
 def _of_gates(kept: list[int], right: Line) -> Line:
     return Line(lambda grad_z, W: right.compute(grad_z[kept], W[kept]), right.reads)
+
+
+def _update(table: Recurrence) -> Iterator[Mistake]:
+    lines = {name: table.backward[name] for name in ("grad_n", "grad_h_kept")}
+    where = ("the gradient of n", "the gradient of h that goes past the gates to h_(t−1)")
+    for name, other, words in zip(lines, reversed(lines), where, strict=True):
+        yield Mistake("u and 1 − u changed about", f"u and 1 − u are changed about in {words}",
+                      table.look(name), {name: lines[other]})  # fmt: skip
 
 
 def _cell_state(table: Recurrence) -> Iterator[Mistake]:

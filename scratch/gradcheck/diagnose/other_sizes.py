@@ -144,8 +144,9 @@ def by_length(code: CodeUnderTest) -> list[Finding]:
         one, two = (np.inf if pair is None else worst(pair[1], pair[0]) for pair in judged)
         if one <= 1e-9 < two < np.inf:
             return [Finding(
-                "missing carry",
-                f"something is not carried back from step to step (axis {axis} of the input)",
+                "wrong carry",
+                f"what a step hands back to the step before it is missing or wrong (along axis "
+                f"{axis} of the input)",
                 f"largest relative error {one:.0e} for one step, {two:.2g} for two",
                 "what one step of the backward loop hands to the step before it: the gradients of "
                 "all states",

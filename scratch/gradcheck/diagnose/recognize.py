@@ -1,7 +1,7 @@
 """Which equations a stranger's recurrent module computes, and where its parameters hold what.
 
-Nothing is taken from names. Every way in which the parameters' shapes could hold the weights of an
-RNN or an LSTM is tried (one matrix or one for each gate, gates in any order, x and h side by side,
+Nothing is taken from names. Every way in which the parameters' shapes could hold the weights of a
+recurrence is tried (one matrix or one for each gate, gates in any order, x and h side by side,
 rows or columns, time or batch first), and the one is taken whose forward pass gives the module's
 answers to rounding. From then on it is known what the backward pass should have computed.
 """
@@ -19,15 +19,15 @@ import numpy as np
 from ...machinery import nests
 from ...machinery.module import Array
 from ..code_under_test import CodeUnderTest
-from .recurrences import RECURRENCES, Recurrence, Values, forward
-from .weight_layouts import Layout, layouts
+from .recurrences import RECURRENCES, Recurrence, Values, step_by_step
+from .weight_layouts import ORDERS, Layout, layouts
 
 FORWARD = 1e-9  # relative; the same equations summed in another order
 
 
 @dataclass(frozen=True)
 class Recognized:
-    """A module that is an RNN or an LSTM in one layer and one direction, or a cell of one."""
+    """A module that is a recurrence in one layer and one direction, or a cell of one."""
 
     table: Recurrence
     layout: Layout
@@ -39,6 +39,14 @@ class Recognized:
     def gates(self) -> tuple[str, ...]:
         return self.table.gates
 
+    @property
+    def order(self) -> str:
+        """How the gates follow on each other in the parameters, in words."""
+        places = map(self.layout.gate_places, self.layout.places)
+        order = dict.fromkeys(self.gates[k] for place in places for k in place.flat)
+        by = f" ({ORDERS[''.join(order)]})" if "".join(order) in ORDERS else ""
+        return f", with the gates in the order {', '.join(order)}{by}" if len(order) > 1 else ""
+
     def given(self, code: CodeUnderTest, inputs: Any = None) -> tuple[Values, Array, Values]:
         """Weights, x and initial states as `recurrences.forward` takes them."""
         inputs = code.inputs if inputs is None else inputs
@@ -49,7 +57,7 @@ class Recognized:
         }
         W = self.layout.gather({name: p.data for name, p in code.parameters.items()})
         x = arrays.pop("x")
-        return weights_of(W, x), x, initial(self.table, arrays, x, W.shape[1])
+        return weights_of(self.table, W, x), x, initial(self.table, arrays, x, W.shape[1])
 
     def upstream(self, parts: list[Array]) -> dict[str, Array]:
         """The gradients of the answers as `recurrences.Backward` takes them."""
@@ -63,10 +71,11 @@ class Recognized:
         return from_standard(array, self.axes[role], STANDARD[role])
 
 
-def weights_of(W: Array, x: Array) -> Values:
-    """W_x, W_h and b out of [W_x | W_h | b], (G, H, D+H+1)."""
-    D = x.shape[-1]
-    return {"W_x": W[..., :D], "W_h": W[..., D:-1], "b": W[..., -1][:, None]}
+def weights_of(table: Recurrence, W: Array, x: Array) -> Values:
+    """W_x, W_h and b, and what other bias there is, out of [W_x | W_h | b], (G, H, D+H+1)."""
+    D, H = x.shape[-1], W.shape[1]
+    biases = {name: W[..., D + H + k][:, None] for k, name in enumerate(table.weights[2:])}
+    return {"W_x": W[..., :D], "W_h": W[..., D : D + H], **biases}
 
 
 def initial(table: Recurrence, states: Values, x: Array, H: int) -> Values:
@@ -94,9 +103,23 @@ def from_standard(array: Array, axes: str, standard: str) -> Array:
     return np.expand_dims(turned, tuple(k for k, axis in enumerate(axes) if axis == "1"))
 
 
+def gap(numbers: Array, of: Array) -> float:
+    """How far the farthest of some is from the nearest of other, sorted numbers."""
+    right = np.minimum(numbers.searchsorted(of), len(numbers) - 1)
+    left = np.maximum(right - 1, 0)
+    return float(np.minimum(np.abs(numbers[right] - of), np.abs(numbers[left] - of)).max(initial=0))
+
+
 def recognize(code: CodeUnderTest) -> Recognized | None:
     """The recurrence of the module, or None if it is none of those known here."""
-    for way, steps in ways(code, RECURRENCES):
+    numbers = np.sort(nests.vector(code.answers))
+    for way, one_by_one in ways(code, RECURRENCES):
+        first = next(one_by_one)
+        every_step = any(leaf.size > first["h"].size for leaf in code.answer_leaves)
+        near = min(gap(numbers, first[state].flat[:1]) for state in way.table.states)
+        if every_step and near > FORWARD * np.abs(numbers).max():
+            continue  # one number rules out most
+        steps = [first, *one_by_one]
         axes: dict[str, str] = {}
         for leaf in code.answer_leaves:
             axes |= _role(leaf, way.table, steps, set(axes))
@@ -107,7 +130,7 @@ def recognize(code: CodeUnderTest) -> Recognized | None:
 
 def ways(
     code: CodeUnderTest, tables: Sequence[Recurrence]
-) -> Iterator[tuple[Recognized, list[Values]]]:
+) -> Iterator[tuple[Recognized, Iterator[Values]]]:
     """Every way to read inputs and parameters that their shapes allow, and what that computes."""
     leaves = nests.float_arrays(code.inputs)
     packed = any(nests.is_packed(value) for value in (*code.inputs, code.answers))
@@ -130,8 +153,10 @@ def ways(
         for table in tables:
             if set(roles) <= {f"{s}_0" for s in table.states}:
                 start = initial(table, given, x, H)
-                for layout in layouts(values, len(table.gates), H, x.shape[2]):
-                    steps = forward(table, weights_of(layout.gather(values), x), x, start)
+                biases = len(table.weights) - 2
+                for layout in layouts(values, table.gates, H, x.shape[2], biases):
+                    W = weights_of(table, layout.gather(values), x)
+                    steps = step_by_step(table, W, x, start)
                     yield Recognized(table, layout, axes, names, ()), steps
 
 

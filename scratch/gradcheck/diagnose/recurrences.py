@@ -1,17 +1,18 @@
-"""An RNN and an LSTM as tables: a line for each value of a step, and a line for each derivative.
+"""RNN, LSTM and GRU as tables: a line for each value of a step, and a line for each derivative.
 
 A line is a small function whose arguments are the values that it reads, by their names. So the
 table also says which value follows from which; and a mistake is a line in place of the right one
 (`mistakes.py`). Another recurrence is another table.
 
-In a step, an array is (N, H) but for x, (N, D), and z, (G, N, H); G is the number of gates. A name
-with `_prev` is a state before the step; `grad_h_next` is what the step after this one hands back.
+In a step, an array is (N, H) but for x, (N, D), and z, (G, N, H); G is the number of gates. W_x is
+(G, H, D), W_h (G, H, H), b (G, 1, H). A name with `_prev` is a state before the step; `grad_h_next`
+is what the step after this one hands back.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from operator import itemgetter
@@ -50,8 +51,10 @@ class Equation(NamedTuple):
     lines: dict[str, Line]
 
 
-def equation(text: str, **lines: Callable[..., Any]) -> Equation:
-    return Equation(text, {name: line(function) for name, function in lines.items()})
+def equation(text: str, **lines: Callable[..., Any] | Line) -> Equation:
+    return Equation(
+        text, {name: f if isinstance(f, Line) else line(f) for name, f in lines.items()}
+    )
 
 
 # Activations: a = φ(z)
@@ -108,6 +111,15 @@ RELU = Activation("max", lambda z: np.maximum(z, 0), lambda a, z: 1.0 * (a > 0),
 })  # fmt: skip
 
 
+def hard_sigmoid(slope: float) -> Activation:
+    return Activation(
+        "hard σ",
+        lambda z: np.clip(slope * z + 0.5, 0, 1),
+        lambda a, z: slope * ((a > 0) & (a < 1)),
+        {},
+    )
+
+
 def through(derivative: Derivative) -> Callable[[Array, Array, Array], Array]:
     """grad_z = grad_a ⊙ φ′"""
     return lambda grad_a, a, z: grad_a * derivative(a, z)
@@ -133,6 +145,8 @@ class Recurrence:
     activations: dict[str, Activation]  # gate → its own, in the order of z
     inner: dict[str, tuple[Activation, str]]  # such as tanh_c → tanh, grad_c_from_h
     equations: tuple[Equation, ...]
+    torch: str = ""  # the class of torch.nn that computes this
+    weights: tuple[str, ...] = ("W_x", "W_h", "b")
 
     @property
     def gates(self) -> tuple[str, ...]:
@@ -178,7 +192,12 @@ class Recurrence:
         return found
 
 
-def gates(activations: dict[str, Activation]) -> tuple[Equation, ...]:
+def stacked(*names: str) -> Line:
+    """Their gradients side by side, (G, N, H)."""
+    return Line(lambda *grads: np.array(grads), tuple(f"grad_{name}" for name in names))
+
+
+def gates(activations: dict[str, Activation], forget_bias: float = 0) -> tuple[Equation, ...]:
     """z and the gates' activations of it."""
     product = equation(
         "z = W_x x + W_h h_prev + b",
@@ -190,14 +209,18 @@ def gates(activations: dict[str, Activation]) -> tuple[Equation, ...]:
         grad_b=lambda grad_z: grad_z.sum(axis=1, keepdims=True),  # (G, 1, H)
     )
     parts = {f"z_{gate}": Line(itemgetter(k), ("z",)) for k, gate in enumerate(activations)}
-    side_by_side = Line(lambda *grads: np.array(grads), tuple(f"grad_{z}" for z in parts))
+    if forget_bias:
+        parts["z_f"] = line(lambda z: z[1] + forget_bias)
     names = ", ".join(parts)
     return (
         product,
-        Equation(f"z = [{names}]", {**parts, "grad_z": side_by_side}),
-        *(activation(kind, gate, f"z_{gate}", f"grad_z_{gate}")
-          for gate, kind in activations.items()),
-    )  # fmt: skip
+        Equation(f"z = [{names}]", {**parts, "grad_z": stacked(*parts)}),
+        *(gate(name, kind) for name, kind in activations.items()),
+    )
+
+
+def gate(name: str, kind: Activation) -> Equation:
+    return activation(kind, name, f"z_{name}", f"grad_z_{name}")
 
 
 H_IS_USED = equation(
@@ -209,60 +232,174 @@ H_IS_USED = equation(
 # The tables
 
 
-def elman(name: str, kind: Activation) -> Recurrence:
-    return Recurrence(name, ("h",), {"h": kind}, {}, (*gates({"h": kind}), H_IS_USED))
+def elman(name: str, kind: Activation, torch: str = "") -> Recurrence:
+    return Recurrence(name, ("h",), {"h": kind}, {}, (*gates({"h": kind}), H_IS_USED), torch)
 
 
-LSTM_GATES = {"i": SIGMOID, "f": SIGMOID, "g": TANH, "o": SIGMOID}
-LSTM = Recurrence(
-    "LSTM",
-    ("h", "c"),
-    LSTM_GATES,
-    {"tanh_c": (TANH, "grad_c_from_h")},
-    (
-        *gates(LSTM_GATES),
-        equation(
-            "c = f ⊙ c_prev + i ⊙ g",
-            c=lambda f, c_prev, i, g: f * c_prev + i * g,
-            grad_f=lambda grad_c, c_prev: grad_c * c_prev,
-            grad_i=lambda grad_c, g: grad_c * g,
-            grad_g=lambda grad_c, i: grad_c * i,
-            grad_c_prev=lambda grad_c, f: grad_c * f,
-        ),
-        equation(
-            "h_t and step t+1 read c_t",
-            grad_c=lambda grad_cs, grad_c_next, grad_c_from_h: (
-                grad_cs + grad_c_next + grad_c_from_h
-            ),
-        ),
-        activation(TANH, "tanh_c", "c", "grad_c_from_h"),
-        equation(
-            "h = o ⊙ tanh(c)",
-            h=lambda o, tanh_c: o * tanh_c,
-            grad_o=lambda grad_h, tanh_c: grad_h * tanh_c,
-            grad_tanh_c=lambda grad_h, o: grad_h * o,
-        ),
-        H_IS_USED,
+CELL_STATE = (
+    equation(
+        "c = f ⊙ c_prev + i ⊙ g",
+        c=lambda f, c_prev, i, g: f * c_prev + i * g,
+        grad_f=lambda grad_c, c_prev: grad_c * c_prev,
+        grad_i=lambda grad_c, g: grad_c * g,
+        grad_g=lambda grad_c, i: grad_c * i,
+        grad_c_prev=lambda grad_c, f: grad_c * f,
+    ),
+    equation(
+        "h_t and step t+1 read c_t",
+        grad_c=lambda grad_cs, grad_c_next, grad_c_from_h: grad_cs + grad_c_next + grad_c_from_h,
     ),
 )
-RECURRENCES = (LSTM, elman("tanh", TANH), elman("relu", RELU))
+OF_TANH_C = (
+    activation(TANH, "tanh_c", "c", "grad_c_from_h"),
+    equation(
+        "h = o ⊙ tanh(c)",
+        h=lambda o, tanh_c: o * tanh_c,
+        grad_o=lambda grad_h, tanh_c: grad_h * tanh_c,
+        grad_tanh_c=lambda grad_h, o: grad_h * o,
+    ),
+)
+OF_C = (
+    equation(
+        "h = o ⊙ c",
+        h=lambda o, c: o * c,
+        grad_o=lambda grad_h, c: grad_h * c,
+        grad_c_from_h=lambda grad_h, o: grad_h * o,
+    ),
+)
+
+
+def lstm(
+    name: str,
+    torch: str = "",
+    *,
+    sigma: Activation = SIGMOID,
+    h: tuple[Equation, ...] = OF_TANH_C,
+    forget_bias: float = 0,
+) -> Recurrence:
+    kinds = {"i": sigma, "f": sigma, "g": TANH, "o": sigma}
+    inner = {"tanh_c": (TANH, "grad_c_from_h")} if h is OF_TANH_C else {}
+    equations = (*gates(kinds, forget_bias), *CELL_STATE, *h, H_IS_USED)
+    return Recurrence(name, ("h", "c"), kinds, inner, equations, torch)
+
+
+LSTM = lstm("LSTM", "LSTM")
+
+# GRU: reset gate r, update gate u, proposal n
+
+OF_X = equation(
+    "z_x = W_x x + b",
+    z_x=lambda x, W_x, b: x @ W_x.mT + b,  # (G, N, H)
+    grad_z_x=stacked("z_r", "z_u", "z_n"),
+    grad_x=lambda grad_z_x, W_x: (grad_z_x @ W_x).sum(axis=0),
+    grad_W_x=lambda grad_z_x, x: grad_z_x.mT @ x,
+    grad_b=lambda grad_z_x: grad_z_x.sum(axis=1, keepdims=True),
+)
+RESET_AFTER = (  # torch.nn.GRU; Keras with reset_after
+    OF_X,
+    equation(
+        "z_h = W_h h_prev + b_h",
+        z_h=lambda h_prev, W_h, b_h: h_prev @ W_h.mT + b_h,
+        grad_z_h=stacked("z_r", "z_u", "m"),
+        grad_h_prev=lambda grad_h_kept, grad_z_h, W_h: grad_h_kept + (grad_z_h @ W_h).sum(axis=0),
+        grad_W_h=lambda grad_z_h, h_prev: grad_z_h.mT @ h_prev,
+        grad_b_h=lambda grad_z_h: grad_z_h.sum(axis=1, keepdims=True),
+    ),
+    equation(
+        "z_r, z_u and m are parts of z_x + z_h, z_x + z_h and z_h",
+        z_r=lambda z_x, z_h: z_x[0] + z_h[0],
+        z_u=lambda z_x, z_h: z_x[1] + z_h[1],
+        m=lambda z_h: z_h[2],
+    ),
+    gate("r", SIGMOID),
+    gate("u", SIGMOID),
+    equation(
+        "z_n = z_x + r ⊙ m",
+        z_n=lambda z_x, r, m: z_x[2] + r * m,
+        grad_r=lambda grad_z_n, m: grad_z_n * m,
+        grad_m=lambda grad_z_n, r: grad_z_n * r,
+    ),
+    gate("n", TANH),
+)
+RESET_BEFORE = (  # Cho et al. 2014, equations 5 to 8
+    OF_X,
+    equation(
+        "z_r, z_u = z_x + W_h h_prev",
+        z_r=lambda z_x, h_prev, W_h: z_x[0] + h_prev @ W_h[0].mT,
+        z_u=lambda z_x, h_prev, W_h: z_x[1] + h_prev @ W_h[1].mT,
+        grad_h_prev=lambda grad_h_kept, grad_rh, r, grad_z_r, grad_z_u, W_h: (
+            grad_h_kept + grad_rh * r + grad_z_r @ W_h[0] + grad_z_u @ W_h[1]
+        ),
+        grad_W_h=lambda grad_z_r, grad_z_u, grad_z_n, h_prev, rh: np.array(
+            [grad_z_r.mT @ h_prev, grad_z_u.mT @ h_prev, grad_z_n.mT @ rh]
+        ),
+    ),
+    gate("r", SIGMOID),
+    gate("u", SIGMOID),
+    equation(
+        "z_n = z_x + W_h (r ⊙ h_prev)",
+        rh=lambda r, h_prev: r * h_prev,
+        z_n=lambda z_x, rh, W_h: z_x[2] + rh @ W_h[2].mT,
+        grad_rh=lambda grad_z_n, W_h: grad_z_n @ W_h[2],
+        grad_r=lambda grad_rh, h_prev: grad_rh * h_prev,
+    ),
+    gate("n", TANH),
+)
+
+
+def mixed(one: str, other: str) -> Equation:
+    """h = (1 − u) ⊙ one + u ⊙ other"""
+    grads = {"n": "grad_n", "h_prev": "grad_h_kept"}
+    return equation(
+        f"h = (1 − u) ⊙ {one} + u ⊙ {other}",
+        h=Line(lambda u, a, b: (1 - u) * a + u * b, ("u", one, other)),
+        grad_u=Line(lambda grad_h, a, b: grad_h * (b - a), ("grad_h", one, other)),
+        **{grads[one]: line(lambda grad_h, u: grad_h * (1 - u)),
+           grads[other]: line(lambda grad_h, u: grad_h * u)},
+    )  # fmt: skip
+
+
+def gru(reset: tuple[Equation, ...], update: Equation, name: str, torch: str = "") -> Recurrence:
+    kinds = {"r": SIGMOID, "u": SIGMOID, "n": TANH}
+    weights = ("W_x", "W_h", "b") + (("b_h",) if reset is RESET_AFTER else ())
+    return Recurrence(name, ("h",), kinds, {}, (*reset, update, H_IS_USED), torch, weights)
+
+
+U_KEEPS, U_REPLACES = mixed("n", "h_prev"), mixed("h_prev", "n")  # torch.nn.GRU has the first
+BEFORE, REPLACES = "W_h (r ⊙ h_prev) in place of r ⊙ (W_h h_prev + b)", "u and 1 − u changed about"
+RECURRENCES = (
+    LSTM,
+    elman("RNN", TANH, "RNN"),
+    elman("RNN with ReLU", RELU, "RNN"),
+    elman("RNN with σ", SIGMOID),
+    gru(RESET_AFTER, U_KEEPS, "GRU", "GRU"),
+    gru(RESET_BEFORE, U_KEEPS, f"GRU with {BEFORE}"),
+    gru(RESET_BEFORE, U_REPLACES, f"GRU with {BEFORE} and {REPLACES}"),
+    gru(RESET_AFTER, U_REPLACES, f"GRU with {REPLACES}"),
+    lstm("LSTM with h = o ⊙ c", h=OF_C),
+    lstm("LSTM with a forget bias of 1 inside", forget_bias=1),
+    lstm("LSTM with the hard σ, clip(0.2 z + 0.5)", sigma=hard_sigmoid(0.2)),
+    lstm("LSTM with the hard σ, clip(z / 6 + 0.5)", sigma=hard_sigmoid(1 / 6)),
+)
 
 
 # Both passes over all steps
 
 
 def forward(table: Recurrence, weights: Values, x: Array, states: Values) -> list[Values]:
-    """The values of every step. weights: W_x, W_h, b; x: (T, N, D); states: h_0, ... (N, H)."""
-    steps: list[Values] = []
+    """The values of every step. weights: the table's; x: (T, N, D); states: h_0, ... (N, H)."""
+    return list(step_by_step(table, weights, x, states))
+
+
+def step_by_step(table: Recurrence, weights: Values, x: Array, states: Values) -> Iterator[Values]:
     before = {f"{state}_prev": states[f"{state}_0"] for state in table.states}
-    with np.errstate(over="ignore", invalid="ignore"):
-        for x_t in x:
-            values = {**weights, "x": x_t, **before}
+    for x_t in x:
+        values = {**weights, "x": x_t, **before}
+        with np.errstate(over="ignore", invalid="ignore"):
             for name, line in table.forward.items():
                 values[name] = line(values)
-            before = {f"{state}_prev": values[state] for state in table.states}
-            steps.append(values)
-    return steps
+        before = {f"{state}_prev": values[state] for state in table.states}
+        yield values
 
 
 def with_neighbours(table: Recurrence, steps: list[Values]) -> list[Values]:
@@ -305,7 +442,7 @@ class Backward:
         given |= {name: wrong[name](given) for name in given if name in wrong}
         lines = {name: wrong.get(name, line) for name, line in table.backward.items()}
         # No other line reads these; they are computed when they are asked for.
-        self.rest = {n: lines.pop(n) for n in ("grad_x", "grad_W_x", "grad_W_h", "grad_b")}
+        self.rest = {n: lines.pop(n) for n in ("grad_x", *map("grad_{}".format, table.weights))}
         loop = wrong["steps"].compute if "steps" in wrong else every_step
         handed = {f"grad_{s}_next": given[f"grad_{s}_n"] for s in table.states}
         self.steps: dict[int, Values] = {}
@@ -330,13 +467,15 @@ class Backward:
         return found
 
     def weights(self) -> Array:
-        """[W_x | W_h | b] for each step, (T, G, H, D+H+1)."""
-        found = np.zeros((len(self.forward), *side_by_side(self.forward[0], "").shape))
+        """[W_x | W_h | b] for each step, (T, G, H, D+H+1), of a GRU [W_x | W_h | b | b_h]."""
+        names = self.table.weights
+        found = np.zeros((len(self.forward), *side_by_side(self.forward[0], names).shape))
         for t, values in self.steps.items():
             grads = {name: line(values) for name, line in self.rest.items() if name != "grad_x"}
-            found[t] = side_by_side(grads, "grad_")
+            found[t] = side_by_side(grads, [f"grad_{name}" for name in names])
         return found
 
 
-def side_by_side(values: Values, of: str) -> Array:
-    return np.concatenate([values[f"{of}W_x"], values[f"{of}W_h"], values[f"{of}b"].mT], axis=2)
+def side_by_side(values: Values, names: Sequence[str]) -> Array:
+    """Matrices, (G, H, columns), and biases, (G, 1, H), side by side for each gate."""
+    return np.concatenate([values[n] if "W_" in n else values[n].mT for n in names], axis=2)

@@ -1,4 +1,4 @@
-"""Every way in which parameters of given shapes can hold the weights of an RNN or an LSTM."""
+"""Every way in which parameters of given shapes can hold the weights of a recurrence."""
 
 from __future__ import annotations
 
@@ -12,24 +12,39 @@ from ...machinery.module import Array
 
 SEGMENTS = ("x", "h", "1", "xh", "hx", "xh1", "hx1", "1xh", "1hx")
 MOST_LAYOUTS = 20_000
+# The order of the gates in the weights, and who writes it so. Of an LSTM, g is c, j or a elsewhere;
+# of a GRU, u is z and n is h.
+ORDERS = {
+    "ifgo": "PyTorch, cuDNN, Keras",
+    "igfo": "TensorFlow 1",
+    "iofg": "ONNX",
+    "ifog": "CS231n",
+    "figo": "the equations in most papers: forget, input, candidate, output",
+    "fgio": "Deep Learning from Scratch 2",
+    "run": "PyTorch, cuDNN",
+    "urn": "Keras",
+}
 
 
 @dataclass(frozen=True)
 class Layout:
-    """`places[name]` says for each entry of a parameter where it is in W, (G, H, D+H+1)."""
+    """`places[name]` says for each entry of a parameter where it is in W.
+
+    W is (G, H, D+H+1): W_x, W_h and the bias of each gate; or has two biases behind each other.
+    """
 
     places: dict[str, Array]  # ints of the parameter's shape: an entry of W.reshape(-1)
     shape: tuple[int, int, int]
 
     def gather(self, values: dict[str, Array]) -> Array:
-        """The parameters' arrays as W; two biases of one gate add up."""
+        """The parameters' arrays as W; two biases in one place add up."""
         W = np.zeros(self.shape)
         for name, place in self.places.items():
             np.add.at(W.reshape(-1), place.reshape(-1), values[name].reshape(-1))
         return W
 
     def scatter(self, name: str, W: Array) -> Array:
-        """The gradient of W, (..., G, H, D+H+1), as that of a parameter, (..., *shape)."""
+        """The gradient of W, (..., G, H, columns), as that of a parameter, (..., *shape)."""
         place = self.places[name]
         return W.reshape(*W.shape[:-3], -1)[..., place.reshape(-1)].reshape(
             *W.shape[:-3], *place.shape
@@ -40,25 +55,30 @@ class Layout:
         return np.asarray(self.places[name] // (self.shape[1] * self.shape[2]))
 
 
-def layouts(values: dict[str, Array], G: int, H: int, D: int) -> Iterator[Layout]:
-    """Every way in which parameters of these shapes can hold W, (G, H, D+H+1)."""
+def layouts(
+    values: dict[str, Array], names: tuple[str, ...], H: int, D: int, biases: int = 1
+) -> Iterator[Layout]:
+    """Every way in which parameters of these shapes can hold W, (G, H, D+H+biases).
+
+    names: of the G gates.
+    """
+    G = len(names)
     groups: dict[tuple[int, ...], list[str]] = {}
     for name, array in values.items():
         groups.setdefault(_plain(array.shape), []).append(name)
     options = [list(_group_options(shape, names, G, H, D)) for shape, names in groups.items()]
-    orders = list(itertools.permutations(range(G)))
-    usual = [order for order in orders if order in ((0, 1, 2, 3), (1, 0, 2, 3), (0, 1, 3, 2))]
-    orders = usual + [order for order in orders if order not in usual]
+    usual = [tuple(map(names.index, order)) for order in ORDERS if set(order) == set(names)]
+    orders = dict.fromkeys([*usual, *itertools.permutations(range(G))])
     count = 0
     for choice in itertools.product(*options):
         holds = [piece for group in choice for piece in group]
         if not _covers(holds, G):
             continue
-        for order in orders:
+        for order, first in itertools.product(orders, range(biases)):
             count += 1
             if count > MOST_LAYOUTS:
                 return
-            yield _layout(holds, values, order, (G, H, D + H + 1), D)
+            yield _layout(holds, values, order, (G, H, D + H + biases), D, first)
 
 
 # One parameter's part: its name, its segments, whether gates are columns, and its gate (None: all).
@@ -118,11 +138,16 @@ def _layout(
     order: tuple[int, ...],
     shape: tuple[int, int, int],
     D: int,
+    first: int,
 ) -> Layout:
+    """`first` of two places is that of a gate's first bias, the other that of its second."""
     _, H, width = shape
-    columns_of = {"x": range(D), "h": range(D, D + H), "1": range(width - 1, width)}
+    biases, met = width - D - H, dict.fromkeys([None, *order], first)
     places = {}
     for name, segments, transposed, gate in pieces:
+        bias = D + H + met[gate] % biases
+        columns_of = {"x": range(D), "h": range(D, D + H), "1": [bias]}
+        met[gate] += "1" in segments
         columns = np.concatenate([columns_of[part] for part in segments])
         gates = order if gate is None else (order[gate],)
         rows = np.concatenate([np.arange(g * H, (g + 1) * H) for g in gates])

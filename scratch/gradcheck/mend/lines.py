@@ -88,7 +88,13 @@ def added_or_assigned(line: Line) -> Iterator[Edit]:
     cause = (f"the gradient {of if of == target else f'of {of}'} is assigned in the loop instead "
              f"of added up: only the part of the step that runs last is left")  # fmt: skip
     name = "assigned instead of added"
-    if target in line.scope.carried:
+    before = [node for node in ast.walk(line.around[-1]) if isinstance(node, ast.stmt)
+              and line.around[-1].lineno < node.lineno < statement.lineno]  # fmt: skip
+    within = any(target in {*names(node, ast.Store), *names(node, ast.Load)} for node in before)
+    if within:
+        cause = (f"`{target}` is overwritten where something should be added to it: what the lines "
+                 f"above gave it is lost")  # fmt: skip
+    elif target in line.scope.carried:
         name, begin = words.carry(target)
         cause = f"{begin} overwritten where something should be added to it"
     if target.endswith(".grad"):
@@ -97,7 +103,7 @@ def added_or_assigned(line: Line) -> Iterator[Edit]:
         return
     more: tuple[Change, ...] = ()
     first = line.around[0]
-    if isinstance(node, ast.Name) and target not in _stored_before(line, first):
+    if isinstance(node, ast.Name) and not within and target not in _stored_before(line, first):
         for field in ("body", "orelse"):
             block = getattr(_holder_of(line.part, first), field, [])
             if first in block:
@@ -246,8 +252,8 @@ def never_carried(line: Line) -> Iterator[Edit]:
         carry = loop.targets[0].id
         held = line.scope.all.get(carry)
         if carry in scope.carried and held is not None:
-            name, begin = words.carry(carry)
             zero = held.low == held.high == 0
+            name, begin = words.carry(carry, arrives=not zero)
             for value in _carried(carry, scope.all):
                 cause = f"{begin} {'zero' if zero else 'not what belongs there'}"
                 yield line.replaced(f"{carry} = {value}", name, cause, 2 if zero else 3.5)

@@ -85,7 +85,7 @@ def choices(spot: Spot) -> Iterator[Edit]:
                     f"`{old}` stands where `{new}` belongs",
                 )
                 if isinstance(drop, ast.Constant) and new in spot.scope.carried:
-                    name, begin = words.carry(new)
+                    name, begin = words.carry(new, arrives=True)
                     cause = f"{begin} not added"
                 yield spot.edit(f"({new})", name, cause, 2)
         case ast.Call(func=ast.Attribute(attr="clip"), args=[value, *_]):

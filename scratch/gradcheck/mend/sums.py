@@ -118,7 +118,7 @@ def missing_term(spot: Spot) -> Iterator[Edit]:
         if term in text:
             continue
         if term in carried:
-            name, begin = words.carry(term)
+            name, begin = words.carry(term, arrives=term not in spot.scope.unread)
             whole = term in spot.scope.unread and statement_value is spot.node
             cause, rank = f"{begin} not added", 0.7 if whole else 1.0
         elif term.partition("[")[0] in arguments and "[" in term:

@@ -72,7 +72,7 @@ def _instead(spot: Spot, new: str) -> tuple[str, str, float]:
     """Name, cause and rank of one variable in another's place."""
     old = spot.text
     if new in spot.scope.carried:
-        name, begin = words.carry(new)
+        name, begin = words.carry(new, arrives=new not in spot.scope.unread)
         rank = 0.6 if new in spot.scope.unread and is_gradient(old) else 1.6
         if isinstance(spot.statement, ast.AugAssign) and ast.unparse(spot.statement.target) == old:
             rank = 0.3  # dc += dc

@@ -62,9 +62,15 @@ def is_state(atom: str) -> bool:
     return state(atom) in ("h", "c", "the state") or bool(re.search("next|carr|prev", root(atom)))
 
 
-def carry(atom: str) -> tuple[str, str]:
-    """The name of the finding and its words for a carried gradient that does not arrive."""
+def carry(atom: str, arrives: bool = False) -> tuple[str, str]:
+    """The name of the finding and its words for a carried gradient that does not arrive.
+
+    arrives: it does in other lines, or in part.
+    """
     of = state(atom)
+    if arrives:
+        handed = f"`{atom}`, the gradient of {of} that the step after hands back, is"
+        return f"missing carry of {of}", handed
     return (
         f"missing carry of {of}",
         f"the gradient of {of} is not carried from step to step: `{atom}`, what the step after "

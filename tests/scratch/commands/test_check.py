@@ -4,11 +4,15 @@ import inspect
 import json
 import sys
 
+import numpy as np
 import pytest
 
 from scratch.__main__ import main
 from scratch.commands import apart, child
+from scratch.commands.one_rule import compare_with
+from scratch.gradcheck.diagnose.recurrences import RECURRENCES
 from tests.scratch.gradcheck import students
+from tests.scratch.gradcheck.tabled import Tabled, inputs_of
 
 RIGHT = inspect.getsource(students)
 WRONG = RIGHT.replace("            dc_next = dc * f\n", "            pass\n")
@@ -67,6 +71,9 @@ def test_right_code(write, capsys, name, like):
         assert (status, err) == (0, ""), out
         assert out.startswith(f"{name}: right")
         assert ("every intermediate value agrees" in out) == ("--like" in options)
+        order = {"JointLSTM": "i, f, g, o (PyTorch", "GatewiseLSTM": "f, i, g, o (the equations"}
+        words = f", with the gates in the order {order.get(name)}"
+        assert (words in " ".join(out.split())) == ("--like" in options and name in order)
 
 
 def test_wrong_code_and_the_line_where_it_begins(write, capsys):
@@ -102,6 +109,72 @@ def test_another_forward_pass_than_that_of_like(write, capsys):
     assert "it does not compute what LSTM computes" in out
     assert "c of step 0 is right (c, line" in out
     assert "h of step 0 is wrong" in out
+
+
+GRU = """
+from tests.scratch.gradcheck.mendable import Module, Parameter, np
+
+
+def sigmoid(v):
+    return 1 / (1 + np.exp(-v))
+
+
+class Mine(Module):
+    def __init__(self, D, H):
+        rng = np.random.default_rng(0)
+        shapes = {"W": (D, 3 * H), "U": (H, 3 * H), "b": (3 * H,), "d": (3 * H,)}
+        for name, shape in shapes.items():
+            setattr(self, name, Parameter(rng.normal(0, 0.5, shape)))
+
+    def __call__(self, x, h):
+        return self.forward(x, h)[0]
+
+    def forward(self, x, h):
+        a, b = x @ self.W.data + self.b.data, h @ self.U.data + self.d.data
+        (au, ar, an), (bu, br, bn) = np.split(a, 3, 1), np.split(b, 3, 1)
+        u, r = sigmoid(au + bu), sigmoid(ar + br)
+        n = np.tanh(an + r * bn)
+        return (1 - u) * n + u * h, x, h, u, r, n, bn
+
+    def backward(self, record, dh):
+        h, x, h_prev, u, r, n, bn = record
+        du = dh * (h_prev - n)
+        dn = dh * (1 - u) * (1 - n**2)
+        dr = dn * bn
+        dzu, dzr = du * u * (1 - u), dr * r * (1 - r)
+        da, db = np.hstack([dzu, dzr, dn]), np.hstack([dzu, dzr, dn * r])
+        self.W.add_grad(x.T @ da)
+        self.U.add_grad(h_prev.T @ db)
+        self.b.add_grad(da.sum(0))
+        self.d.add_grad(db.sum(0))
+        return da @ self.W.data.T, db @ self.U.data.T + dh * u
+"""
+
+
+def test_a_gru_and_the_first_value_of_it_that_is_wrong(write, capsys):
+    status, out, _ = run(capsys, f"{write(GRU)}:Mine", "--like", "GRUCell")
+    assert status == 0
+    assert "every answer agrees, with the gates in the order u, r, n (Keras)" in out
+    assert "every intermediate value agrees" in out
+    wrong = GRU.replace("dr = dn * bn", "dr = dn * h_prev")
+    status, out, _ = run(capsys, f"{write(wrong)}:Mine", "--like", "GRUCell")
+    assert status == 1
+    assert "grad_z_n of step 0 is right (dn, line" in out
+    assert "grad_r of step 0 is wrong" in out
+
+
+def test_a_gru_of_another_form(write):
+    source = GRU.replace("r * bn)", "(r * h) @ self.U.data[:, -h.shape[1]:])")
+    namespace = {"__name__": "mine"}
+    exec(compile(source, write(source), "exec"), namespace)
+    rng = np.random.default_rng(0)
+    inputs = rng.standard_normal((3, 2)), rng.standard_normal((3, 4))
+    text = compare_with(namespace["Mine"](2, 4), inputs, "GRUCell", False)["forward"]
+    assert text.startswith("it does not compute what GRUCell computes with these parameters")
+    assert "n of step 0 is wrong: n, line" in text
+    before = next(table for table in RECURRENCES if table.name.startswith("GRU with W_h (r"))
+    text = compare_with(Tabled(before), inputs_of(before), "GRU", True)["forward"]
+    assert "its answers are those of GRU with W_h (r ⊙ h_prev) in place of" in text
 
 
 @pytest.mark.parametrize(

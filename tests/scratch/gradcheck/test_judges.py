@@ -9,8 +9,10 @@ from reference import judge as torch_judge
 from scratch import LSTM, RNN, Linear, Module, MSELoss, Parameter, RNNCell, check_gradients
 from scratch.gradcheck import purity
 from scratch.gradcheck.code_under_test import CodeUnderTest, ModuleRaised, NotCheckable
+from scratch.gradcheck.diagnose.recurrences import RECURRENCES
 from scratch.gradcheck.report import row_of
 from tests.scratch.gradcheck.students import JointLSTM, sigmoid
+from tests.scratch.gradcheck.tabled import Tabled, inputs_of
 from tests.scratch.gradcheck.zoo import CellSign, LinearTransposed, LossWithoutTwo, make
 
 RNG = np.random.default_rng(7)
@@ -34,6 +36,36 @@ class Elementwise(Module):
         grad_z = grad * self.df(x * self.w.data)
         self.w.add_grad((grad_z * x).sum(axis=0))
         return grad_z * self.w.data
+
+
+class GRU(torch.nn.GRU):
+    """With the states (N, H)."""
+
+    def forward(self, x, h_0):
+        output, h_n = super().forward(x, h_0[None])
+        return output, h_n[0]
+
+
+def beside_torch(table):
+    ours, (x, h_0) = Tabled(table), inputs_of(table)
+    theirs = GRU(ours.weight_ih_l0.shape[1], h_0.shape[-1]).double()
+    state = {name: torch.from_numpy(p.data) for name, p in ours.named_parameters()}
+    theirs.load_state_dict({"bias_hh_l0": torch.zeros_like(theirs.bias_hh_l0), **state})
+    return check_gradients(ours, x, h_0, twin=torch_judge(theirs))
+
+
+def test_the_table_of_a_gru_is_torchs():
+    (table,) = (table for table in RECURRENCES if table.torch == "GRU")
+    assert beside_torch(table).ok
+
+
+def test_a_gru_of_another_form_is_named_beside_torchs():
+    table = next(table for table in RECURRENCES if table.name.startswith("GRU with W_h (r"))
+    report = beside_torch(table)
+    assert not report.ok
+    evidence = report.findings[0].evidence
+    assert "Yours computes GRU with W_h (r ⊙ h_prev) in place of" in evidence
+    assert "with the gates in the order r, u, n (PyTorch, cuDNN)." in evidence
 
 
 def real_buffer(z):

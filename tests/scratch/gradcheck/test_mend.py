@@ -63,6 +63,29 @@ def test_the_line_is_named_and_what_belongs_there(of, line, instead, named, word
     assert int(first.look.split(":")[1]) in places, report
 
 
+IN_PARTS = GRU_WITH_HEAD.replace(" + dz @ Wh", "\n            dh_next += dz @ Wh", 1)
+HEAD_APART = LOSS.replace(
+    "draw = (1 - hs[t] ** 2) * (np.dot(Why.T, dy) + dhnext)",
+    "dh = np.dot(Why.T, dy)\n        dh = dh + dhnext\n        draw = (1 - hs[t] ** 2) * dh",
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "instead", "words"),
+    [
+        (IN_PARTS, "dh_next += dz", "dh_next = dz", "`dh_next` is overwritten where something"),
+        (HEAD_APART, "dh = dh + dhnext", "dh = dhnext", "`dh` is overwritten where something"),
+        (LOSS, "np.dot(Whh.T, draw)", "hs[t]", "`dhnext`, the gradient of h that the step after "
+         "hands back, is not what belongs there"),
+    ],
+)  # fmt: skip
+def test_what_arrives_in_part_is_not_said_to_be_carried_nowhere(text, line, instead, words):
+    module, inputs, _ = planted(text, line, instead)
+    first = check_gradients(module, *inputs).findings[0]
+    assert words in first.cause
+    assert "not carried" not in first.cause
+
+
 def test_two_mistakes_of_which_one_makes_some_gradients_right():
     text = LOSS.replace("dWhh += np.dot(draw, hs[t - 1].T)", "dWhh += np.dot(draw, hs[t].T)")
     module, inputs, _ = planted(text, "dby += dy", "dby = dy")
