@@ -9,7 +9,8 @@ from typing import Any
 
 from ..raised import NotCheckable
 from . import names
-from .structures import Leaf, leaves, with_leaves
+from .objects import is_object
+from .structures import Leaf, leaves, told_apart, with_leaves
 
 
 class Arguments:
@@ -25,12 +26,12 @@ class Arguments:
 
     def leaves(self, functions: Sequence[Callable[..., Any]]) -> list[Leaf]:
         """The float arrays; those of a list by the names that one of the functions gives them."""
-        found: dict[str, Leaf] = {}
+        found: list[Leaf] = []
         for name, value in self.values.items():
-            known = names.unpacked(functions, name, value)
-            for leaf in leaves(value, name, (name,), known=known):
-                found.setdefault(leaf.name, leaf)
-        return list(found.values())
+            if not is_object(value):
+                known = names.unpacked(functions, name, value)
+                found += leaves(value, name, (name,), known=known)
+        return told_apart(found)
 
     def call(self, function: Callable[..., Any], values: dict[str, Any]) -> Any:
         bound = copy.copy(self.bound)

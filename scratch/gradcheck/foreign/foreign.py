@@ -11,7 +11,7 @@ import copy
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,9 +26,10 @@ from .copies import Kept
 from .matching import Claim, match, of_wrong_shape
 from .plan import Part, loss_of, parts, plan
 from .spaces import spaces_of
-from .structures import Leaf, get, is_float_array, leaves, one_array, with_leaves
+from .structures import Leaf, get, is_float_array, leaves, one_array, told_apart, with_leaves
 from .wide_numpy import own_namespaces, replaced, replacements
 
+STEP = 1e-5  # of a central difference that tells which array a gradient is of
 MODES: tuple[np.dtype[Any], ...] = (np.dtype(float), np.dtype(complex))
 
 
@@ -69,9 +70,12 @@ class Foreign:
         self.claims: dict[str, Claim] = {}
         self.dtype = MODES[0]
         self._spaces = spaces_of([*self.own, owner], parameters)
-        self._kept = Kept({"owner": owner, "spaces": [
-            {name: where[name] for name in used} for where, used in self._spaces
-        ]})  # fmt: skip
+        values = self.arguments.values
+        self._kept = Kept({
+            "owner": owner,
+            "objects": {n: v for n, v in values.items() if objects.is_object(v)},
+            "spaces": [{name: where[name] for name in used} for where, used in self._spaces],
+        })  # fmt: skip
         classes = [type(owner)] if owner is not None else []
         own = own_namespaces([*self.own, *classes])
         self._numpy = {mode.kind: replacements(own, mode) for mode in MODES}
@@ -131,7 +135,7 @@ class Foreign:
         kept, memo = self._kept.copied(self.dtype)
         for name, leaf in self._held.items():
             _write(leaf, memo, self._data[name].data)
-        record = Pass(kept, with_leaves(self.arguments.values, new))
+        record = Pass(kept, with_leaves(self.arguments.values, new) | kept["objects"])
         before = random.getstate()
         random.setstate(self._random)
         try:
@@ -203,6 +207,7 @@ class Foreign:
         arrays = [a for part in answers for a in part.arrays(first.returned)]
         self.answer_names = [name for part in answers for name in part.names]
         grads = [rng.standard_normal(a.shape) if takes else np.ones(()) for a in arrays]
+        self._upstream = nests.vector(tuple(grads))
         between = self._kept.again(first.kept)
         returned = self._back(first, grads if takes else ())
         self._learn_claims(first, between, returned)
@@ -212,27 +217,31 @@ class Foreign:
         held = self._held_leaves()
         source = self._backward or self._forward
         self.claims, over = match(
-            returned, names.returned(source), arguments, held,
+            returned, names.returned(source), arguments, held, self._is_derivative,
             fused=self._backward is None, loss=self._parts[0].path,
         )  # fmt: skip
         beside = objects.pairs(self._kept.things, between, record.kept)
-        taken = {id(held[n].source) for n in self.claims if n in held}
-        for name, (leaf, path) in beside.items():
-            if id(leaf.source) not in taken and name not in (*self.claims, *self.ignore):
-                held[name] = leaf
-                self.claims[name] = Claim("kept", path)
+        own = {id(leaf.source): leaf for leaf in held}
+        taken = {id(leaf.source) for leaf in held if leaf.name in self.claims}
+        for leaf, path in beside:
+            leaf = own.setdefault(id(leaf.source), leaf)
+            free = id(leaf.source) not in taken and leaf.name not in (*self.claims, *self.ignore)
+            if free and self._matters(leaf):
+                self.claims[leaf.name] = Claim("kept", path)
+        held = [leaf for leaf in own.values() if leaf.name not in {f.name for f in arguments}]
         self.nothing_came = returned is None or returned is ...
         mine = {leaf.name: leaf for leaf in arguments}
         is_parameter = roles(arguments)
-        needed = {n: f for n, f in mine.items() if n in self.claims or self._matters(f)}
+        needed = {n: f for n, f in mine.items()
+                  if n in self.claims or (not f.is_number and self._matters(f))}  # fmt: skip
         missing = [leaf for name, leaf in needed.items() if name not in self.claims]
         self.claims |= of_wrong_shape(over, missing)
         for name, leaf in needed.items():
             self._arguments[name] = leaf
             if is_parameter[name]:
                 self._data[name] = Parameter(leaf.array.astype(float))
-        claimed = [held[name] for name in self.claims if name in held and name not in mine]
-        others = [leaf for name, leaf in held.items() if name not in (*self.claims, *mine)]
+        claimed = [leaf for leaf in held if leaf.name in self.claims]
+        others = [leaf for leaf in held if leaf.name not in self.claims]
         others = [leaf for leaf in others if self._is_forgotten(leaf, claimed)]
         for leaf in (*claimed, *others):
             self._held[leaf.name] = leaf
@@ -253,20 +262,26 @@ class Foreign:
         pairs = [f"{_called(claim)} → {name}" for name, claim in self.claims.items()]
         yield f"gradients: {', '.join(pairs)}"
 
-    def _held_leaves(self) -> dict[str, Leaf]:
-        """The float arrays of the namespaces and of the object, by name."""
-        found: dict[str, Leaf] = {}
+    def _held_leaves(self) -> list[Leaf]:
+        """The floats and float arrays of the objects and the namespaces."""
+        found: list[Leaf] = []
+        for name, thing in [("self", self._owner), *self._kept.things["objects"].items()]:
+            found += objects.arrays_of(thing, name)
         for where, used in self._spaces:
             for name in used:
-                known = names.unpacked(self.own, name, where[name])
-                _first(found, leaves(where[name], str(name), known=known))
-        if self._owner is not None:
-            _first(found, objects.arrays_of(self._owner))
-        return found
+                if objects.is_object(where[name]):
+                    found += objects.arrays_of(where[name], str(name))
+                else:
+                    known = names.unpacked(self.own, name, where[name])
+                    found += leaves(where[name], str(name), known=known)
+        arrays = {id(leaf.source): leaf for leaf in reversed(found) if not leaf.is_number}
+        return told_apart([replace(leaf, kept=True) for leaf in reversed(arrays.values())])
 
     def _matters(self, leaf: Leaf) -> bool:
-        """Whether the answers depend on an argument."""
-        return self._differs(self._run({leaf.path: _moved(leaf)}))
+        """Whether the answers depend on an array."""
+        moved = 0.1 * np.random.default_rng(2).standard_normal(leaf.array.shape)
+        one, two = (self._answers(p.returned) for p in (self._first, self._moved(leaf, moved)))
+        return nests.vector(one).tobytes() != nests.vector(two).tobytes()
 
     def _is_forgotten(self, leaf: Leaf, claimed: Sequence[Leaf]) -> bool:
         """Whether an array is called a weight, is no part of a claimed one, and matters."""
@@ -275,16 +290,27 @@ class Foreign:
         if any(np.may_share_memory(leaf.source, other.source) for other in claimed
                if is_float_array(leaf.source) and is_float_array(other.source)):  # fmt: skip
             return False
+        return self._matters(leaf)
+
+    def _is_derivative(self, leaf: Leaf, grad: Array) -> bool:
+        """Whether `grad` is the derivative by an array, along a random direction."""
+        along = np.random.default_rng(3).standard_normal(leaf.array.shape)
+        ends = [nests.vector(self._answers(self._moved(leaf, step * along).returned))
+                for step in (STEP, -STEP)]  # fmt: skip
+        true = (ends[0] - ends[1]) @ self._upstream / (2 * STEP)
+        size = np.linalg.norm(grad) * np.linalg.norm(along)
+        return bool(abs(np.sum(grad * along) - true) <= 1e-5 * size + 1e-9 * np.abs(ends[0]).max())
+
+    def _moved(self, leaf: Leaf, by: Array) -> Pass:
+        """A pass with other numbers in one array."""
+        if not leaf.kept:
+            return self._run({leaf.path: leaf.array + by})
         held, data = self._held, self._data
-        self._held, self._data = {leaf.name: leaf}, {leaf.name: Parameter(_moved(leaf))}
+        self._held, self._data = {leaf.name: leaf}, {leaf.name: Parameter(leaf.array + by)}
         try:
-            return self._differs(self._run({}))
+            return self._run({})
         finally:
             self._held, self._data = held, data
-
-    def _differs(self, other: Pass) -> bool:
-        one, two = self._answers(self._first.returned), self._answers(other.returned)
-        return nests.vector(one).tobytes() != nests.vector(two).tobytes()
 
     def _answers(self, returned: Any) -> Any:
         found = tuple(a for part in self._parts for a in part.arrays(returned))
@@ -296,11 +322,6 @@ class Foreign:
         return None if found is None else np.array(found)
 
 
-def _moved(leaf: Leaf) -> Array:
-    moved: Array = leaf.array + 0.1 * np.random.default_rng(2).standard_normal(leaf.array.shape)
-    return moved
-
-
 def _called(claim: Claim) -> str:
     """What a gradient is called where it is found."""
     if claim.where == "kept":
@@ -309,13 +330,6 @@ def _called(claim: Claim) -> str:
         words = [f".{s}" if isinstance(s, str) else f"[{s}]" for s in shown]
         return "".join(words).removeprefix(".")
     return claim.name or "".join(f"[{step!r}]" for step in claim.path) or "the result"
-
-
-def _first(found: dict[str, Leaf], more: Iterator[Leaf]) -> None:
-    """Adds those whose name and array are not there."""
-    for leaf in more:
-        if leaf.name not in found and all(leaf.source is not f.source for f in found.values()):
-            found[leaf.name] = leaf
 
 
 def _write(leaf: Leaf, memo: dict[int, Any], value: Array) -> None:

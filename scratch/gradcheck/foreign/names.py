@@ -23,7 +23,7 @@ AROUND = re.compile(r"prev(ious)?|next|init(ial)?|first|last|start|old|past|_|0"
 X = ("x", "xs", "xt", "inp", "input", "inputs", "data")
 
 WEIGHT = re.compile(
-    r"^[WUVKRPBwuvb]([A-Z0-9_].*|[a-z]{0,2})$|^(weight|bias|kernel|theta|gamma|beta|param)"
+    r"^[WUVKRPBwuvb]([A-Z0-9_].*|[a-z]{0,2})$|^([Ww]eight|[Bb]ias|[Kk]ernel|theta|gamma|beta|param)"
 )
 STATE = re.compile(r"state|hidden|prev|init|_?0$|^x|^[hcas](_?t|_?n)?$|first|start|^inputs?$", re.I)
 STRONG = re.compile(r"state|hidden|prev|init|_?0$|^xs?$|^xt$|first|start|^inputs?$", re.I)
@@ -93,6 +93,23 @@ def _tree(function: Callable[..., Any]) -> ast.AST | None:
 Names = str | list[Any] | None  # of a value; a list for the parts of a tuple, None where none shows
 
 
+class Key(str):
+    """A key of what holds gradients, W of g["W"]: whose gradient it is, or what it is called."""
+
+    __slots__ = ()
+
+
+class Inside(str):
+    """A name inside an expression, dx of dx * mask: a hint, where the shape fits."""
+
+    __slots__ = ()
+
+
+def holds_gradients(name: str) -> bool:
+    """Whether a dict or an object is called as one of gradients is: g, grads, dparams."""
+    return bool(GENERIC.match(name) or "grad" in name.lower() or wrt(name))
+
+
 def returned(function: Callable[..., Any]) -> Names:
     """The names in the last `return` of a function."""
     tree = tree_of(function)
@@ -137,30 +154,34 @@ def _names(node: ast.AST | None, assigned: dict[str, Any]) -> Names:
                 return [f"d{name}" if isinstance(name, str) else None for name in over]
         return node.id
     if isinstance(node, ast.Subscript) and isinstance(key := getattr(node.slice, "value", 0), str):
-        return key
+        return Key(key) if holds_gradients(_called(node.value)) else key
     if isinstance(node, ast.Attribute):
-        return node.attr
-    return _only_name(node)
+        return Key(node.attr) if holds_gradients(_called(node.value)) else node.attr
+    return _inside(node)
 
 
-def _only_name(node: ast.AST | None) -> str | None:
-    """dx of np.stack(dx[::-1]); None of what has several names, such as da @ W.T."""
+def _called(node: ast.AST) -> str:
+    """grads of grads and of self.grads."""
+    return str(getattr(node, "attr", getattr(node, "id", "")))
+
+
+THE_SAME = ("np", "numpy", "array", "asarray", "copy", "stack", "list", "tuple")
+
+
+def _inside(node: ast.AST | None) -> str | None:
+    """dx of np.stack(dx[::-1]) and of dx * mask; None of what has no or several such names."""
     if node is None or isinstance(node, ast.Constant | ast.Dict | ast.Lambda):
         return None
-    called = [call.func for call in ast.walk(node) if isinstance(call, ast.Call)]
-    heads = [_head(function) for function in called]
-    # np of np.stack(dx) and f of f(dx) are no operands; da of da.dot(W.T) is one.
-    if any(head is not function and getattr(head, "id", "") not in ("np", "numpy")
-           for head, function in zip(heads, called, strict=True)):  # fmt: skip
-        return None
+    heads = [n.func for n in ast.walk(node) if isinstance(n, ast.Call)]
+    # What is called is no operand, but for the array of a method: dx of dx.reshape(4).
     found = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and n not in heads}
-    return found.pop() if len(found) == 1 else None
-
-
-def _head(node: ast.AST) -> ast.AST:
-    while isinstance(node, ast.Attribute):
-        node = node.value
-    return node
+    found -= {"np", "numpy"}
+    gradients = [name for name in found if wrt(name) or GENERIC.match(name)]
+    if len(gradients) == 1:
+        return Inside(gradients[0])
+    operations = [n for n in ast.walk(node) if isinstance(n, ast.BinOp | ast.Call)]
+    same = all(isinstance(n, ast.Call) and _called(n.func) in THE_SAME for n in operations)
+    return Inside(found.pop()) if same and len(found) == 1 and not gradients else None
 
 
 def of_list(cls: type[Any], attribute: str, length: int) -> list[str] | None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from . import names
-from .copies import parts_of
-from .structures import Leaf, Path, is_float_array, leaves, one_array
+from .copies import ATOMS, parts_of
+from .structures import Leaf, Path, get, is_float_array, leaves, one_array
 
 # Containers of parameters, and beside them those of their gradients.
 BESIDE = {"grads": ("params", "parameters", "weights"), "gradients": ("parameters", "params"),
@@ -19,7 +20,7 @@ BESIDE = {"grads": ("params", "parameters", "weights"), "gradients": ("parameter
           "param_grads": ("params",), "gradient": ("data", "value"), "d": ("v", "value", "w"),
           "g": ("v", "value", "w"), "dw": ("w",)}  # fmt: skip
 HOLDERS = ("data", "value", "val", "w", "v")  # of an object for one parameter, whose name it has
-DEPTH = 4
+DEPTH, MOST = 4, 100  # levels and parts of objects that are looked into
 Kept = dict[str, Any]
 
 
@@ -32,25 +33,36 @@ def obeys_the_one_rule(thing: Any) -> bool:
     return len(wanted) != 1 or any(p.kind is p.VAR_POSITIONAL for p in wanted)
 
 
-def pairs(before: Kept, middle: Kept, after: Kept) -> dict[str, tuple[Leaf, Path]]:
-    """By name, the parameters in what is kept, and the way to their gradients in a copy of it.
+def is_object(value: Any, depth: int = DEPTH) -> bool:
+    """Whether it is, or a list or dict holds, an object with attributes, such as a model."""
+    if isinstance(value, dict | list | tuple):
+        parts = value.values() if isinstance(value, dict) else value
+        small = depth > 0 and len(value) <= MOST
+        return small and any(is_object(part, depth - 1) for part in parts)
+    if isinstance(value, (*ATOMS, np.ndarray, np.generic)) or inspect.isroutine(value):
+        return False
+    return type(value).__module__ not in ("builtins", "random") and bool(parts_of(value))
 
-    before: an "owner" and "spaces" as they were. middle, after: copies, after a forward pass that
-    changed no parameter, and after the backward pass.
+
+def pairs(before: Kept, middle: Kept, after: Kept) -> list[tuple[Leaf, Path]]:
+    """The parameters in what is kept, and the way to their gradients in a copy of it.
+
+    before: an "owner", "objects" and "spaces" as they were. middle, after: copies, after a forward
+    pass that changed no parameter, and after the backward pass.
     """
-    every = list(_pairs(before["owner"], middle["owner"], after["owner"], "", ("owner",), DEPTH))
-    for k, space in enumerate(before["spaces"]):
-        one, two = middle["spaces"][k], after["spaces"][k]
-        every += _pairs(space, one, two, "", ("spaces", k), DEPTH)
+    ways: list[Path] = [("owner",), *(("objects", name) for name in before["objects"]),
+                        *(("spaces", k) for k in range(len(before["spaces"])))]  # fmt: skip
+    every = [pair for way in ways for pair in _pairs(
+        get(before, way), get(middle, way), get(after, way), "", way, DEPTH)]  # fmt: skip
     found: dict[int, tuple[Leaf, Path]] = {}
     for leaf, path in every:
         found.setdefault(id(leaf.source), (leaf, path))
     ends = [leaf.name.rpartition(".")[2] for leaf, _ in found.values()]
-    by_name = {}
-    for (leaf, path), end in zip(found.values(), ends, strict=True):
-        name = end if ends.count(end) == 1 and not end.isdigit() else leaf.name
-        by_name[name] = Leaf(name, leaf.source, (), True), path
-    return by_name
+    return [
+        (replace(leaf, name=end if ends.count(end) == 1 and not end.isdigit() else leaf.name,
+                 in_dict=True, kept=True), path)
+        for (leaf, path), end in zip(found.values(), ends, strict=True)
+    ]  # fmt: skip
 
 
 def _pairs(
@@ -124,7 +136,7 @@ def _beside(
         for key in value:
             other = [k for k in grad if k == key or key in names.wrt(str(k))]
             if other and is_float_array(value[key]):
-                yield Leaf(f"{prefix}{key}", value[key], ()), (*path, other[0])
+                yield Leaf(f"{prefix}{name}.{key}", value[key], ()), (*path, other[0])
     elif isinstance(value, list | tuple) and isinstance(grad, list | tuple):
         for k, (part, _) in enumerate(zip(value, grad, strict=False)):
             if is_float_array(part):
@@ -142,11 +154,16 @@ def _list_names(owner: Any, attribute: Any, value: Any) -> list[str] | None:
     return names.of_list(type(owner), str(attribute), len(value))
 
 
-def arrays_of(owner: Any) -> Iterator[Leaf]:
-    """The float arrays of an object's attributes, by their names or those of their keys."""
+def arrays_of(owner: Any, full: str, depth: int = DEPTH) -> Iterator[Leaf]:
+    """The float arrays inside an object, by the names of the attributes or of their keys."""
     for name, value in parts_of(owner).items():
-        if isinstance(value, list | tuple) and (known := _list_names(owner, name, value)):
+        way = f"{full}.{name}"
+        if name in HOLDERS and is_float_array(value) and depth < DEPTH:
+            yield from leaves(value, full.rpartition(".")[2], full=full)
+        elif isinstance(value, list | tuple) and (known := _list_names(owner, name, value)):
             for part_name, part in zip(known, value, strict=True):
-                yield from leaves(part, part_name)
+                yield from leaves(part, part_name, full=f"{way}.{part_name}")
+        elif is_object(value):
+            yield from arrays_of(value, way, depth - 1) if depth else ()
         elif name not in BESIDE:
-            yield from leaves(value, str(name))
+            yield from leaves(value, str(name), full=way)

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ...machinery.module import Array
 from .copies import parts_of
-from .names import GENERIC, STATE, Names
+from .names import GENERIC, STATE, Key, Names
 
 Path = tuple[Any, ...]  # from the outside in: a key, a place, or (attribute,)
 
@@ -77,16 +77,23 @@ def like_steps(value: Any, array: Any) -> Any:
 
 @dataclass(frozen=True)
 class Leaf:
-    """An array that goes in. `source` is the array itself, or the list of steps."""
+    """An array that goes in. `source` is the array itself, a number, or the list of steps."""
 
     name: str
     source: Any
     path: Path
     in_dict: bool = False
+    full: str = ""  # the name with those of what it is in, for where the short one is not unique
+    kept: bool = False  # in a namespace or an object, and no argument
 
     @property
     def array(self) -> Array:
         return np.asarray(one_array(self.source))
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it is a float, which may be a parameter, a rate or a size."""
+        return not isinstance(self.source, np.ndarray) and is_number(self.source)
 
 
 def leaves(
@@ -95,27 +102,36 @@ def leaves(
     path: Path = (),
     in_dict: bool = False,
     known: Sequence[str] | None = None,
+    full: str = "",
 ) -> Iterator[Leaf]:
-    """The float arrays in nests, with the names of their keys; those of a list may be known."""
+    """The floats and arrays of floats in nests, by their keys; the names of a list may be known."""
+    full = full or name
     if known is not None:
         states = all(STATE.search(part) for part in known)  # h, c = state
         for k, part in enumerate(value):
-            yield from leaves(part, known[k], (*path, k), not states)
-    elif is_float_array(value) or steps_of(value):
-        yield Leaf(name, value, path, in_dict)
+            yield from leaves(part, known[k], (*path, k), not states, full=f"{full}.{known[k]}")
+    elif is_float_array(value) or is_number(value) or steps_of(value):
+        yield Leaf(name, value, path, in_dict, full)
     elif isinstance(value, dict):
         for key, part in value.items():
-            yield from leaves(part, key if isinstance(key, str) else f"{name}[{key!r}]",
-                              (*path, key), True)  # fmt: skip
+            inner = key if isinstance(key, str) else f"{name}[{key!r}]"
+            yield from leaves(part, inner, (*path, key), True, full=f"{full}.{key}")
     elif isinstance(value, tuple | list):
+        fields = getattr(value, "_fields", None)
         for k, part in enumerate(value):
-            yield from leaves(part, f"{name}[{k}]", (*path, k), in_dict)
+            if fields:
+                yield from leaves(part, fields[k], (*path, k), True, full=f"{full}.{fields[k]}")
+            elif not is_number(part):  # a list of numbers is data
+                yield from leaves(part, f"{name}[{k}]", (*path, k), in_dict, full=f"{full}[{k}]")
 
 
 def with_leaves(value: Any, new: Mapping[Path, Array], path: Path = ()) -> Any:
     """The same nest, in new containers, with `new` arrays at their paths."""
     if path in new:
-        return new[path] if is_float_array(value) else like_steps(value, new[path])
+        if isinstance(value, float | complex) and not isinstance(value, np.generic):
+            return new[path].item()
+        same = is_float_array(value) or is_number(value)
+        return new[path] if same else like_steps(value, new[path])
     if isinstance(value, dict):
         fresh = copy.copy(value)
         fresh.update({key: with_leaves(part, new, (*path, key)) for key, part in value.items()})
@@ -136,29 +152,52 @@ class Came:
     name: str | None
     path: Path
     value: Any
+    full: str = ""  # the name with those of what it is in
+
+
+Named = TypeVar("Named", Leaf, Came)
+
+
+def told_apart(found: Sequence[Named]) -> list[Named]:
+    """With as much of the full names as makes them unique: W.f and b.f of two dicts by gate."""
+    found = list(found)
+    for length in range(2, 6):
+        names = [each.name for each in found]
+        for k, each in enumerate(found):
+            if each.name is not None and each.full and names.count(each.name) > 1:
+                longer = ".".join(each.full.split(".")[-length:])
+                found[k] = replace(each, name=type(each.name)(longer))
+    return found
 
 
 def came(
-    value: Any, names: Names, whole: Callable[[str], bool], path: Path = (), depth: int = 6
+    value: Any,
+    names: Names,
+    whole: Callable[[str], bool],
+    path: Path = (),
+    depth: int = 6,
+    full: str = "",
 ) -> Iterator[Came]:
     """Everything inside what was returned.
 
     whole: whether a list under a name is one gradient, and not several.
     """
     name = names if isinstance(names, str) else None
+    full = full or name or ""
     if value is None or value is ... or depth < 0:
-        yield Came(name, path, None)
+        yield Came(name, path, None, full)
     elif isinstance(value, np.ndarray | np.generic | float | int | complex) or (
         name is not None and steps_of(value) and whole(name)
     ):
-        yield Came(name, path, value)
+        yield Came(name, path, value, full)
     elif isinstance(value, dict):
         for key, part in value.items():
-            inner = key if isinstance(key, str) else _inside(name, key)
-            yield from came(part, inner, whole, (*path, key), depth - 1)
+            inner = Key(key) if isinstance(key, str) else _inside(name, key)
+            yield from came(part, inner, whole, (*path, key), depth - 1, f"{full}.{key}".strip("."))
     elif isinstance(value, tuple | list):
         known = names if isinstance(names, list) and len(names) == len(value) else []
-        known = getattr(value, "_fields", known)
+        fields = [Key(field) for field in getattr(value, "_fields", ())]
+        known = fields or known
         if not known or ... in known:
             history = isinstance(value, list)  # a tuple is one of gradients, whatever it is called
             known = [_inside(name, k) if history else None for k in range(len(value))]
@@ -166,7 +205,8 @@ def came(
             yield from came(part, inner, whole, (*path, k), depth - 1)
     else:
         for attribute, part in parts_of(value).items():
-            yield from came(part, attribute, whole, (*path, (attribute,)), depth - 1)
+            yield from came(part, Key(attribute), whole, (*path, (attribute,)), depth - 1,
+                            f"{full}.{attribute}".strip("."))  # fmt: skip
 
 
 def _inside(name: str | None, key: Any) -> str | None:
