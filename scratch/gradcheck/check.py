@@ -78,12 +78,21 @@ def check(
     """`check_gradients`, but what the module raises is a `ModuleRaised`."""
     name = getattr(module, "title", type(module).__name__)
     code = CodeUnderTest(module, inputs, seed)
-    if not code.repeatable:
-        return GradientReport(name, "none", 0.0, (), (purity.random_forward(code),))
     apart = None if twin is None else twin.differences(code)
-    claims = code.claims()
+    others = () if apart is None else (another_forward_pass(*apart),)
+    same = ("the answers are those of the twin",) if twin is not None and apart is None else ()
+    unjudged = partial(GradientReport, name, "none", 0.0, notes=same)
+    if not code.repeatable:
+        return unjudged((), (purity.random_forward(code), *others))
+    try:
+        claims = code.claims()
+    except ModuleRaised as error:
+        raised = holes.raised(error)
+        if raised is None:
+            raise
+        return unjudged((), (*others, raised))
     if holes.is_one(code, claims):
-        return GradientReport(name, "none", 0.0, no_rows(code), (holes.nothing_came(code),))
+        return unjudged(no_rows(code), (*others, holes.nothing_came(code)))
     impure = purity.findings(code, claims)
     found = linearity.linear(code, claims) if finite(claims) else []
     clipped = any(finding.name == "clipping" for finding in found)
@@ -124,9 +133,7 @@ def check(
         remarks, impure = [*holes.missing(code), *impure], []
         if all(row.ok for row in rows):
             remarks, found = [*remarks, *found], []
-    found = without_doubles([*impure, *found])
-    if apart is not None:
-        found.insert(0, another_forward_pass(*apart))
+    found = [*others, *without_doubles([*impure, *found])]
     return GradientReport(
         name, truth.judge, truth.tolerance, rows, tuple(found), notes, tuple(remarks)
     )
@@ -327,6 +334,8 @@ def of_parts(
         try:
             report = check(child, *given)
         except (NotCheckable, ModuleRaised):
+            continue
+        if not report.rows:  # its backward pass raised, perhaps for want of an argument
             continue
         inner += [replace(f, cause=f"in {name}, checked on its own: {f.cause}",
                           tensors=tuple(f"{name}.{t}" for t in f.tensors))

@@ -1,5 +1,7 @@
 """The judges agree, the strongest one is used, and what cannot be judged is refused or said."""
 
+import random
+
 import numpy as np
 import pytest
 import torch
@@ -87,6 +89,36 @@ def float32_inside(z):
     return (z**2).astype(np.float32).astype(np.float64)
 
 
+class Aliased(Linear):
+    """The call reads the arrays under another name than the parameters', one as a part of it."""
+
+    def __init__(self, *args, **named):
+        super().__init__(*args, **named)
+        self.arrays = {"W": self.weight.data[1:], "b": self.bias.data}
+
+    def __call__(self, x):
+        return x @ self.arrays["W"].T + self.arrays["b"][1:]
+
+    def forward(self, x):
+        return x, self(x)
+
+    def backward(self, record, grad):
+        x, _ = record
+        nothing = np.zeros((len(x), 1))
+        grad = np.concatenate([nothing, grad], axis=1)
+        self.weight.add_grad(grad.T @ x)
+        self.bias.add_grad(grad.sum(axis=0))
+        return grad @ self.weight.data
+
+
+@pytest.mark.parametrize("judge", ["complex", "central"])
+def test_arrays_that_are_one_stay_one(judge):
+    module = Aliased(4, 3, dtype=np.float32, rng=0)
+    report = check_gradients(module, RNG.standard_normal((5, 4)), judge=judge)
+    assert report.ok, report
+    assert [row.name for row in report.rows] == ["x", "weight", "bias"]
+
+
 def test_the_judges_agree():
     module, inputs = make(JointLSTM, np.random.default_rng(0))
     for judge in ("complex", "central"):
@@ -170,6 +202,35 @@ def test_a_twin_is_run_whoever_judges(ours, theirs, words):
     assert not report.ok
     assert report.findings[0].name == "answers differ from the twin's"
     assert words in report.findings[0].evidence
+
+
+class RandomLinear(Linear):
+    def __call__(self, x):
+        return super().__call__(x) * (1 + random.random())
+
+
+class Unwritten(Linear):
+    def backward(self, record, grad): ...
+
+
+class Raising(Linear):
+    def backward(self, record, grad):
+        raise IndexError("pop from empty list")
+
+
+@pytest.mark.parametrize("cls", [RandomLinear, Unwritten, Raising])
+def test_a_twin_is_run_where_no_gradient_can_be_judged(cls):
+    ours, theirs = cls(4, 3, dtype=np.float64, rng=0), torch.nn.Linear(4, 3, dtype=torch.float64)
+    theirs.load_state_dict({name: torch.tensor(a) for name, a in ours.state_dict().items()})
+    x = RNG.standard_normal((5, 4))
+    names = [f.name for f in check_gradients(ours, x, twin=torch_judge(theirs)).findings]
+    assert len(names) == 1 + (cls is RandomLinear)
+    assert ("answers differ from the twin's" in names) == (cls is RandomLinear)
+    doubled = torch.nn.Sequential(theirs, torch.nn.Linear(3, 3, dtype=torch.float64))
+    doubled.register_parameter("weight", theirs.weight)
+    doubled.register_parameter("bias", theirs.bias)
+    names = [f.name for f in check_gradients(ours, x, twin=torch_judge(doubled)).findings]
+    assert "answers differ from the twin's" in names
 
 
 @pytest.mark.parametrize("judge", ["central", "torch"])
