@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from ..gradcheck.report import MISSING
 from ..machinery.printable import short
 from . import notebooks
 from .options import UsageError
@@ -66,7 +67,7 @@ class Outcome(NamedTuple):
 
     @property
     def cause(self) -> str:
-        """The first cause of what is wrong, or why it was not checked."""
+        """The first cause of what is wrong, what is missing, or why it was not checked."""
         if self.found is None:
             return self.text
         wrong = [row["name"] for row in self.found["rows"] if not row["ok"]]
@@ -74,7 +75,9 @@ class Outcome(NamedTuple):
         causes = [finding["cause"] for finding in self.found["findings"]]
         causes += [f"the gradient of {' and '.join(wrong)}"] if wrong else []
         causes += [f"compared with {like['kind']}: {like['forward']}"] if not like["ok"] else []
-        return causes[0] if causes and self.status == WRONG else ""
+        missing = [remark["cause"] for remark in self.found["remarks"]
+                   if remark["name"].startswith(MISSING)]  # fmt: skip
+        return next(iter(causes if self.status == WRONG else missing), "")
 
 
 def judge(job: Job, written: Any, otherwise: str) -> Outcome:

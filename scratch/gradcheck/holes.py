@@ -11,7 +11,7 @@ from types import CodeType
 import numpy as np
 
 from .code_under_test import Claims, CodeUnderTest, ModuleRaised
-from .report import Finding
+from .report import MISSING, Finding
 
 
 def raised(error: ModuleRaised) -> Finding | None:
@@ -75,8 +75,8 @@ def missing(code: CodeUnderTest) -> list[Finding]:
         return []
     words = " and ".join(names)
     return [Finding(
-        f"no gradient came for {words}",
-        f"no gradient came for {words}; it was not judged",
+        f"{MISSING} {words}",
+        f"{MISSING} {words}; it was not judged",
         "the answers depend on it, and a gradient came for others",
         "what backward returns, or keeps beside the parameters, and under which name",
         tuple(names),

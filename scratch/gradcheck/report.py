@@ -15,6 +15,7 @@ from ..machinery.module import Array
 Index = tuple[int, ...]
 WIDTH = 100  # of the findings' lines
 NOT_CLAIMED = "not claimed"  # the problem of a row that is neither right nor wrong
+MISSING = "no gradient came for"  # how the name of a remark on a parameter begins
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,11 @@ class GradientReport:
             words = f"WRONG: all {count} right, but " if judged else "WRONG: "
             return words + ", ".join(finding.name for finding in self.findings)
         else:
-            words = f"right: {count}"
+            missing = [
+                name for r in self.remarks if r.name.startswith(MISSING) for name in r.tensors
+            ]
+            several = f"{len(judged)} of {len(judged) + len(missing)} gradients"
+            words = f"right: {several if missing else count}"
         names = [remark.name for remark in self.remarks]
         return words + (f"; but {', '.join(names)}" if names else "")
 

@@ -49,8 +49,8 @@ def roles(arguments: Sequence[Leaf]) -> dict[str, bool]:
     """By name, whether an argument is a parameter: by its name, in a dict, or after one."""
     found, weights_began = {}, False
     for k, leaf in enumerate(arguments):
-        named = names.WEIGHT.match(leaf.name) and not (k == 0 and leaf.name.islower())
-        if leaf.in_dict or named:
+        first = k == 0 and leaf.name.islower()
+        if leaf.in_dict or (names.is_weight(leaf.name) and not first):
             found[leaf.name] = weights_began = True
         else:
             weights_began = weights_began and not names.STRONG.search(leaf.name)

@@ -179,7 +179,7 @@ class Foreign:
     # What it was seen to do
 
     def _learn(self) -> None:
-        first, self._first = self._run({}), self._run({})
+        first = self._first = self._run({})
         if first.returned is None or first.returned is ...:
             raise ModuleRaised(NotImplementedError("it returned nothing"), "forward")
         found = parts(first.returned, names.returned(self._forward))
@@ -199,6 +199,8 @@ class Foreign:
                                        f"gradient of an array that forward returns")  # fmt: skip
                 answers = [loss]
         self._parts: list[Part] = answers
+        self._build()
+        first = self._run({})
         self._without = [p for p in found if p.is_answer and p not in answers]
         takes = self._backward is not None and bool(self.plan.grads)
         if not takes:
@@ -211,6 +213,28 @@ class Foreign:
         between = self._kept.again(first.kept)
         returned = self._back(first, grads if takes else ())
         self._learn_claims(first, between, returned)
+
+    def _build(self) -> None:
+        """Runs a first pass. Where an object makes its weights in it, all passes start from there.
+
+        As a layer does that learns from its first input how wide it is.
+        """
+        before, first = self._kept, self._first
+        known = [leaf.path for leaf in self._in_objects(before.things)]
+        new = self._in_objects(first.kept)
+        old = [leaf.array for leaf in new if leaf.path in known]
+        made = [
+            replace(leaf, kept=True)
+            for leaf in new
+            if leaf.path not in known
+            and names.is_weight(leaf.name, leaf.in_dict)
+            and not any(np.may_share_memory(leaf.array, array) for array in old)
+        ]
+        if made:
+            self._kept = Kept(first.kept)
+            self._first = self._run({})
+        if not any(map(self._matters, made)):
+            self._first, self._kept = first, before
 
     def _learn_claims(self, record: Pass, between: dict[str, Any], returned: Any) -> None:
         arguments = [f for f in self.arguments.leaves(self.own) if f.name not in self.ignore]
@@ -243,12 +267,18 @@ class Foreign:
         claimed = [leaf for leaf in held if leaf.name in self.claims]
         others = [leaf for leaf in held if leaf.name not in self.claims]
         others = [leaf for leaf in others if self._is_forgotten(leaf, claimed)]
+        self.claims |= self._under_other_names(others, record)
         for leaf in (*claimed, *others):
             self._held[leaf.name] = leaf
             self._data[leaf.name] = Parameter(leaf.array.astype(float))
         self._kept.share_large({id(leaf.source) for leaf in self._held.values()})
         self.claimed = tuple(self.claims)
-        self.missing = [name for name in self._data if name not in self.claims]
+        weights = [f.name for f in arguments if names.is_weight(f.name, f.in_dict)]
+        self.missing = [
+            name
+            for name in self._data
+            if name not in self.claims and (name in weights or name in self._held)
+        ]
         self.input_names = [n for n in self._arguments if n not in self._data]
         self.inputs = tuple(self._arguments[n].array for n in self.input_names)
 
@@ -265,17 +295,24 @@ class Foreign:
     def _held_leaves(self) -> list[Leaf]:
         """The floats and float arrays of the objects and the namespaces."""
         found: list[Leaf] = []
-        for name, thing in [("self", self._owner), *self._kept.things["objects"].items()]:
-            found += objects.arrays_of(thing, name)
-        for where, used in self._spaces:
-            for name in used:
-                if objects.is_object(where[name]):
-                    found += objects.arrays_of(where[name], str(name))
+        found += self._in_objects(self._kept.things)
+        for k, space in enumerate(self._kept.things["spaces"]):
+            for name, value in space.items():
+                if objects.is_object(value):
+                    found += objects.arrays_of(value, str(name), ("spaces", k, name))
                 else:
-                    known = names.unpacked(self.own, name, where[name])
-                    found += leaves(where[name], str(name), known=known)
+                    known = names.unpacked(self.own, name, value)
+                    found += leaves(value, str(name), ("spaces", k, name), known=known)
         arrays = {id(leaf.source): leaf for leaf in reversed(found) if not leaf.is_number}
         return told_apart([replace(leaf, kept=True) for leaf in reversed(arrays.values())])
+
+    @staticmethod
+    def _in_objects(kept: dict[str, Any], grads: bool = False) -> list[Leaf]:
+        """The float arrays of the owner and of the objects among the arguments."""
+        found = list(objects.arrays_of(kept["owner"], "self", ("owner",), grads=grads))
+        for name, thing in kept["objects"].items():
+            found += objects.arrays_of(thing, name, ("objects", name), grads=grads)
+        return found
 
     def _matters(self, leaf: Leaf) -> bool:
         """Whether the answers depend on an array."""
@@ -285,12 +322,27 @@ class Foreign:
 
     def _is_forgotten(self, leaf: Leaf, claimed: Sequence[Leaf]) -> bool:
         """Whether an array is called a weight, is no part of a claimed one, and matters."""
-        if not (leaf.in_dict or names.WEIGHT.match(leaf.name)) or leaf.name in self.ignore:
+        if not names.is_weight(leaf.name, leaf.in_dict) or leaf.name in self.ignore:
             return False
         if any(np.may_share_memory(leaf.source, other.source) for other in claimed
                if is_float_array(leaf.source) and is_float_array(other.source)):  # fmt: skip
             return False
         return self._matters(leaf)
+
+    def _under_other_names(self, forgotten: list[Leaf], record: Pass) -> dict[str, Claim]:
+        """What an object keeps as the gradient of a weight that it has not, of one's shape."""
+        known = [claim.path for claim in self.claims.values() if claim.where == "kept"]
+        spare = [leaf for leaf in self._in_objects(record.kept, grads=True)
+                 if leaf.path not in known and any(map(names.is_weight, names.wrt(leaf.name)))
+                 and not names.match([leaf.name], list(self.claims), exact=True)]  # fmt: skip
+        found: dict[str, Claim] = {}
+        for leaf in forgotten:
+            fits = [g for g in spare if g.array.shape == leaf.array.shape and g.path not in known]
+            fits = [g for g in fits if self._is_derivative(leaf, g.array)] or fits
+            if fits:
+                found[leaf.name] = Claim("kept", fits[0].path)
+                known.append(fits[0].path)
+        return found
 
     def _is_derivative(self, leaf: Leaf, grad: Array) -> bool:
         """Whether `grad` is the derivative by an array, along a random direction."""

@@ -88,7 +88,7 @@ def _has_name(c: Came) -> bool:
 
 
 def _is_of_weight(c: Came) -> bool:
-    return any(names.WEIGHT.match(base) for base in names.wrt(c.name or ""))
+    return any(map(names.is_weight, names.wrt(c.name or "")))
 
 
 def _may_be_gradient(c: Came, found: dict[str, Claim]) -> bool:
@@ -127,15 +127,15 @@ def _related(c: Came, leaf: Leaf) -> bool:
     """Whether it has no name, or one that begins as the leaf's does, gb of biases[0], or is one of
     a weight as the leaf is."""
     bases = names.wrt(c.name) if c.name is not None and _has_name(c) else [""]
-    weight = leaf.in_dict or names.WEIGHT.match(leaf.name)
+    weight = names.is_weight(leaf.name, leaf.in_dict)
     return any(
-        leaf.name.lower().startswith(base.lower()) or (weight and names.WEIGHT.match(base))
+        leaf.name.lower().startswith(base.lower()) or (weight and names.is_weight(base))
         for base in bases
     )
 
 
 def _parameters_first(arguments: Sequence[Leaf], held: Sequence[Leaf]) -> list[str]:
-    weights = [leaf.name for leaf in arguments if leaf.in_dict or names.WEIGHT.match(leaf.name)]
+    weights = [leaf.name for leaf in arguments if names.is_weight(leaf.name, leaf.in_dict)]
     return list(dict.fromkeys([*weights, *(leaf.name for leaf in [*arguments, *held])]))
 
 

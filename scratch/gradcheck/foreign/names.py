@@ -30,6 +30,11 @@ STRONG = re.compile(r"state|hidden|prev|init|_?0$|^xs?$|^xt$|first|start|^inputs
 TARGET = re.compile(r"^(targets?|labels?|y|ys|ts?|y_true|expected|Y)$")
 
 
+def is_weight(name: str, in_dict: bool = False) -> bool:
+    """Whether an array is called as a parameter is, or is one of several in a dict."""
+    return in_dict or bool(WEIGHT.match(name))
+
+
 def wrt(name: str) -> list[str]:
     """What `name` can be the gradient of; empty if it is not called a gradient."""
     found = [name[len(b) :] for b in BEFORE if name.startswith(b)]

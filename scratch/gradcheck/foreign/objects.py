@@ -128,7 +128,7 @@ def _beside(
     """A parameter and its gradient, or a container of them and the container beside it."""
     if is_float_array(value):
         same = is_float_array(after) and np.array_equal(value, after)
-        fits = np.shape(grad) == value.shape or (is_float_array(grad) and names.WEIGHT.match(name))
+        fits = np.shape(grad) == value.shape or (is_float_array(grad) and names.is_weight(name))
         if same and one_array(grad) is not None and fits:
             full = name if name == prefix.rstrip(".") else f"{prefix}{name}"
             yield Leaf(full, value, ()), path
@@ -154,16 +154,24 @@ def _list_names(owner: Any, attribute: Any, value: Any) -> list[str] | None:
     return names.of_list(type(owner), str(attribute), len(value))
 
 
-def arrays_of(owner: Any, full: str, depth: int = DEPTH) -> Iterator[Leaf]:
-    """The float arrays inside an object, by the names of the attributes or of their keys."""
+def arrays_of(
+    owner: Any, full: str, path: Path, *, grads: bool = False, depth: int = DEPTH
+) -> Iterator[Leaf]:
+    """The float arrays inside an object, by the names of the attributes or of their keys.
+
+    grads: also those in containers of gradients. path: the way to it, where those of the arrays
+    begin.
+    """
+    attributes = not isinstance(owner, dict | list | tuple)
     for name, value in parts_of(owner).items():
-        way = f"{full}.{name}"
+        way, here = f"{full}.{name}", (*path, (name,) if attributes else name)
         if name in HOLDERS and is_float_array(value) and depth < DEPTH:
-            yield from leaves(value, full.rpartition(".")[2], full=full)
+            yield from leaves(value, full.rpartition(".")[2], here, full=full)
         elif isinstance(value, list | tuple) and (known := _list_names(owner, name, value)):
-            for part_name, part in zip(known, value, strict=True):
-                yield from leaves(part, part_name, full=f"{way}.{part_name}")
+            for k, (part_name, part) in enumerate(zip(known, value, strict=True)):
+                yield from leaves(part, part_name, (*here, k), full=f"{way}.{part_name}")
         elif is_object(value):
-            yield from arrays_of(value, way, depth - 1) if depth else ()
-        elif name not in BESIDE:
-            yield from leaves(value, str(name), full=way)
+            more = arrays_of(value, way, here, grads=grads, depth=depth - 1)
+            yield from more if depth else ()
+        elif grads or name not in BESIDE:
+            yield from leaves(value, str(name), here, full=way)

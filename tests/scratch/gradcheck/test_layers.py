@@ -239,7 +239,40 @@ def test_a_gradient_of_a_wrong_shape_and_one_that_never_came():
 
     report = check_gradients(Without(), draw(2, 3), draw(2, 4))
     assert report.ok
-    assert report.verdict == "right: 4 gradients; but no gradient came for W"
+    assert report.verdict == "right: 4 of 5 gradients; but no gradient came for W"
+
+
+class Lazy:
+    """Weights of the size of the first input, made in the first forward pass; a name for each."""
+
+    other = "dU"
+    scale = 1.0
+    W: np.ndarray | None = None
+
+    def forward(self, x, h):
+        if self.W is None:
+            self.W, self.U = draw(x.shape[1], 4), draw(4, 4)
+        self.x, self.h = x, h
+        self.out = np.tanh(x @ self.W + h @ self.U)
+        return self.out
+
+    def backward(self, dout):
+        dz = dout * (1 - self.out**2)
+        self.dW = self.x.T @ dz
+        setattr(self, self.other, self.scale * self.h.T @ dz)
+        return dz @ self.W.T, dz @ self.U.T
+
+
+@pytest.mark.parametrize("name", ["dU", "dW_hidden"])
+def test_weights_made_in_the_first_pass_and_gradients_of_other_names(name):
+    class Named(Lazy):
+        other = name
+
+    report = check_gradients(Named(), draw(2, 3), draw(2, 4))
+    assert report.ok, report
+    assert named(report) == ["U", "W", "h", "x"]
+    Named.scale = 2.0
+    assert wrong(check_gradients(Named(), draw(2, 3), draw(2, 4))) == ["U"]
 
 
 def test_what_an_object_holds_besides():
