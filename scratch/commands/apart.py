@@ -75,7 +75,7 @@ class Outcome(NamedTuple):
         causes = [finding["cause"] for finding in self.found["findings"]]
         causes += [f"the gradient of {' and '.join(wrong)}"] if wrong else []
         causes += [f"compared with {like['kind']}: {like['forward']}"] if not like["ok"] else []
-        missing = [remark["cause"] for remark in self.found["remarks"]
+        missing = [remark["cause"] for remark in self.found.get("remarks", [])
                    if remark["name"].startswith(MISSING)]  # fmt: skip
         return next(iter(causes if self.status == WRONG else missing), "")
 

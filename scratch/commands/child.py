@@ -177,8 +177,8 @@ def outcome(job: Job) -> dict[str, Any]:
         if changed:
             return {"refused": f"it replaces {changed[0]}, which the check itself stands on"}
         why = namespace.explain(str(report))
-        if why:
-            report = replace(report, notes=(*report.notes, why))
+        more = (*([why] if why else []), *namespace.unfinished)
+        report = replace(report, notes=(*report.notes, *more))
         found = plain({**report.to_dict(), "like": like and {"kind": job.like, **like}})
         text = [str(report), *(f"\n{words}, compared with {job.like}: {value}"
                                for words, value in like.items() if words != "ok")]  # fmt: skip

@@ -6,11 +6,13 @@ run and every gradient has the shape of its argument.
 
 from __future__ import annotations
 
+import copy
 import inspect
 import itertools
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -168,6 +170,8 @@ def tried_with(
         with np.errstate(all="ignore"):
             owner = getattr(forward, "__self__", None)
             code = Foreign("guess", forward, backward, args, {}, owner=owner)
+            if owner is not None and backward is None and not code.claims:  # one method of several
+                return NOTHING, None
             return (RUNS if code.claims and fits(code) else WRONG_SHAPES), None
     except ModuleRaised as error:
         return (NO_BACKWARD if error.doing == "backward" else NOTHING), error
@@ -214,7 +218,8 @@ def _guesses(
     floats = (
         (f"x {convention.name}, {gates} gate{'s' * (gates > 1)}", args)
         for gates, convention in itertools.product(_gates(names) if owner is None else (1,), both)
-        for args in arguments(names, forward, convention, gates, mine)
+        for plain in arguments(names, forward, convention, gates, mine)
+        for args in (*_with_targets(owner, names, plain), plain)
     )
     if any(TARGET.match(name) for name in names) or not names or not X.match(names[0]):
         yield from indices
@@ -222,6 +227,20 @@ def _guesses(
     else:
         yield from floats
         yield from indices
+
+
+def _with_targets(
+    owner: Any, names: Sequence[str], args: tuple[Any, ...]
+) -> Iterator[tuple[Any, ...]]:
+    """The arguments with a target of the shape of what the object's forward pass answers."""
+    targets = [k for k, name in enumerate(names[: len(args)]) if TARGET.match(name)]
+    if len(targets) != 1 or not callable(getattr(owner, "forward", None)):
+        return
+    with suppress(Exception), np.errstate(all="ignore"):  # it is the person's code
+        k = targets[0]
+        answer = copy.deepcopy(owner).forward(*copy.deepcopy(args[:k]))
+        target = np.random.default_rng(5).standard_normal(np.shape(answer))
+        yield (*args[:k], target, *args[k + 1 :])
 
 
 def _gates(names: Sequence[str]) -> tuple[int, ...]:

@@ -13,7 +13,8 @@ reads, or that is read by what it needs in turn, and if it is
 So a character model that trains forever at the top level loads as it is: a `while`, a print, a
 plot, what stands under `if __name__ == "__main__"`, and `losses = train(…)` do not run. A statement
 that fails (a package or a data file that is not there) is passed over, and so is what then lacks
-its names; `Namespace.explain` says so where such a name turns out to be missing.
+its names; `Namespace.explain` says so where such a name turns out to be missing. Where it is there,
+but a loop that does not run would set or fill it, `Namespace.unfinished` says so.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ class Namespace:
     names: dict[str, Any]
     missing: dict[str, str] = field(default_factory=dict)  # by name: what was not run, and why
     failed: list[str] = field(default_factory=list)  # what was run, and did not end well
+    unfinished: list[str] = field(default_factory=list)  # loops that would set what is read
 
     def explain(self, text: str) -> str:
         """Why the names are missing that `text` says are not defined; '' if it says none."""
@@ -100,8 +102,11 @@ def load(path: str, wanted: Iterable[str]) -> Namespace:
     linecache.cache[source.file] = (len(source.text), None, lines, source.file)
     namespace = Namespace(source, vars(module), dict(source.broken))
     kept, passed_over = choose(source.statements, set(wanted))
+    used = {name for statement in kept for name in reads(statement)}
     for statement in passed_over:
-        note(namespace, statement, "is not run")
+        reason = note(namespace, statement, "is not run")
+        if isinstance(statement, ast.For | ast.While) and (names := sorted(sets(statement) & used)):
+            namespace.unfinished.append(f"{reason}; it would set {' and '.join(names)}")
     for statement in kept:
         run(namespace, statement)
     return namespace

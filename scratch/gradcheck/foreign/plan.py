@@ -18,6 +18,7 @@ from .structures import Path, get, is_float_array, is_number, like_steps, one_ar
 CACHE = re.compile(r"cache|memo|ctx|context|record|tape|saved|stored|trace|history|steps|state|"
                    r"residual|intermediate|forward|values|internals", re.IGNORECASE)  # fmt: skip
 GRAD = re.compile(r"d_?(state|hidden|out|h|c|y|L)|grad")
+OWN_TARGET = re.compile(r"^(targets?|labels?|ys?|Y|y_?true|y_?batch|expected)$")
 LOSS = re.compile(r"loss|cost|error|nll|^[JEL]$", re.IGNORECASE)
 
 
@@ -118,6 +119,14 @@ def plan(
 ) -> Plan:
     """Who gets what: by name where names agree, else gradients first and the cache last."""
     wanted = names.parameters_of(backward)
+    given = [*arguments, *(p.name for p in found)]
+    targets = [p.name for p in wanted if OWN_TARGET.match(p.name) and p.name not in given]
+    if targets:
+        raise NotCheckable(
+            f"backward takes {targets[0]}, a target: it starts from a loss of its own and not from "
+            f"an upstream gradient. Check it with what returns the loss: a function or method of "
+            f"the inputs and the target, as layer.loss(x, y)"
+        )
     states = [p for p in found[:-1] if p.is_state]  # what comes last is the cache
     answers = [p for p in found if (p.is_answer or p in states) and p.name not in ignore]
     others = [p for p in found if p not in answers and not p.is_answer]

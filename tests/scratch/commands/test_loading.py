@@ -49,6 +49,13 @@ def test_what_files_hold_besides(outcome, name):
     assert found.verdict == "right", found.text
 
 
+def test_a_loop_that_would_set_what_is_used_is_told(outcome):
+    loop = "for k in range(3):\n    one += k\n    print(one)"
+    told = "line 3, `for k in range(3):`, is not run; it would set one"
+    assert told in outcome(student(top=f"one = 1.0\n{loop}", forward="x = one * x")).text
+    assert told not in outcome(student(top=f"one = 1.0\n{loop}")).text
+
+
 @pytest.mark.parametrize(
     ("source", "words"),
     [

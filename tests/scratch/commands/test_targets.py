@@ -7,6 +7,7 @@ from scratch.commands.expressions import Expressions
 from scratch.commands.one_rule import Sizes
 from scratch.commands.options import UsageError
 from scratch.commands.targets import check_target
+from scratch.gradcheck.raised import NotCheckable
 from tests.scratch.gradcheck import students, test_functions, test_layers
 
 SIZES = Sizes(4, 5, 4, 3)
@@ -128,3 +129,34 @@ def test_where_no_sizes_are_found_a_call_to_complete_is_shown():
 class Odd:
     def __init__(self, table, chair, lamp, sofa):
         pass
+
+
+class Regressor:
+    """forward(x), and backward(y), which starts from the loss."""
+
+    def __init__(self, off=1.0):
+        self.W, self.off = np.ones((4, 2)), off
+
+    def forward(self, x):
+        self.x, self.out = x, np.tanh(x @ self.W)
+        return self.out
+
+    def loss(self, x, y):
+        return np.mean((self.forward(x) - y) ** 2)
+
+    def backward(self, y):
+        dz = 2 * (self.out - y) / y.size * (1 - self.out**2)
+        self.dW = self.off * self.x.T @ dz
+
+
+@pytest.mark.parametrize("call", [None, "layer.loss(N(3, 4), N(3, 2))"])
+def test_a_backward_pass_that_takes_the_target(call):
+    report = check({"Regressor": Regressor}, "Regressor", "Regressor()", call)
+    assert report.ok, report
+    assert [row.name for row in report.rows if not row.problem] == ["W"]
+    assert not check({"Regressor": Regressor}, "Regressor", "Regressor(2.0)", call).ok
+
+
+def test_a_backward_pass_that_takes_the_target_starts_from_no_upstream_gradient():
+    with pytest.raises(NotCheckable, match="backward takes y, a target"):
+        check({"Regressor": Regressor}, "Regressor", "Regressor()", "layer.forward(N(3, 4))")
