@@ -13,6 +13,18 @@ from ..machinery.module import Array
 from .options import UsageError
 
 
+def with_repeats(indices: Array) -> Array:
+    """With the first one again at the end of every axis.
+
+    Where no index came twice, a gradient that is assigned to its row would look as one added.
+    """
+    for axis in range(indices.ndim) if indices.size else ():
+        place = [0] * indices.ndim
+        place[axis] = -1
+        indices[tuple(place)] = indices.flat[0]
+    return indices
+
+
 class Expressions:
     """Evaluates in a file's names, with `N(*shape)` normal numbers and `I(high, *shape)` integers.
 
@@ -27,7 +39,7 @@ class Expressions:
             return rng.standard_normal(shape)
 
         def integers(high: int, *shape: int) -> Array:
-            return np.asarray(rng.integers(0, high, shape))
+            return with_repeats(np.asarray(rng.integers(0, high, shape)))
 
         self.names: dict[str, Any] = {"np": np, **names}
         self.draw: dict[str, Callable[..., Array]] = {"N": normal, "I": integers}

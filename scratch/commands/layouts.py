@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..gradcheck.foreign.names import WEIGHT, string_keys, unpacked
+from .expressions import with_repeats
 from .one_rule import Sizes
 
 K = 2  # outputs of a head
@@ -145,7 +146,8 @@ def shape_of(letters: str, sizes: Sizes) -> Shape:
 
 def _x(letters: str, sizes: Sizes, draw: Callable[[Shape], Any]) -> Any:
     if letters.startswith("#"):
-        return np.random.default_rng(5).integers(0, sizes.D, shape_of(letters[1:], sizes))
+        rng = np.random.default_rng(5)
+        return with_repeats(rng.integers(0, sizes.D, shape_of(letters[1:], sizes)))
     if letters.startswith("["):
         return [draw(shape_of(letters.strip("[]"), sizes)) for _ in range(sizes.T)]
     return draw(shape_of(letters, sizes))

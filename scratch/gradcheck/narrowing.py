@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import linecache
+import os
 import sys
+import sysconfig
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 import numpy as np
 
+STANDARD = sysconfig.get_paths()["stdlib"] + os.sep
 NARROW = (np.dtype(np.float16), np.dtype(np.float32))
 
 
@@ -27,7 +30,7 @@ def narrowing_line(run: Callable[[], Any], foundations: tuple[str, ...]) -> str:
 
     def trace(frame: FrameType, event: str, value: Any) -> Any:
         code = frame.f_code
-        if found or any(part in code.co_filename for part in foundations):
+        if found or any(part in code.co_filename for part in (*foundations, STANDARD)):
             return None
         if event == "call":
             lines[id(frame)] = 0 if narrow(frame) else frame.f_lineno

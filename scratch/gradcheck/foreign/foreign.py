@@ -25,7 +25,7 @@ from .arguments import Arguments, roles
 from .copies import Kept
 from .matching import Claim, match, of_wrong_shape
 from .plan import Part, loss_of, parts, plan
-from .spaces import spaces_of
+from .spaces import Defaults, spaces_of
 from .structures import Leaf, get, is_float_array, leaves, one_array, told_apart, with_leaves
 from .wide_numpy import own_namespaces, replaced, replacements
 
@@ -134,7 +134,7 @@ class Foreign:
     def _run(self, new: dict[Any, Array]) -> Pass:
         kept, memo = self._kept.copied(self.dtype)
         for name, leaf in self._held.items():
-            _write(leaf, memo, self._data[name].data)
+            _write(leaf, kept, memo, self._data[name].data)
         record = Pass(kept, with_leaves(self.arguments.values, new) | kept["objects"])
         before = random.getstate()
         random.setstate(self._random)
@@ -245,11 +245,11 @@ class Foreign:
             fused=self._backward is None, loss=self._parts[0].path,
         )  # fmt: skip
         beside = objects.pairs(self._kept.things, between, record.kept)
-        own = {id(leaf.source): leaf for leaf in held}
-        taken = {id(leaf.source) for leaf in held if leaf.name in self.claims}
+        own = {leaf.identity: leaf for leaf in held}
+        taken = {leaf.identity for leaf in held if leaf.name in self.claims}
         for leaf, path in beside:
-            leaf = own.setdefault(id(leaf.source), leaf)
-            free = id(leaf.source) not in taken and leaf.name not in (*self.claims, *self.ignore)
+            leaf = own.setdefault(leaf.identity, leaf)
+            free = leaf.identity not in taken and leaf.name not in (*self.claims, *self.ignore)
             if free and self._matters(leaf):
                 self.claims[leaf.name] = Claim("kept", path)
         held = [leaf for leaf in own.values() if leaf.name not in {f.name for f in arguments}]
@@ -297,14 +297,18 @@ class Foreign:
         found: list[Leaf] = []
         found += self._in_objects(self._kept.things)
         for k, space in enumerate(self._kept.things["spaces"]):
-            for name, value in space.items():
+            where = self._spaces[k][0]
+            for key, value in space.items():
+                name, way = str(key), ("spaces", k, key)
+                if isinstance(where, Defaults):
+                    name = where.name(key)
                 if objects.is_object(value):
-                    found += objects.arrays_of(value, str(name), ("spaces", k, name))
+                    found += objects.arrays_of(value, name, way)
                 else:
-                    known = names.unpacked(self.own, name, value)
-                    found += leaves(value, str(name), ("spaces", k, name), known=known)
-        arrays = {id(leaf.source): leaf for leaf in reversed(found) if not leaf.is_number}
-        return told_apart([replace(leaf, kept=True) for leaf in reversed(arrays.values())])
+                    known = names.unpacked(self.own, key, value)
+                    found += leaves(value, name, way, known=known)
+        once = {leaf.identity: leaf for leaf in reversed(found)}
+        return told_apart([replace(leaf, kept=True) for leaf in reversed(once.values())])
 
     @staticmethod
     def _in_objects(kept: dict[str, Any], grads: bool = False) -> list[Leaf]:
@@ -322,7 +326,8 @@ class Foreign:
 
     def _is_forgotten(self, leaf: Leaf, claimed: Sequence[Leaf]) -> bool:
         """Whether an array is called a weight, is no part of a claimed one, and matters."""
-        if not names.is_weight(leaf.name, leaf.in_dict) or leaf.name in self.ignore:
+        in_dict = leaf.in_dict and not leaf.is_number
+        if not names.is_weight(leaf.name, in_dict) or leaf.name in self.ignore:
             return False
         if any(np.may_share_memory(leaf.source, other.source) for other in claimed
                if is_float_array(leaf.source) and is_float_array(other.source)):  # fmt: skip
@@ -384,12 +389,20 @@ def _called(claim: Claim) -> str:
     return claim.name or "".join(f"[{step!r}]" for step in claim.path) or "the result"
 
 
-def _write(leaf: Leaf, memo: dict[int, Any], value: Array) -> None:
+def _write(leaf: Leaf, kept: dict[str, Any], memo: dict[int, Any], value: Array) -> None:
     """Puts a parameter's numbers into the copy of the array that holds it, if they are others.
 
     Of two arrays that share memory, only the one that is moved may be written.
     """
     if np.array_equal(leaf.array, value):
+        return
+    if leaf.is_number:
+        *way, last = leaf.path
+        inside = get(kept, tuple(way))
+        if isinstance(last, tuple):
+            setattr(inside, last[0], value.item())
+        else:
+            inside[last] = value.item()
         return
     if is_float_array(leaf.source):
         memo[id(leaf.source)][...] = value

@@ -68,7 +68,9 @@ def match(
     if fused:
         left = [c for c in left if not _has_name(c) or _is_of_weight(c)]
         mine = [leaf for leaf in mine if not _is_input(leaf)]
-    pairs += _by_order(left, mine)
+    # What is a number without a name may be an accuracy, and a float a rate.
+    free = [leaf for leaf in free if not leaf.is_number or names.is_weight(leaf.name)]
+    pairs += _by_order(left, [leaf for leaf in mine if leaf in free])
     left, free = _left(rest, free, pairs)
     left = [c for c in left if c.value is not None and (not _has_name(c) or _is_of_weight(c))]
     pairs += _by_order(left, [leaf for leaf in free if leaf.kept])

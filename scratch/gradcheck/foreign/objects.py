@@ -54,9 +54,9 @@ def pairs(before: Kept, middle: Kept, after: Kept) -> list[tuple[Leaf, Path]]:
                         *(("spaces", k) for k in range(len(before["spaces"])))]  # fmt: skip
     every = [pair for way in ways for pair in _pairs(
         get(before, way), get(middle, way), get(after, way), "", way, DEPTH)]  # fmt: skip
-    found: dict[int, tuple[Leaf, Path]] = {}
+    found: dict[Any, tuple[Leaf, Path]] = {}
     for leaf, path in every:
-        found.setdefault(id(leaf.source), (leaf, path))
+        found.setdefault(leaf.identity, (leaf, path))
     ends = [leaf.name.rpartition(".")[2] for leaf, _ in found.values()]
     return [
         (replace(leaf, name=end if ends.count(end) == 1 and not end.isdigit() else leaf.name,
@@ -73,7 +73,10 @@ def _pairs(
 
     def pair(base: Any, grad: Any, way: Path, label: str) -> Iterator[tuple[Leaf, Path]]:
         known = _list_names(before, base, mine[base])
-        return _beside(mine[base], grad, between.get(base), (*path, *way), label, prefix, known)
+        own = (*path, (base,) if attributes else base)
+        return _beside(
+            mine[base], grad, between.get(base), own, (*path, *way), label, prefix, known
+        )
 
     for key, grad in theirs.items():
         here: Path = ((key,),) if attributes else (key,)
@@ -123,25 +126,39 @@ def _bases(key: Any, mine: dict[Any, Any]) -> list[Any]:
 
 
 def _beside(
-    value: Any, grad: Any, after: Any, path: Path, name: str, prefix: str, known: list[str] | None
+    value: Any,
+    grad: Any,
+    after: Any,
+    own: Path,
+    path: Path,
+    name: str,
+    prefix: str,
+    known: list[str] | None,
 ) -> Iterator[tuple[Leaf, Path]]:
-    """A parameter and its gradient, or a container of them and the container beside it."""
-    if is_float_array(value):
-        same = is_float_array(after) and np.array_equal(value, after)
-        fits = np.shape(grad) == value.shape or (is_float_array(grad) and names.is_weight(name))
+    """A parameter and its gradient, or a container of them and the container beside it.
+
+    own, path: the ways to both.
+    """
+    if _may_be_parameter(value):
+        same = _may_be_parameter(after) and np.array_equal(value, after)
+        fits = np.shape(grad) == np.shape(value) or (is_float_array(grad) and names.is_weight(name))
         if same and one_array(grad) is not None and fits:
             full = name if name == prefix.rstrip(".") else f"{prefix}{name}"
-            yield Leaf(full, value, ()), path
+            yield Leaf(full, value, own), path
     elif isinstance(value, dict) and isinstance(grad, dict):
         for key in value:
             other = [k for k in grad if k == key or key in names.wrt(str(k))]
-            if other and is_float_array(value[key]):
-                yield Leaf(f"{prefix}{name}.{key}", value[key], ()), (*path, other[0])
+            if other and _may_be_parameter(value[key]):
+                yield Leaf(f"{prefix}{name}.{key}", value[key], (*own, key)), (*path, other[0])
     elif isinstance(value, list | tuple) and isinstance(grad, list | tuple):
         for k, (part, _) in enumerate(zip(value, grad, strict=False)):
-            if is_float_array(part):
+            if _may_be_parameter(part):
                 label = known[k] if known else f"{name}[{k}]"
-                yield Leaf(f"{prefix}{label}", part, ()), (*path, k)
+                yield Leaf(f"{prefix}{label}", part, (*own, k)), (*path, k)
+
+
+def _may_be_parameter(value: Any) -> bool:
+    return is_float_array(value) or isinstance(value, float)
 
 
 def _list_names(owner: Any, attribute: Any, value: Any) -> list[str] | None:

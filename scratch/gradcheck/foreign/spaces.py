@@ -32,6 +32,10 @@ class Defaults:
         values[place] = value
         self.function.__defaults__ = tuple(values)
 
+    def name(self, place: int) -> str:
+        code, count = self.function.__code__, len(self.function.__defaults__ or ())
+        return code.co_varnames[code.co_argcount - count + place]
+
 
 class Cells:
     """The variables of a function around a function as a namespace."""
@@ -117,7 +121,9 @@ def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
 
 
 def holds_arrays(value: Any) -> bool:
-    """Whether a value is worth a copy: an array or a generator, or something that holds one."""
+    """Whether a value is worth a copy: a float, an array, a generator, or what holds one."""
+    if isinstance(value, float):  # which a pass may be given another of
+        return True
     if isinstance(value, ATOMS):
         return False
     if isinstance(value, np.random.Generator | np.random.RandomState):

@@ -32,6 +32,12 @@ def test_arrays_to_draw_and_names_of_the_file():
     assert [args[1].shape, *(array.shape for array in named["key"])] == [(2,), (1,), (1,)]
 
 
+def test_among_drawn_integers_one_comes_twice_along_every_axis():
+    drawn = Expressions({}).value("--call", "I(1000, 3, 4)")
+    assert drawn[0, 0] == drawn[-1, 0] == drawn[0, -1]
+    assert len(np.unique(drawn)) > 2
+
+
 def test_no_name_of_the_file_is_hidden():
     own = Expressions({"N": 7, "I": lambda: "mine"})
     assert own.value("--make", "N(N, 2)").shape == (7, 2), "its N cannot be called"

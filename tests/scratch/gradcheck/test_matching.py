@@ -114,6 +114,19 @@ def of_a_global_object(x, y, off):
     return the_model.loss(x, y, off)
 
 
+class Neuron:
+    """A float beside an array."""
+
+    def __init__(self):
+        self.w, self.b, self.rate = draw(5), 0.3, 0.1
+
+
+def of_a_float_in_an_object(neuron, x, y, off):
+    error = neuron.w @ x + neuron.b - y
+    grads = x @ error, off * error.sum()
+    return 0.5 * (error**2).sum(), grads, (abs(error) < 0.5).mean()
+
+
 DATA = draw(5, 3), draw(5, 2)
 PLAIN = draw(3, 2), draw(2), *DATA
 
@@ -133,6 +146,7 @@ PLAIN = draw(3, 2), draw(2), *DATA
         (returned_by_an_object, (Model(), *DATA), ["W", "b"]),
         (kept_in_an_object, (Gates(), *DATA), ["W.f", "b.f", "W.o", "b.o"]),
         (of_a_global_object, DATA, ["W", "b"]),
+        (of_a_float_in_an_object, (Neuron(), draw(5, 7), draw(7)), ["b", "w"]),
     ],
 )
 def test_every_gradient_is_judged_as_that_of_its_array(function, arguments, names):
