@@ -34,6 +34,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from ..gradcheck.raised import named
 from .notebooks import Source, read
 
@@ -282,6 +284,9 @@ def run(namespace: Namespace, statement: ast.stmt) -> None:
     flags = 0
     for feature in source.future:
         flags |= getattr(__future__, feature).compiler_flag
+    numpy = next((name for name, value in names.items() if value is np), None)
+    if numpy is not None:
+        statement = WideNames(numpy).visit(statement)
     code = compile(ast.Module([statement], []), source.file, "exec", flags, dont_inherit=True)
     seconds = LOOP_LIMIT if isinstance(statement, ast.For) else STATEMENT_LIMIT
     unlimited = isinstance(statement, (*DEFINITIONS, ast.Import, ast.ImportFrom))
@@ -302,6 +307,32 @@ def run(namespace: Namespace, statement: ast.stmt) -> None:
             namespace.missing.pop(name, None)
         return
     namespace.failed.append(note(namespace, statement, why, first.partition(" is missing: ")[2]))
+
+
+class WideNames(ast.NodeTransformer):
+    """x.astype("float32") as x.astype(np.float32), which a check replaces by a wider one."""
+
+    def __init__(self, numpy: str) -> None:
+        self.numpy = numpy
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "astype":
+            node.args = [self._named(value) for value in node.args]
+            for keyword in node.keywords:
+                keyword.value = self._named(keyword.value)
+        return node
+
+    def _named(self, value: ast.expr) -> ast.expr:
+        text = value.value if isinstance(value, ast.Constant) else None
+        try:
+            dtype = np.dtype(text) if isinstance(text, str) else None
+        except TypeError:
+            return value
+        if dtype is None or dtype.kind != "f":
+            return value
+        node = ast.Attribute(ast.Name(self.numpy, ast.Load()), dtype.name, ast.Load())
+        return ast.fix_missing_locations(ast.copy_location(node, value))
 
 
 def note(namespace: Namespace, statement: ast.stmt, why: str, first: str = "") -> str:

@@ -56,6 +56,12 @@ def test_a_loop_that_would_set_what_is_used_is_told(outcome):
     assert told not in outcome(student(top=f"one = 1.0\n{loop}")).text
 
 
+@pytest.mark.parametrize("narrow", ["'f'", "dtype='float32'", "np.float32"])
+def test_a_dtype_by_its_name_is_widened(outcome, narrow):
+    found = outcome(student(forward=f"x = x.astype({narrow})"))
+    assert found.found["judge"] == "complex step", found.text
+
+
 @pytest.mark.parametrize(
     ("source", "words"),
     [
