@@ -259,7 +259,8 @@ class Foreign:
         needed = {n: f for n, f in mine.items()
                   if n in self.claims or (not f.is_number and self._matters(f))}  # fmt: skip
         missing = [leaf for name, leaf in needed.items() if name not in self.claims]
-        self.claims |= of_wrong_shape(over, missing)
+        if self._backward is not None:
+            self.claims |= of_wrong_shape(over, missing)
         for name, leaf in needed.items():
             self._arguments[name] = leaf
             if is_parameter[name]:
@@ -271,6 +272,20 @@ class Foreign:
         for leaf in (*claimed, *others):
             self._held[leaf.name] = leaf
             self._data[leaf.name] = Parameter(leaf.array.astype(float))
+        used = [claim.path for claim in self.claims.values() if claim.where == "returned"]
+        self._over = [c for c in over if c.path not in used]
+        if not self.claims and self._over:
+            shapes = ", ".join(str(np.shape(one_array(c.value))) for c in self._over)
+            raise NotCheckable(
+                f"{self.title}: expected gradients of arrays that go in, and found none that what "
+                f"it returns, of shape {shapes}, could be the gradient of"
+            )
+        changed = [] if self.claims else self._changed([*arguments, *held], record)
+        if changed:
+            raise NotCheckable(
+                f"{self.title}: expected it to return gradients, or to keep them beside the "
+                f"parameters; it changes {' and '.join(changed)} itself and shows none"
+            )
         self._kept.share_large({id(leaf.source) for leaf in self._held.values()})
         self.claimed = tuple(self.claims)
         weights = [f.name for f in arguments if names.is_weight(f.name, f.in_dict)]
@@ -291,6 +306,9 @@ class Foreign:
             yield f"the upstream gradient is one of {given}; none comes from {words}"
         pairs = [f"{_called(claim)} → {name}" for name, claim in self.claims.items()]
         yield f"gradients: {', '.join(pairs)}"
+        over = [c.name for c in self._over if c.name is not None and names.wrt(c.name)]
+        if over:
+            yield f"{', '.join(over)} belongs to nothing that was found, and was not judged"
 
     def _held_leaves(self) -> list[Leaf]:
         """The floats and float arrays of the objects and the namespaces."""
@@ -348,6 +366,14 @@ class Foreign:
                 found[leaf.name] = Claim("kept", fits[0].path)
                 known.append(fits[0].path)
         return found
+
+    @staticmethod
+    def _changed(arrays: list[Leaf], record: Pass) -> list[str]:
+        """The weights that a pass has changed."""
+        after = {leaf.name: get(record.kept if leaf.kept else record.values, leaf.path)
+                 for leaf in arrays if names.is_weight(leaf.name, leaf.in_dict)}  # fmt: skip
+        return [leaf.name for leaf in arrays if leaf.name in after
+                and not np.array_equal(leaf.array, one_array(after[leaf.name]))]  # fmt: skip
 
     def _is_derivative(self, leaf: Leaf, grad: Array) -> bool:
         """Whether `grad` is the derivative by an array, along a random direction."""

@@ -80,7 +80,7 @@ def match(
         if c.value is not None:
             found[leaf.name] = Claim("returned", c.path, c.name)
     used = [claim.path for claim in found.values()]
-    over = [c for c in rest if c.path not in used and c.value is not None and not fused]
+    over = [c for c in rest if c.path not in used and c.value is not None]
     return {name: found[name] for name in leaves if name in found}, over
 
 
@@ -155,7 +155,8 @@ def _by_name(
                  if names.match([name], order) and _container(named[name])]  # fmt: skip
     for name, c in named.items():
         inside = isinstance(name, names.Key) and _container(c) not in decorated
-        if name in leaves and inside:  # grads["W"]
+        # W of grads["W"], and not the parameter itself
+        if name in leaves and inside and not np.array_equal(c.value, leaves[name].source):
             found[str(name)] = Claim("returned", c.path, name)
     free = [name for name in order if name not in found]
     others = [name for name in named if name not in found]

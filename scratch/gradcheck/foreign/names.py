@@ -16,6 +16,7 @@ BEFORE = ("dL_d", "dLd", "dL_", "dJ_d", "dJd", "dE_d", "dEd", "dloss_d", "d_loss
           "g", "D")  # fmt: skip
 AFTER = ("_grad", "_grads", "_gradient", "_diff", "_delta", "_d", "grad", "Grad")
 GENERIC = re.compile(r"^(d|g|delta|grads?|gradients?|dout|out|results?|ret|res|back)$")
+OTHERS = re.compile(r"param|weight|theta|cache|state|memory|model|hist", re.IGNORECASE)
 # A quantity inside a step, whose gradient is none of what went in.
 INNER = re.compile(r"^(z|Z|A|t|raw|net|pre|gates?|acts?|scores?|logits?|tanh|[ifgo]t?)$")
 # A state before, after or at the start, an input of one step or of all: h_prev, dhnext, a0, xt, xs.
@@ -108,6 +109,11 @@ class Inside(str):
     """A name inside an expression, dx of dx * mask: a hint, where the shape fits."""
 
     __slots__ = ()
+
+
+def holds_others(name: str) -> bool:
+    """Whether a dict or an object is called as one of parameters or states: params, cache."""
+    return bool(OTHERS.search(name)) and not holds_gradients(name)
 
 
 def holds_gradients(name: str) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ...machinery.module import Array
 from .copies import parts_of
-from .names import GENERIC, STATE, Key, Names
+from .names import GENERIC, STATE, Key, Names, holds_others
 
 Path = tuple[Any, ...]  # from the outside in: a key, a place, or (attribute,)
 
@@ -195,6 +195,8 @@ def came(
         name is not None and steps_of(value) and whole(name)
     ):
         yield Came(name, path, value, full)
+    elif name is not None and not isinstance(value, tuple | list) and holds_others(name):
+        return
     elif isinstance(value, dict):
         for key, part in value.items():
             inner = Key(key) if isinstance(key, str) else _inside(name, key)

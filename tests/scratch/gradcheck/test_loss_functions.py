@@ -178,3 +178,25 @@ def test_what_has_no_gradients_is_a_hole():
     assert [finding.name for finding in report.findings] == ["hole"]
     report = check_loss(lambda x, W: (((x @ W) ** 2).sum(), None), draw(3), draw(3, 2))
     assert [finding.name for finding in report.findings] == ["hole"]
+
+
+def updated(params, x, y):
+    off = x @ params["W"] - y
+    params["W"] = params["W"] - 0.1 * x.T @ off
+    return 0.5 * (off**2).sum(), params
+
+
+def test_what_shows_no_gradient_of_its_own_is_refused_and_not_wrong():
+    arguments = {"W": draw(3, 2)}, draw(5, 3), draw(5, 2)
+    with pytest.raises(NotCheckable, match="it changes W itself and shows none"):
+        check_loss(updated, *arguments)
+    with pytest.raises(NotCheckable, match=r"of shape \(7, 7\), could be the gradient of"):
+        check_loss(lambda params, x, y: (updated(params, x, y)[0], np.ones((7, 7))), *arguments)
+    report = check_loss(lambda params, x, y: (*fit(params["W"], x, y), params), *arguments)
+    assert report.ok, report
+    assert judged(report) == ["W"]
+
+
+def fit(W, x, y):
+    off = x @ W - y
+    return 0.5 * (off**2).sum(), x.T @ off
