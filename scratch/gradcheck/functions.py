@@ -24,11 +24,13 @@ def check_functions(
     What forward returns and backward takes is the cache. As many of the arrays that forward returns
     as backward takes gradients get a random upstream gradient, the others none. Gradients come back
     as a dict or a tuple and are matched to the arguments by their names (dW, grad_W, W_grad … → W;
-    dprev_h → prev_h), a tuple's by the names in its `return` statement, else by order and shape.
-    The report says which belongs to which.
+    dprev_h → prev_h), a tuple's by the names in its `return` statement. One without a name is that
+    of the array of its shape whose derivative it is, else of the next one of its shape. The report
+    says which belongs to which.
 
-    arguments: arrays, numbers, dicts, lists and tuples of arrays; they are not changed. Arrays of
-        floats are checked in float64. A list of arrays of one shape is one array, time first.
+    arguments: arrays, numbers, dicts, lists and tuples of arrays, objects that hold arrays; they
+        are not changed. Arrays of floats are checked in float64. A list of arrays of one shape is
+        one array, time first. A float is checked where a gradient comes back for it.
     ignore: names of arguments that are not checked, and of answers that get no gradient.
 
     Raises `NotCheckable`, a ValueError, when no judge works; what `forward` raises is passed on.
@@ -50,8 +52,8 @@ def check_loss(
         replaced there for each pass, and put back. None: what the function's globals hold under the
         names of the gradients.
 
-    Raises `NotCheckable`, a ValueError, when it returns no loss or no judge works; what `function`
-    raises is passed on.
+    Raises `NotCheckable`, a ValueError, when it returns no loss, when what it returns can be the
+    gradient of nothing, or when no judge works; what `function` raises is passed on.
     """
     return _check(_name(function), function, None, arguments, named, parameters=parameters)
 
