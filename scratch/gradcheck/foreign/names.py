@@ -33,7 +33,7 @@ TARGET = re.compile(r"^(targets?|labels?|y|ys|ts?|y_true|expected|Y)$")
 
 def is_weight(name: str, in_dict: bool = False) -> bool:
     """Whether an array is called as a parameter is, or is one of several in a dict."""
-    return in_dict or bool(WEIGHT.match(name))
+    return in_dict or any(WEIGHT.match(part) for part in name.split("."))  # W of encoder.W
 
 
 def wrt(name: str) -> list[str]:

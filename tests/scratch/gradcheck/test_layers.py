@@ -242,6 +242,24 @@ def test_a_gradient_of_a_wrong_shape_and_one_that_never_came():
     assert report.verdict == "right: 4 of 5 gradients; but no gradient came for W"
 
 
+def test_a_gradient_that_never_came_of_two_parts_with_the_same_names():
+    class Two:
+        def __init__(self):
+            self.one, self.two = Attributes(), Attributes()
+
+        def forward(self, x, h):
+            return self.two.forward(x, self.one.forward(x, h))
+
+        def backward(self, dh):
+            dx_two, dh = self.two.backward(dh)
+            dx_one, dh = self.one.backward(dh)
+            del self.one.dW
+            return dx_one + dx_two, dh
+
+    report = check_gradients(Two(), draw(2, 3), draw(2, 4))
+    assert report.verdict == "right: 7 of 8 gradients; but no gradient came for one.W"
+
+
 class Lazy:
     """Weights of the size of the first input, made in the first forward pass; a name for each."""
 
