@@ -108,11 +108,12 @@ def missing_factor(spot: Spot) -> Iterator[Edit]:
             if held.is_gate and "derivative" not in meaning and other in there:
                 name, cause = of, f"the derivative of {gate} is not whole: `{form}` is missing"
             elif form == value:
-                name, cause = f"{words.root(value)} left out", f"the factor {gate} is missing"
+                name, cause = f"{words.root(value)} left out", f"{gate} is missing as a factor"
             elif "derivative" in meaning:
                 name, cause = of, f"the derivative of {gate}, `{form}`, is missing"
             else:
-                name, cause = f"1 - {words.root(value)} left out", f"the factor `{form}` is missing"
+                name = f"1 - {words.root(value)} left out"
+                cause = f"`{form}` is missing as a factor"
             cause = f"{cause} in `{spot.text}`"
             beside = _beside(spot)
             if "derivative" in meaning and form in beside:

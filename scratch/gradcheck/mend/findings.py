@@ -28,9 +28,9 @@ def finding(
         "without": (f"without {where}", f"take out {code}"),
         "after": (f"with `{edit.inserted}` after {where}", f"{edit.inserted}, to follow {code}"),
     }[edit.how]
-    others = [str(other.statements[0].lineno) for other, _ in made if other is not edit]
+    others = sorted({other.statements[0].lineno for other, _ in made if other is not edit})
     if others:
-        mended += f", and line {joined(others)} mended"
+        mended += f", and line{'s' * (len(others) > 1)} {joined([*map(str, others)])} mended too"
     right = f"all {count} gradients are" if count > 1 else "the gradient is"
     is_wrong = f"{len(wrong)} {'are' if len(wrong) > 1 else 'is'} wrong"
     evidence = f"{mended}, {right} right to {worst:.0e}; as it is, {is_wrong}"

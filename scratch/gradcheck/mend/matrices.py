@@ -56,7 +56,7 @@ def axes(spot: Spot) -> Iterator[Edit]:
         for keyword in node.keywords:
             if keyword.arg == "axis" and isinstance(keyword.value, ast.Constant):
                 old = ast.unparse(keyword.value)
-                for axis in {"0", "1", "-1"} - {old}:
+                for axis in ("0", "1", "-1"):
                     new = text.replace(f"axis={old}", f"axis={axis}")
                     cause = f"summed over axis {old} in place of axis {axis}"
                     yield spot.edit(new, "sum over another axis", cause, 2)
@@ -92,8 +92,8 @@ def choices(spot: Spot) -> Iterator[Edit]:
             low_high = ", ".join(ast.unparse(bound) for bound in node.args[1:3])
             cause = f"the gradient is clipped to the range from {low_high.replace(', ', ' to ')}"
             yield spot.edit(f"({ast.unparse(value)})", "clipping", cause, 1)
-        case ast.Subscript(value=value, slice=ast.Slice(lower=None, upper=None, step=step)) if step:
-            cause = f"`{spot.text}` reverses the order of the steps"
+        case ast.Subscript(value=value, slice=index) if "::-1" in ast.unparse(index):
+            cause = f"`{spot.text}` reverses the order of the steps, which is right as it is"
             yield spot.edit(ast.unparse(value), "reversed", cause, 2)
         case ast.Call(
             func=ast.Attribute(attr="stack" | "array" | "concatenate"), args=[ast.Name(id=name), *_]
@@ -101,3 +101,17 @@ def choices(spot: Spot) -> Iterator[Edit]:
             new = spot.text.replace(f"({name}", f"({name}[::-1]", 1)
             cause = f"the steps of `{name}` are in reversed order"
             yield spot.edit(new, "reversed", cause, 2)
+
+
+def flips(spot: Spot) -> Iterator[Edit]:
+    """`dhs[::-1]`, where something else is reversed too."""
+    held = spot.known.get(spot.text)
+    if held is None or not held.is_array or len(held.shape) < 2 or not spot.part.reverses:
+        return
+    if isinstance(spot.holder, ast.Subscript):
+        return
+    for index in ("::-1", ":, ::-1")[: len(held.shape) - 1]:
+        new = f"{spot.text}[{index}]"
+        cause = (f"the steps of `{spot.text}` are not reversed: it stands where `{new}` belongs, "
+                 f"as for a network that reads its input backward")  # fmt: skip
+        yield spot.edit(new, "not reversed", cause, 1.7)
