@@ -27,6 +27,7 @@ def forms(value: str, held: Held | None, *, plain: bool = True) -> Iterator[tupl
 def derivatives(spot: Spot) -> Iterator[Edit]:
     """Another derivative of the same value."""
     node = spot.node
+    yield from _of_products(spot)
     value, old = _derived(node)
     if not value or is_gradient(value):
         return
@@ -50,6 +51,20 @@ def derivatives(spot: Spot) -> Iterator[Edit]:
         else:
             cause = f"the derivative of {gate} is wrong: `{spot.text}` stands where `{new}` belongs"
             yield spot.edit(new, name, cause, 2, f"{old} for {meaning}")
+
+
+def _of_products(spot: Spot) -> Iterator[Edit]:
+    """`d * (1 - g) * g` for `d * (1 - g ** 2)`."""
+    parts = [ast.unparse(bracketed(factor)) for factor in factors(spot.node)]
+    inside = isinstance(spot.holder, ast.BinOp) and isinstance(spot.holder.op, ast.Mult)
+    for value in () if inside else parts:
+        old = f"(1 - {value})"
+        if old in parts and (held := spot.known.get(value)) is not None and held.is_array:
+            rest = [part for part in parts if part not in (value, old)]
+            new = f"(1 - {value} ** 2)"
+            cause = (f"the derivative of `{value}` is wrong: `{value} * {old}`, that of a sigmoid, "
+                     f"stands where `{new}`, that of tanh, belongs")  # fmt: skip
+            yield spot.edit(" * ".join([*rest, new]), f"local derivative of {value}", cause, 2)
 
 
 def _derived(node: ast.expr) -> tuple[str, str]:

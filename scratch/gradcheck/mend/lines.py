@@ -94,7 +94,7 @@ def added_or_assigned(line: Line) -> Iterator[Edit]:
     if within:
         cause = (f"`{target}` is overwritten where something should be added to it: what the lines "
                  f"above gave it is lost")  # fmt: skip
-    elif target in line.scope.carried:
+    elif target in line.scope.carried and is_gradient(target):
         name, begin = words.carry(target)
         cause = f"{begin} overwritten where something should be added to it"
     if target.endswith(".grad"):
@@ -227,7 +227,7 @@ def targets(line: Line) -> Iterator[Edit]:
     carried = line.scope.carried
     stored = set(names(line.part.tree, ast.Store))
     for stored_as in (n for n in ast.walk(statement.targets[0]) if isinstance(n, ast.Name)):
-        for other in sorted(carried - {stored_as.id}):
+        for other in sorted(filter(is_gradient, carried - {stored_as.id})):
             name, begin = words.carry(other)
             again = "stays as it was before the loop" if other in stored else "is never set"
             cause = (
@@ -259,7 +259,7 @@ def never_carried(line: Line) -> Iterator[Edit]:
     if isinstance(loop, ast.Assign) and line.around and isinstance(loop.targets[0], ast.Name):
         carry = loop.targets[0].id
         held = line.scope.all.get(carry)
-        if carry in scope.carried and held is not None:
+        if carry in scope.carried and is_gradient(carry) and held is not None:
             zero = held.low == held.high == 0
             name, begin = words.carry(carry, arrives=not zero)
             for value in _carried(carry, scope.all):

@@ -94,7 +94,7 @@ def choices(spot: Spot) -> Iterator[Edit]:
             yield spot.edit(f"({ast.unparse(value)})", "clipping", cause, 1)
         case ast.Subscript(value=value, slice=index) if "::-1" in ast.unparse(index):
             cause = f"`{spot.text}` reverses the order of the steps, which is right as it is"
-            yield spot.edit(ast.unparse(value), "reversed", cause, 2)
+            yield spot.edit(ast.unparse(value), "reversed", cause, 1.6)
         case ast.Call(
             func=ast.Attribute(attr="stack" | "array" | "concatenate"), args=[ast.Name(id=name), *_]
         ):
@@ -106,12 +106,14 @@ def choices(spot: Spot) -> Iterator[Edit]:
 def flips(spot: Spot) -> Iterator[Edit]:
     """`dhs[::-1]`, where something else is reversed too."""
     held = spot.known.get(spot.text)
-    if held is None or not held.is_array or len(held.shape) < 2 or not spot.part.reverses:
+    if held is None or not spot.part.reverses or "::-1" in spot.text:
         return
-    if isinstance(spot.holder, ast.Subscript):
+    if isinstance(spot.holder, ast.Subscript | ast.Attribute) or held.holder == "dict":
         return
-    for index in ("::-1", ":, ::-1")[: len(held.shape) - 1]:
+    axes = 1 if held.holder else len(held.shape) - 1 if held.is_array else 0
+    for index in ("::-1", ":, ::-1")[:axes]:
         new = f"{spot.text}[{index}]"
         cause = (f"the steps of `{spot.text}` are not reversed: it stands where `{new}` belongs, "
                  f"as for a network that reads its input backward")  # fmt: skip
-        yield spot.edit(new, "not reversed", cause, 1.7)
+        rank = 1.4 if isinstance(spot.statement, ast.For) else 1.7
+        yield spot.edit(new, "not reversed", cause, rank)

@@ -11,7 +11,8 @@ from .lines import Line
 OF_EXPRESSIONS = (
     variables.shifts, variables.others, variables.slices, variables.swapped,
     derivatives.derivatives, derivatives.inside_out, derivatives.missing_factor,
-    sums.superfluous, sums.parentheses, sums.differences, sums.missing_term, sums.normalized,
+    sums.superfluous, sums.crossed, sums.parentheses, sums.differences, sums.missing_term,
+    sums.normalized,
     matrices.transposes, matrices.axes, matrices.choices, matrices.flips,
 )  # fmt: skip
 OF_TARGETS = (variables.shifts, variables.others)

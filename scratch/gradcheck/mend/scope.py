@@ -112,8 +112,8 @@ class Scope:
                 text, value = f"{text}.data", value.data
             if (held := held_in(value)) is not None:
                 self.all[text] = held
-                if text not in known or known[text].shape == held.shape:  # layers differ in shape
-                    known[text] = held
+                if text not in known or known[text].shape in ((), held.shape):
+                    known[text] = held  # layers differ in shape; a sum may begin as 0
 
 
 def held_in(value: Any) -> Held | None:

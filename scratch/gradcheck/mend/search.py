@@ -23,6 +23,7 @@ import numpy as np
 from ...machinery import nests
 from ...machinery.module import Array
 from ..code_under_test import Claims, CodeUnderTest
+from ..foreign import Foreign
 from ..judges import Truth, verdict
 from ..report import Finding, error
 from . import edits, lines, rules, sums
@@ -166,8 +167,8 @@ class Mending:
             for edit, before in reversed(done):
                 edit.undo(before)
         if not now.tensors:
-            texts = [finding(edit, rivals, made, first.tensors, len(self.names), now.worst)
-                     for edit, rivals in made]  # fmt: skip
+            texts = [finding(edit, rivals, made, first.tensors, len(self.names), now.worst,
+                             bool(self.smaller)) for edit, rivals in made]  # fmt: skip
         return texts
 
     def _keep(self, edit: Edit, done: list[tuple[Edit, list[object]]]) -> Judgement:
@@ -279,10 +280,20 @@ class Mending:
     def smaller(self) -> list[tuple[CodeUnderTest, Truth]]:
         """The code on inputs of fewer samples and fewer steps, and what is true there."""
         found = []
-        for inputs in shortened(self.code.inputs) if not self.kinks else ():
+        module: Any = self.code.original
+        given: dict[Any, Any] = dict(enumerate(self.code.inputs))
+        if isinstance(module, Foreign):
+            given = module.arguments.values
+        for values in shortened(given) if not self.kinks else ():
             with contextlib.suppress(Exception):
-                code = CodeUnderTest(self.code.original, inputs, 1)
-                found.append((code, verdict(code, entries=1)[0]))
+                other, inputs = module, (*values.values(),)
+                if isinstance(module, Foreign):
+                    other = module.with_arguments(values)
+                    inputs = other.inputs
+                code = CodeUnderTest(other, inputs, 1)
+                truth, _ = verdict(code, entries=1)
+                if set(self.names) <= set(truth.shapes) and code.claims():
+                    found.append((code, truth))
         return found
 
     def keeps_answers(self, edit: Edit) -> bool:
@@ -351,6 +362,7 @@ class Mending:
                 ast.AnnAssign: "value",
                 ast.Return: "value",
                 ast.Expr: "value",
+                ast.For: "iter",
             }
             name = fields.get(type(statement))
             value = getattr(statement, name, None) if name else None
@@ -390,15 +402,19 @@ class Mending:
         return Site(spot, reaches, changes)
 
 
-def shortened(inputs: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
-    """The inputs with one entry less along an axis of the first, and of all that share it."""
-    first = np.shape(inputs[0])
-    for axis in range(min(2, len(first))):
-        if first[axis] > 2:
-            yield tuple(
-                value.take(range(first[axis] - 1), axis)
-                if isinstance(value, np.ndarray) and value.shape[: axis + 1] == first[: axis + 1]
-                else value for value in inputs)  # fmt: skip
+def shortened(given: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
+    """Arguments with one entry less along an axis of the first array, and of all that share it."""
+    shapes = {name: np.shape(value) for name, value in given.items()
+              if isinstance(value, np.ndarray) or (isinstance(value, list) and value
+                                                   and isinstance(value[0], int))}  # fmt: skip
+    first: tuple[int, ...] = next((shape for shape in shapes.values() if shape), ())
+    for axis in range(min(3, len(first))):
+        begin = first[: axis + 1]
+        if begin[-1] > 2:
+            shorter = {name: np.asarray(given[name]).take(range(begin[-1] - 1), axis)
+                       for name, shape in shapes.items() if shape[: axis + 1] == begin}  # fmt: skip
+            yield given | {name: value if isinstance(given[name], np.ndarray) else value.tolist()
+                           for name, value in shorter.items()}  # fmt: skip
 
 
 def gain(now: Judgement, after: Judgement) -> float:

@@ -26,7 +26,7 @@ class Site:
     def away(self, wrong: Array) -> float | None:
         """How far it is from what is wrong: None if it does not reach all of that."""
         if self.reaches is None:
-            return 0.5
+            return 0.3
         if not (self.reaches & wrong).any():
             return None
         if (wrong & ~self.reaches).any():

@@ -90,6 +90,35 @@ def parentheses(spot: Spot) -> Iterator[Edit]:
                     yield spot.edit(new, "parentheses", cause, 2)
 
 
+def crossed(spot: Spot) -> Iterator[Edit]:
+    """a · p + b · q for a · q + b · p"""
+    terms = _terms(spot.node)
+    if len(terms) < 2 or _is_term(spot):
+        return
+    for j, k in itertools.combinations(range(len(terms)), 2):
+        match terms[j], terms[k]:
+            case ast.BinOp(left=a, right=p, op=op), ast.BinOp(left=b, right=q, op=too) if type(
+                op
+            ) is type(too) and ast.dump(p) != ast.dump(q):
+                new = list(terms)
+                new[j], new[k] = ast.BinOp(a, op, q), ast.BinOp(b, op, p)
+                one, two = ast.unparse(p), ast.unparse(q)
+                cause = f"`{one}` and `{two}` stand in each other's place"
+                text = " + ".join(map(ast.unparse, new))
+                yield spot.edit(f"({text})", f"{one} and {two} exchanged", cause, 2.2)
+
+
+def _terms(node: ast.expr) -> list[ast.expr]:
+    """The terms of a sum from left to right."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return [*_terms(node.left), node.right]
+    return [node]
+
+
+def _is_term(spot: Spot) -> bool:
+    return isinstance(spot.holder, ast.BinOp) and isinstance(spot.holder.op, ast.Add)
+
+
 def _is_derivative(parts: list[str]) -> bool:
     """v · (1 − v) or 1 − v²"""
     if len(parts) == 2:
