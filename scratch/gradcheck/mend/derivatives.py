@@ -135,7 +135,8 @@ def missing_factor(spot: Spot) -> Iterator[Edit]:
                 name = "missing parentheses"
                 cause = (f"parentheses are missing: the derivative `{form}` multiplies only "
                          f"`{beside}`, not `{spot.text}`")  # fmt: skip
-            yield spot.edit(f"{text} * {form}", name, cause, 3)
+            rank = 2.4 if "not whole" in cause else 3
+            yield spot.edit(f"{text} * {form}", name, cause, rank)
 
 
 def _beside(spot: Spot) -> str:

@@ -76,6 +76,10 @@ def added_or_assigned(line: Line) -> Iterator[Edit]:
     statement = line.statement
     if isinstance(statement, ast.AugAssign):
         target, value = ast.unparse(statement.target), ast.unparse(statement.value)
+        if isinstance(statement.op, ast.Add | ast.Sub):
+            op = "-" if isinstance(statement.op, ast.Add) else "+"
+            cause = f"the sign is wrong: `{value}` is {'added' if op == '-' else 'subtracted'}"
+            yield line.replaced(f"{target} {op}= {value}", "sign", cause, 2.45)
         cause = f"`{target}` is added up where it should be assigned"
         yield line.replaced(f"{target} = {value}", "added instead of assigned", cause, 2)
     if not isinstance(statement, ast.Assign) or len(statement.targets) != 1 or not line.around:

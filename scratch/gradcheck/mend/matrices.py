@@ -52,7 +52,7 @@ def axes(spot: Spot) -> Iterator[Edit]:
             other = "mean" if attr == "sum" else "sum"
             new = ast.unparse(node.func.value) + "." + other + text[len(ast.unparse(node.func)) :]
             cause = f"a {attr} is taken where a {other} belongs: a factor of the number of entries"
-            yield spot.edit(new, f"{attr} in place of {other}", cause, 1.5)
+            yield spot.edit(new, f"{attr} in place of {other}", cause, 1.3)
         for keyword in node.keywords:
             if keyword.arg == "axis" and isinstance(keyword.value, ast.Constant):
                 old = ast.unparse(keyword.value)

@@ -63,6 +63,8 @@ class Scope:
             if isinstance(statement, alone):
                 last = statement.end_lineno or statement.lineno
                 self.lines |= dict.fromkeys(range(statement.lineno, last + 1), statement.lineno)
+            elif isinstance(statement, ast.For):
+                self.lines[statement.lineno] = statement.lineno
 
     @cached_property
     def carried(self) -> set[str]:

@@ -221,7 +221,7 @@ def normalized(spot: Spot) -> Iterator[Edit]:
         over = f"(axis={axis}, keepdims=True)"
         new = f"({text} - {text}.mean{over})"
         cause = f"`{text}` stands where `{new}` belongs: the way back through the mean is missing"
-        yield spot.edit(new, "way back through the mean", cause, 2)
+        yield spot.edit(new, "way back through the mean", cause, 2.6)
         for value, held in spot.known.items():
             if held.shape != shape or not held.is_array or is_gradient(value):
                 continue
@@ -234,7 +234,7 @@ def normalized(spot: Spot) -> Iterator[Edit]:
                 new = f"({text} - {value} * ({text} * {value}).mean{over})"
                 cause = (f"the way back through the variance is missing: `{text}` stands where "
                          f"`{new}` belongs")  # fmt: skip
-                yield spot.edit(new, "way back through the variance", cause, 2.1)
+                yield spot.edit(new, "way back through the variance", cause, 2.7)
 
 
 def _hands_back(spot: Spot) -> bool:
@@ -299,6 +299,12 @@ def rescaled(spot: Spot, factor: float) -> Iterator[Edit]:
     """A number that is divided by, or a factor, to which another belongs or in which one is."""
     holder, statement = spot.holder, spot.statement
     divides = isinstance(getattr(statement, "op", None), ast.Div | ast.Mult)
+    match spot.node:
+        case ast.BinOp(left=left, right=ast.Constant(value=int() | float() as times)) if (
+            is_product(spot.node) and abs(times - factor) < 1e-7 * times
+        ):
+            cause = f"{_much(factor)}, by which `{ast.unparse(left)}` is multiplied"
+            yield spot.edit(f"({ast.unparse(left)})", f"factor {times:g}", cause, 1.05)
     if spot.shape != () and "len(" not in spot.text[:4]:
         return
     if is_product(holder) or (holder is statement and divides):

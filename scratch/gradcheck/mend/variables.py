@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from . import words
-from .edits import Edit, Spot, is_gradient, steps_of
+from .edits import Edit, Spot, is_gradient, is_product, steps_of
 from .scope import is_atom, shape_of
 
 
@@ -71,6 +71,11 @@ def _index(node: ast.expr) -> tuple[str, int]:
 
 def others(spot: Spot) -> Iterator[Edit]:
     """Another variable of the same shape."""
+    if is_product(spot.node) and spot.shape and not is_gradient(spot.text):
+        for text, other in spot.known.items():
+            if other.is_array and other.shape == spot.shape and not is_gradient(text):
+                cause = f"`{spot.text}` stands where `{text}` belongs"
+                yield spot.edit(text, f"{spot.text} in place of {text}", cause, 2.9)
     if not is_atom(spot.node) or (held := spot.known.get(spot.text)) is None:
         return
     for text, other in spot.known.items():
@@ -89,11 +94,12 @@ def others(spot: Spot) -> Iterator[Edit]:
 def _instead(spot: Spot, new: str) -> tuple[str, str, float]:
     """Name, cause and rank of one variable in another's place."""
     old = spot.text
-    if new in spot.scope.carried and is_gradient(new):
+    doubled = isinstance(spot.statement, ast.AugAssign) and (
+        ast.unparse(spot.statement.target) == old
+    )  # dc += dc
+    if is_gradient(new) and new in (spot.scope.carried if doubled else spot.scope.unread):
         name, begin = words.carry(new)
-        rank = 0.6 if new in spot.scope.unread and is_gradient(old) else 1.6
-        if isinstance(spot.statement, ast.AugAssign) and ast.unparse(spot.statement.target) == old:
-            rank = 0.3  # dc += dc
+        rank = 0.3 if doubled else 0.6 if is_gradient(old) else 1.6
         return name, f"{begin} not used: `{old}` stands where it belongs", rank
     if words.base(old) == words.base(new) and not is_gradient(old):
         before = bool(words.BEFORE.search(new))
