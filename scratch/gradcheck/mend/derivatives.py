@@ -47,7 +47,7 @@ def derivatives(spot: Spot) -> Iterator[Edit]:
                 cause = (f"the derivative of {gate} is wrong: `{spot.text}` applies {function} "
                          f"again, to the value `{value}`, in place of its derivative `{new}`, "
                          f"{meaning}")  # fmt: skip
-            yield spot.edit(new, name, cause, 0.8, f"{function} of a value: {meaning}")
+            yield spot.edit(new, name, cause, 0.5, f"{function} of a value: {meaning}")
         else:
             cause = f"the derivative of {gate} is wrong: `{spot.text}` stands where `{new}` belongs"
             yield spot.edit(new, name, cause, 2, f"{old} for {meaning}")

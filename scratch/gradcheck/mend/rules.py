@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 from . import derivatives, lines, loops, matrices, record, sums, variables
@@ -15,6 +16,7 @@ OF_EXPRESSIONS = (
     sums.normalized,
     matrices.transposes, matrices.axes, matrices.choices, matrices.flips,
 )  # fmt: skip
+OF_LOOPS = (variables.swapped, matrices.choices, matrices.flips)
 OF_TARGETS = (variables.shifts, variables.others)
 OF_LINES = (
     lines.added_or_assigned, lines.too_many, lines.targets, lines.never_carried,
@@ -24,7 +26,8 @@ OF_LINES = (
 
 def of_expression(spot: Spot) -> Iterator[Edit]:
     """Every edit of one expression; what stands inside has its own."""
-    for rule in OF_TARGETS if spot.stores else OF_EXPRESSIONS:
+    of_loop = isinstance(spot.statement, ast.For)
+    for rule in OF_TARGETS if spot.stores else OF_LOOPS if of_loop else OF_EXPRESSIONS:
         yield from rule(spot)
 
 

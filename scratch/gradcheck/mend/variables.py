@@ -97,7 +97,8 @@ def _instead(spot: Spot, new: str) -> tuple[str, str, float]:
     doubled = isinstance(spot.statement, ast.AugAssign) and (
         ast.unparse(spot.statement.target) == old
     )  # dc += dc
-    if is_gradient(new) and new in (spot.scope.carried if doubled else spot.scope.unread):
+    carried = spot.scope.carried if doubled else spot.scope.unread
+    if not spot.stores and is_gradient(new) and new in carried:
         name, begin = words.carry(new)
         rank = 0.3 if doubled else 0.6 if is_gradient(old) else 1.6
         return name, f"{begin} not used: `{old}` stands where it belongs", rank
