@@ -50,7 +50,8 @@ def axes(spot: Spot) -> Iterator[Edit]:
         attr, text = node.func.attr, spot.text
         if attr in ("sum", "mean"):
             other = "mean" if attr == "sum" else "sum"
-            new = ast.unparse(node.func.value) + "." + other + text[len(ast.unparse(node.func)) :]
+            of = ast.unparse(bracketed(node.func.value))
+            new = f"{of}.{other}{text[len(ast.unparse(node.func)) :]}"
             cause = f"a {attr} is taken where a {other} belongs: a factor of the number of entries"
             yield spot.edit(new, f"{attr} in place of {other}", cause, 1.3)
         for keyword in node.keywords:

@@ -305,6 +305,12 @@ def rescaled(spot: Spot, factor: float) -> Iterator[Edit]:
         ):
             cause = f"{_much(factor)}, by which `{ast.unparse(left)}` is multiplied"
             yield spot.edit(f"({ast.unparse(left)})", f"factor {times:g}", cause, 1.05)
+        case ast.BinOp(left=left, op=ast.Div(), right=right):
+            held = spot.known.get(ast.unparse(right))
+            if held is not None and not held.shape and abs(held.low * factor - 1) < 1e-7:
+                by = ast.unparse(right)
+                cause = f"{_much(factor)}: `{ast.unparse(left)}` is divided by `{by}`"
+                yield spot.edit(f"({ast.unparse(left)})", "mean and sum", cause, 1.05)
     if spot.shape != () and "len(" not in spot.text[:4]:
         return
     if is_product(holder) or (holder is statement and divides):
