@@ -82,9 +82,15 @@ def added_or_assigned(line: Line) -> Iterator[Edit]:
             yield line.replaced(f"{target} {op}= {value}", "sign", cause, 2.45)
         cause = f"`{target}` is added up where it should be assigned"
         yield line.replaced(f"{target} = {value}", "added instead of assigned", cause, 2)
-    if not isinstance(statement, ast.Assign) or len(statement.targets) != 1 or not line.around:
+    if not isinstance(statement, ast.Assign) or len(statement.targets) != 1:
         return
     node, value = statement.targets[0], ast.unparse(statement.value)
+    if not line.around:
+        if isinstance(node, ast.Subscript):
+            cause = "what stands there is overwritten, where this should be added to it"
+            text = f"{ast.unparse(node)} += {value}"
+            yield line.replaced(text, "assigned instead of added", cause, 1.5)
+        return
     if isinstance(node, ast.Tuple | ast.List):
         return
     target = ast.unparse(node)

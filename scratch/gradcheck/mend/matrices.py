@@ -66,8 +66,9 @@ def axes(spot: Spot) -> Iterator[Edit]:
         text = ast.unparse(bracketed(node))
         for new in (f"{text}.sum(axis=0)", f"{text}.sum(axis=0, keepdims=True)",
                     f"{text}.sum(axis=1, keepdims=True)"):  # fmt: skip
-            yield spot.edit(new, "not summed over the batch",
-                            f"`{spot.text}` is not summed over the batch", 2)  # fmt: skip
+            axis = "first" if "axis=0" in new else "second"
+            cause = f"`{spot.text}` is not summed over its {axis} axis"
+            yield spot.edit(new, "not summed", cause, 2)
     if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
         text = ast.unparse(node.value)
         cause = f"`{spot.text}` is the part of one sample alone, not summed over the batch"
