@@ -99,7 +99,7 @@ def _instead(spot: Spot, new: str) -> tuple[str, str, float]:
     )  # dc += dc
     carried = spot.scope.carried if doubled else spot.scope.unread
     if not spot.stores and is_gradient(new) and new in carried:
-        name, begin = words.carry(new)
+        name, begin = words.carry(new, arrives=new not in spot.scope.unread)
         rank = 0.3 if doubled else 0.6 if is_gradient(old) else 1.6
         return name, f"{begin} not used: `{old}` stands where it belongs", rank
     if words.base(old) == words.base(new) and not is_gradient(old):
