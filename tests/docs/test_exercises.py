@@ -50,7 +50,7 @@ WRONG = {  # exercise: what stands in the solution, what a learner writes, words
     "gru_cell": [
         (" + dh * u\n", "\n", "`dh * u` is not added"),
         ("[dr, du, dn * r]", "[dr, du, dn]", "the reset gate r is missing as a factor in `dn`"),
-        ("dh * (h_prev - n)", "dh * (n - h_prev)", "the sign is wrong: `n - h_prev` stands"),
+        ("dh * (h_prev - n)", "dh * (n - h_prev)", "gate u is multiplied by -1: the wrong sign"),
     ],
     "peephole": [
         (" + dzo * po", "", "`dzo * po` is not added"),
