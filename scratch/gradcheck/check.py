@@ -248,7 +248,9 @@ def is_vague(finding: Finding, diagnosis: Diagnosis) -> bool:
     """
     if finding.name in ("unknown", "wrong carry"):
         return True
-    of_all = finding.name.startswith(("factor", "gradient zero")) and len(finding.tensors) > 1
+    several = len(finding.tensors) > 1
+    of_all = finding.name.startswith("gradient zero") and several
+    of_all |= finding.name.startswith("factor") and (several or diagnosis.code.lenient)
     return of_all and diagnosis.known is None
 
 

@@ -16,7 +16,7 @@ SOLUTIONS = ROOT / "tests/exercises"
 NAMES = sorted(path.stem for path in SOLUTIONS.glob("*.py"))
 
 WRONG = {  # exercise: what stands in the solution, what a learner writes, words of the
-# first cause ('' where none is known, and the gradient alone is called wrong)
+# first cause
     "rnn_cell": [
         ("dh * (1 - h**2)", "dh * (1 - h)", "1 − a stands where"),
         ("dh * (1 - h**2)", "dh * h * (1 - h)", "the derivative of σ is used"),
@@ -40,7 +40,7 @@ WRONG = {  # exercise: what stands in the solution, what a learner writes, words
     "cross_entropy": [
         ("(p - one_hot) / len(y)", "p - one_hot", "division by `len(y)` is missing"),
         ("(p - one_hot) / len(y)", "(one_hot - p) / len(y)", "the sign is wrong"),
-        ("(p - one_hot) / len(y)", "p / len(y)", ""),
+        ("(p - one_hot) / len(y)", "p / len(y)", "the difference `p - one_hot` belongs"),
     ],
     "lstm_whole": [
         ("dc_next + dh * o", "dh * o", "the gradient of the new c is ignored"),
@@ -49,8 +49,8 @@ WRONG = {  # exercise: what stands in the solution, what a learner writes, words
     ],
     "gru_cell": [
         (" + dh * u\n", "\n", "`dh * u` is not added"),
-        ("[dr, du, dn * r]", "[dr, du, dn]", "the reset gate r is missing in `dn`"),
-        ("dh * (h_prev - n)", "dh * (n - h_prev)", ""),
+        ("[dr, du, dn * r]", "[dr, du, dn]", "the reset gate r is missing as a factor in `dn`"),
+        ("dh * (h_prev - n)", "dh * (n - h_prev)", "gate u is multiplied by -1: the wrong sign"),
     ],
     "peephole": [
         (" + dzo * po", "", "`dzo * po` is not added"),

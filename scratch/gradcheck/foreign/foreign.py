@@ -96,6 +96,15 @@ class Foreign:
                 )
         return cls(type(thing).__name__, thing.forward, thing.backward, args, {}, owner=thing)
 
+    def with_arguments(self, values: dict[str, Any]) -> Foreign:
+        """The same code, called with other values of its arguments, by their names."""
+        other = copy.copy(self)
+        other.arguments = copy.copy(self.arguments)
+        other.arguments.values = values
+        other.claims, other._held, other._arguments, other._data = {}, {}, {}, {}
+        other._learn()
+        return other
+
     # The one rule
 
     def __call__(self, *inputs: Array) -> Any:

@@ -27,6 +27,7 @@ def forms(value: str, held: Held | None, *, plain: bool = True) -> Iterator[tupl
 def derivatives(spot: Spot) -> Iterator[Edit]:
     """Another derivative of the same value."""
     node = spot.node
+    yield from _of_products(spot)
     value, old = _derived(node)
     if not value or is_gradient(value):
         return
@@ -46,10 +47,24 @@ def derivatives(spot: Spot) -> Iterator[Edit]:
                 cause = (f"the derivative of {gate} is wrong: `{spot.text}` applies {function} "
                          f"again, to the value `{value}`, in place of its derivative `{new}`, "
                          f"{meaning}")  # fmt: skip
-            yield spot.edit(new, name, cause, 0.8, f"{function} of a value: {meaning}")
+            yield spot.edit(new, name, cause, 0.5, f"{function} of a value: {meaning}")
         else:
             cause = f"the derivative of {gate} is wrong: `{spot.text}` stands where `{new}` belongs"
             yield spot.edit(new, name, cause, 2, f"{old} for {meaning}")
+
+
+def _of_products(spot: Spot) -> Iterator[Edit]:
+    """`d * (1 - g) * g` for `d * (1 - g ** 2)`."""
+    parts = [ast.unparse(bracketed(factor)) for factor in factors(spot.node)]
+    inside = isinstance(spot.holder, ast.BinOp) and isinstance(spot.holder.op, ast.Mult)
+    for value in () if inside else parts:
+        old = f"(1 - {value})"
+        if old in parts and (held := spot.known.get(value)) is not None and held.is_array:
+            rest = [part for part in parts if part not in (value, old)]
+            new = f"(1 - {value} ** 2)"
+            cause = (f"the derivative of `{value}` is wrong: `{value} * {old}`, that of a sigmoid, "
+                     f"stands where `{new}`, that of tanh, belongs")  # fmt: skip
+            yield spot.edit(" * ".join([*rest, new]), f"local derivative of {value}", cause, 2)
 
 
 def _derived(node: ast.expr) -> tuple[str, str]:
@@ -108,18 +123,20 @@ def missing_factor(spot: Spot) -> Iterator[Edit]:
             if held.is_gate and "derivative" not in meaning and other in there:
                 name, cause = of, f"the derivative of {gate} is not whole: `{form}` is missing"
             elif form == value:
-                name, cause = f"{words.root(value)} left out", f"the factor {gate} is missing"
+                name, cause = f"{words.root(value)} left out", f"{gate} is missing as a factor"
             elif "derivative" in meaning:
                 name, cause = of, f"the derivative of {gate}, `{form}`, is missing"
             else:
-                name, cause = f"1 - {words.root(value)} left out", f"the factor `{form}` is missing"
+                name = f"1 - {words.root(value)} left out"
+                cause = f"`{form}` is missing as a factor"
             cause = f"{cause} in `{spot.text}`"
             beside = _beside(spot)
             if "derivative" in meaning and form in beside:
                 name = "missing parentheses"
                 cause = (f"parentheses are missing: the derivative `{form}` multiplies only "
                          f"`{beside}`, not `{spot.text}`")  # fmt: skip
-            yield spot.edit(f"{text} * {form}", name, cause, 3)
+            rank = 2.4 if "not whole" in cause else 3
+            yield spot.edit(f"{text} * {form}", name, cause, rank)
 
 
 def _beside(spot: Spot) -> str:

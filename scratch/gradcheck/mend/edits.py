@@ -13,11 +13,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from . import words
 from .functions import Part
 from .scope import Held, Scope, Shape, shape_of
 
-Change = tuple[ast.AST, str, int | None, Any]  # the node, its field, the place in it, the new value
+# The node, its field, the place in it, the new value: a tree, a list of trees, or their text.
+Change = tuple[ast.AST, str, int | None, Any]
 
 
 @dataclass(frozen=True)
@@ -38,12 +41,17 @@ class Edit:
     inserted: str = ""
     likely: bool = False  # whether it may be one of two that are right only together
 
-    def __post_init__(self) -> None:
-        for _, _, _, value in self.changes:
-            if isinstance(value, ast.AST):
-                ast.copy_location(value, self.statements[0])
-            for node in value if isinstance(value, list) else [value]:
-                ast.fix_missing_locations(node)
+    def _new(self, value: Any, old: Any) -> Any:
+        """The new value as trees, all of whose nodes have a place."""
+        if isinstance(value, str):
+            value = ast.parse(value, mode="eval").body
+            if hasattr(value, "ctx"):
+                value.ctx = getattr(old, "ctx", value.ctx)
+        if isinstance(value, ast.AST):
+            ast.copy_location(value, self.statements[0])
+        for node in value if isinstance(value, list) else [value]:
+            ast.fix_missing_locations(node)
+        return value
 
     def apply(self) -> list[Any]:
         """Change the tree; returns what `undo` needs."""
@@ -51,10 +59,10 @@ class Edit:
         for holder, field, index, value in self.changes:
             if index is None:
                 before.append(getattr(holder, field))
-                setattr(holder, field, value)
+                setattr(holder, field, self._new(value, before[-1]))
             else:
                 before.append(getattr(holder, field)[index])
-                getattr(holder, field)[index] = value
+                getattr(holder, field)[index] = self._new(value, before[-1])
         return before
 
     def undo(self, before: list[Any]) -> None:
@@ -86,13 +94,17 @@ class Spot:
     def known(self) -> dict[str, Held]:
         return self.scope.at(self.statement.lineno)
 
+    @property
+    def stores(self) -> bool:
+        """Whether it is what is assigned to."""
+        return self.field in ("target", "targets")
+
     @cached_property
     def shape(self) -> Shape | None:
         return shape_of(self.node, self.known)
 
     def edit(self, text: str, name: str, cause: str, rank: float, tag: str = "") -> Edit:
-        new = ast.parse(text, mode="eval").body
-        change = (self.holder, self.field, self.index, new)
+        change = (self.holder, self.field, self.index, text)
         return Edit(self.part, (change,), (self.statement,), name, cause, rank, tag)
 
     def below(self) -> Iterator[Spot]:
@@ -132,7 +144,7 @@ def _joined(edits: list[Edit]) -> Edit:
     return replace(edits[0], changes=changes, statements=lines, rank=edits[0].rank + 0.3)
 
 
-GRADIENT = re.compile(r"(d|da|grad.*|delta.*|carr.*|err.*|from_.*|back.*)$")
+GRADIENT = re.compile(r"(d|da|grad.*|delta.*|carr.*|err.*|from_.*|back.*|.*_(grad|diff|d))$")
 
 
 def is_gradient(atom: str) -> bool:
@@ -155,12 +167,16 @@ def factors(node: ast.expr) -> list[ast.expr]:
     return [node]
 
 
-def is_product(node: ast.expr) -> bool:
+def is_product(node: ast.AST) -> bool:
     return isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult | ast.Div)
 
 
 def spreads(shape: Shape, over: Shape) -> bool:
-    return shape == over or (len(shape) == 1 and shape == over[-1:] and len(over) > 1)
+    """Whether an array of this shape multiplies one of the other, spread over it or as it is."""
+    try:
+        return bool(shape) and np.broadcast_shapes(shape, over) == over
+    except ValueError:
+        return False
 
 
 def steps_of(spot: Spot, known: dict[str, Held]) -> Iterator[tuple[str, Held]]:

@@ -17,8 +17,12 @@ def finding(
     wrong: set[str],
     count: int,
     worst: float,
+    elsewhere: bool,
 ) -> Finding:
-    """The finding; `made` are all the edits that are needed together."""
+    """The finding; `made` are all the edits that are needed together.
+
+    elsewhere: whether they were also seen to be right on inputs of other sizes.
+    """
     old, new = shown(edit)
     lines = sorted({str(statement.lineno) for statement in edit.statements}, key=int)
     where = f"line{'s' * (len(lines) > 1)} {joined(lines)}"
@@ -28,12 +32,13 @@ def finding(
         "without": (f"without {where}", f"take out {code}"),
         "after": (f"with `{edit.inserted}` after {where}", f"{edit.inserted}, to follow {code}"),
     }[edit.how]
-    others = [str(other.statements[0].lineno) for other, _ in made if other is not edit]
+    others = sorted({other.statements[0].lineno for other, _ in made if other is not edit})
     if others:
-        mended += f", and line {joined(others)} mended"
+        mended += f", and line{'s' * (len(others) > 1)} {joined([*map(str, others)])} mended too"
     right = f"all {count} gradients are" if count > 1 else "the gradient is"
+    too = ", on inputs of other sizes too" if elsewhere else ""
     is_wrong = f"{len(wrong)} {'are' if len(wrong) > 1 else 'is'} wrong"
-    evidence = f"{mended}, {right} right to {worst:.0e}; as it is, {is_wrong}"
+    evidence = f"{mended}, {right} right to {worst:.0e}{too}; as it is, {is_wrong}"
     texts = [f"line {r.statements[0].lineno}: {r.cause}" for r in rivals if shown(r)[1] != new]
     return Finding(
         edit.name,

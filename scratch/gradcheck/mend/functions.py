@@ -10,6 +10,7 @@ import ast
 import gc
 import linecache
 import os
+import re
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator
@@ -39,6 +40,16 @@ class Part:
     @property
     def file(self) -> str:
         return self.code.co_filename
+
+    @cached_property
+    def normalizes(self) -> bool:
+        """Whether the file looks as if it had a softmax, or normalized by mean and variance."""
+        return bool(re.search(r"softmax|norm|exp\(|var\b|std\b", "".join(self.lines)))
+
+    @cached_property
+    def reverses(self) -> bool:
+        """Whether the file reverses arrays."""
+        return bool(re.search(r"::-1|flip", "".join(self.lines)))
 
     @cached_property
     def module(self) -> ast.Module:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from . import sums, words
 from .edits import Change, Edit, is_gradient
 from .functions import Part
-from .scope import Held, Scope, loops, names, shape_of
+from .scope import Held, Scope, loops, names
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,21 @@ def added_or_assigned(line: Line) -> Iterator[Edit]:
     statement = line.statement
     if isinstance(statement, ast.AugAssign):
         target, value = ast.unparse(statement.target), ast.unparse(statement.value)
+        if isinstance(statement.op, ast.Add | ast.Sub):
+            op = "-" if isinstance(statement.op, ast.Add) else "+"
+            cause = f"the sign is wrong: `{value}` is {'added' if op == '-' else 'subtracted'}"
+            yield line.replaced(f"{target} {op}= {value}", "sign", cause, 2.45)
         cause = f"`{target}` is added up where it should be assigned"
         yield line.replaced(f"{target} = {value}", "added instead of assigned", cause, 2)
-    if not isinstance(statement, ast.Assign) or len(statement.targets) != 1 or not line.around:
+    if not isinstance(statement, ast.Assign) or len(statement.targets) != 1:
         return
     node, value = statement.targets[0], ast.unparse(statement.value)
+    if not line.around:
+        if isinstance(node, ast.Subscript):
+            cause = "what stands there is overwritten, where this should be added to it"
+            text = f"{ast.unparse(node)} += {value}"
+            yield line.replaced(text, "assigned instead of added", cause, 1.5)
+        return
     if isinstance(node, ast.Tuple | ast.List):
         return
     target = ast.unparse(node)
@@ -94,7 +104,7 @@ def added_or_assigned(line: Line) -> Iterator[Edit]:
     if within:
         cause = (f"`{target}` is overwritten where something should be added to it: what the lines "
                  f"above gave it is lost")  # fmt: skip
-    elif target in line.scope.carried:
+    elif target in line.scope.carried and is_gradient(target):
         name, begin = words.carry(target)
         cause = f"{begin} overwritten where something should be added to it"
     if target.endswith(".grad"):
@@ -227,7 +237,7 @@ def targets(line: Line) -> Iterator[Edit]:
     carried = line.scope.carried
     stored = set(names(line.part.tree, ast.Store))
     for stored_as in (n for n in ast.walk(statement.targets[0]) if isinstance(n, ast.Name)):
-        for other in sorted(carried - {stored_as.id}):
+        for other in sorted(filter(is_gradient, carried - {stored_as.id})):
             name, begin = words.carry(other)
             again = "stays as it was before the loop" if other in stored else "is never set"
             cause = (
@@ -248,10 +258,18 @@ def never_carried(line: Line) -> Iterator[Edit]:
             for value in _carried(carry, scope.all) if carried else ():
                 cause = f"{begin} never set in the loop"
                 yield last.followed(f"{carry} = {value}", name, cause, 2)
+        for carry in filter(is_gradient, sorted(scope.carried)):
+            shape = scope.all[carry].shape if carry in scope.all else ()
+            for value, of in scope.all.items():
+                if shape and of.is_array and of.shape == shape and not is_gradient(value):
+                    text = f"{carry} = {carry} * {value}"
+                    cause = (f"`{carry}` is handed to the step before as it is, without "
+                             f"{words.gate(value, scope.all)} as a factor")  # fmt: skip
+                    yield last.followed(text, f"{words.root(value)} left out", cause, 3.1)
     if isinstance(loop, ast.Assign) and line.around and isinstance(loop.targets[0], ast.Name):
         carry = loop.targets[0].id
         held = line.scope.all.get(carry)
-        if carry in scope.carried and held is not None:
+        if carry in scope.carried and is_gradient(carry) and held is not None:
             zero = held.low == held.high == 0
             name, begin = words.carry(carry, arrives=not zero)
             for value in _carried(carry, scope.all):
@@ -270,14 +288,7 @@ def _carried(carry: str, known: dict[str, Held]) -> Iterator[str]:
             if held.shape == shape == arrays[gradient].shape:
                 yield f"{gradient} * {text}"
             if len(held.shape) == 2:
-                for value in _products(gradient, text):
-                    if shape_of(ast.parse(value, mode="eval").body, arrays) == shape:
-                        yield value
-
-
-def _products(gradient: str, matrix: str) -> tuple[str, ...]:
-    return (f"{gradient} @ {matrix}", f"{gradient} @ {matrix}.T",
-            f"{matrix} @ {gradient}", f"{matrix}.T @ {gradient}")  # fmt: skip
+                yield from sums.products(gradient, text, shape, arrays)
 
 
 def scaled(line: Line, factor: float) -> Iterator[Edit]:
@@ -311,6 +322,24 @@ def last_step_only(line: Line) -> Iterator[Edit]:
             each = value.replace("[-1]", f"[{step}]")
             text = f"{target} = sum({each} for t in {steps.replace(first, count)})"
             yield line.replaced(text, "only the last step's part", cause, 1)
+
+
+def repeated(line: Line) -> Iterator[Edit]:
+    """`dE[ids] += d`, which adds once where an index stands twice."""
+    match line.statement:
+        case ast.AugAssign(target=ast.Subscript() as target, value=value, op=ast.Add()):
+            does = "adds only once"
+        case ast.Assign(targets=[ast.Subscript() as target], value=value):
+            does = "overwrites instead of adding"
+        case _:
+            return
+    array, index = ast.unparse(target.value), ast.unparse(target.slice)
+    held = line.scope.all.get(index)
+    if held is not None and held.shape and (held.whole or held.holder == "list"):
+        text = f"np.add.at({array}, {index}, {ast.unparse(value)})"
+        cause = (f"`{ast.unparse(line.statement)}` {does} where the same index stands several "
+                 f"times in `{index}`; np.add.at adds every time")  # fmt: skip
+        yield line.replaced(text, "repeated indices", cause, 0.9)
 
 
 def where(root: ast.AST, wanted: ast.AST) -> tuple[ast.AST, str, int | None]:

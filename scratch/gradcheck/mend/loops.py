@@ -27,6 +27,12 @@ def bounds(line: Line) -> Iterator[Edit]:
                     )
                     change = (node, "args", k, ast.parse(text, mode="eval").body)
                     yield line.edit((change,), "loop bound", cause, 1.5)
+            if len(node.args) == 1:
+                most = _moved(ast.unparse(node.args[0]), 1)
+                new = ast.parse(f"range({most})[::-1]", mode="eval").body
+                cause = (f"`{ast.unparse(loop.iter)}` runs forward and leaves out a step: the "
+                         f"backward pass goes from the last step to the first")  # fmt: skip
+                yield line.edit(((loop, "iter", None, new),), "order of the steps", cause, 2.1)
             if len(node.args) == 2:
                 change_ = (node, "args", None, node.args[1:])
                 cause = f"the loop leaves out the first step: `{ast.unparse(node)}`"

@@ -50,13 +50,14 @@ def axes(spot: Spot) -> Iterator[Edit]:
         attr, text = node.func.attr, spot.text
         if attr in ("sum", "mean"):
             other = "mean" if attr == "sum" else "sum"
-            new = ast.unparse(node.func.value) + "." + other + text[len(ast.unparse(node.func)) :]
+            of = ast.unparse(bracketed(node.func.value))
+            new = f"{of}.{other}{text[len(ast.unparse(node.func)) :]}"
             cause = f"a {attr} is taken where a {other} belongs: a factor of the number of entries"
-            yield spot.edit(new, f"{attr} in place of {other}", cause, 1.5)
+            yield spot.edit(new, f"{attr} in place of {other}", cause, 1.3)
         for keyword in node.keywords:
             if keyword.arg == "axis" and isinstance(keyword.value, ast.Constant):
                 old = ast.unparse(keyword.value)
-                for axis in {"0", "1", "-1"} - {old}:
+                for axis in ("0", "1", "-1"):
                     new = text.replace(f"axis={old}", f"axis={axis}")
                     cause = f"summed over axis {old} in place of axis {axis}"
                     yield spot.edit(new, "sum over another axis", cause, 2)
@@ -65,8 +66,9 @@ def axes(spot: Spot) -> Iterator[Edit]:
         text = ast.unparse(bracketed(node))
         for new in (f"{text}.sum(axis=0)", f"{text}.sum(axis=0, keepdims=True)",
                     f"{text}.sum(axis=1, keepdims=True)"):  # fmt: skip
-            yield spot.edit(new, "not summed over the batch",
-                            f"`{spot.text}` is not summed over the batch", 2)  # fmt: skip
+            axis = "first" if "axis=0" in new else "second"
+            cause = f"`{spot.text}` is not summed over its {axis} axis"
+            yield spot.edit(new, "not summed", cause, 2)
     if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
         text = ast.unparse(node.value)
         cause = f"`{spot.text}` is the part of one sample alone, not summed over the batch"
@@ -92,12 +94,28 @@ def choices(spot: Spot) -> Iterator[Edit]:
             low_high = ", ".join(ast.unparse(bound) for bound in node.args[1:3])
             cause = f"the gradient is clipped to the range from {low_high.replace(', ', ' to ')}"
             yield spot.edit(f"({ast.unparse(value)})", "clipping", cause, 1)
-        case ast.Subscript(value=value, slice=ast.Slice(lower=None, upper=None, step=step)) if step:
-            cause = f"`{spot.text}` reverses the order of the steps"
-            yield spot.edit(ast.unparse(value), "reversed", cause, 2)
+        case ast.Subscript(value=value, slice=index) if "::-1" in ast.unparse(index):
+            cause = f"`{spot.text}` reverses the order of the steps, which is right as it is"
+            yield spot.edit(ast.unparse(value), "reversed", cause, 1.6)
         case ast.Call(
             func=ast.Attribute(attr="stack" | "array" | "concatenate"), args=[ast.Name(id=name), *_]
         ):
             new = spot.text.replace(f"({name}", f"({name}[::-1]", 1)
             cause = f"the steps of `{name}` are in reversed order"
             yield spot.edit(new, "reversed", cause, 2)
+
+
+def flips(spot: Spot) -> Iterator[Edit]:
+    """`dhs[::-1]`, where something else is reversed too."""
+    held = spot.known.get(spot.text)
+    if held is None or not spot.part.reverses or "::-1" in spot.text:
+        return
+    if isinstance(spot.holder, ast.Subscript | ast.Attribute) or held.holder == "dict":
+        return
+    axes = 1 if held.holder else len(held.shape) - 1 if held.is_array else 0
+    for index in ("::-1", ":, ::-1")[:axes]:
+        new = f"{spot.text}[{index}]"
+        cause = (f"the steps of `{spot.text}` are not reversed: it stands where `{new}` belongs, "
+                 f"as for a network that reads its input backward")  # fmt: skip
+        rank = 1.4 if isinstance(spot.statement, ast.For) else 1.7
+        yield spot.edit(new, "not reversed", cause, rank)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import math
 import re
 import sys
 import warnings
@@ -24,16 +25,17 @@ VISITS = 2  # of a line; at the second one, what a loop assigns at its end is kn
 
 @dataclass(frozen=True)
 class Held:
-    """An array or a number that an expression had."""
+    """An array, a number or a list that an expression had."""
 
     shape: Shape
-    low: float
-    high: float
-    whole: bool  # whether it is an integer
+    low: float = math.nan
+    high: float = math.nan
+    whole: bool = False  # whether it is an integer
+    holder: str = ""  # of a list, a tuple or a dict its type; its shape is then its length
 
     @property
     def is_array(self) -> bool:
-        return bool(self.shape) and not self.whole
+        return bool(self.shape) and not self.whole and not self.holder
 
     @property
     def is_gate(self) -> bool:
@@ -47,10 +49,8 @@ class Scope:
     `at(line)` has those that are known when a line begins.
     """
 
-    def __init__(self, part: Part) -> None:
+    def __init__(self, part: Part, atoms: set[str]) -> None:
         self.part = part
-        atoms = {ast.unparse(node) for node in ast.walk(part.tree) if is_atom(node)}
-        atoms |= {argument.arg for argument in part.tree.args.args}
         self._code: dict[str, CodeType] = {
             text: compile(text, "<atom>", "eval") for text in sorted(atoms) if text[:3] != "np."
         }
@@ -63,6 +63,8 @@ class Scope:
             if isinstance(statement, alone):
                 last = statement.end_lineno or statement.lineno
                 self.lines |= dict.fromkeys(range(statement.lineno, last + 1), statement.lineno)
+            elif isinstance(statement, ast.For):
+                self.lines[statement.lineno] = statement.lineno
 
     @cached_property
     def carried(self) -> set[str]:
@@ -111,10 +113,14 @@ class Scope:
             if isinstance(value, Parameter):
                 text, value = f"{text}.data", value.data
             if (held := held_in(value)) is not None:
-                known[text] = self.all[text] = held
+                self.all[text] = held
+                if text not in known or known[text].shape in ((), held.shape):
+                    known[text] = held  # layers differ in shape; a sum may begin as 0
 
 
 def held_in(value: Any) -> Held | None:
+    if isinstance(value, list | tuple | dict) and value:
+        return Held((len(value),), holder=type(value).__name__)
     if isinstance(value, bool) or not isinstance(value, np.ndarray | np.generic | int | float):
         return None
     array = np.asarray(value)
@@ -137,7 +143,9 @@ def is_atom(node: ast.AST) -> bool:
 
 def look_at(parts: list[Part], run: Callable[[], Any]) -> dict[Part, Scope]:
     """The scopes of the functions in one run of both passes."""
-    scopes = {part.code: Scope(part) for part in parts}
+    atoms = {ast.unparse(n) for part in parts for n in ast.walk(part.tree) if is_atom(n)}
+    atoms |= {argument.arg for part in parts for argument in part.tree.args.args}
+    scopes = {part.code: Scope(part, atoms) for part in parts}
 
     def trace(frame: FrameType, event: str, _: Any) -> Any:
         scope = scopes.get(frame.f_code)
@@ -166,20 +174,20 @@ def shape_of(node: ast.expr, known: dict[str, Held]) -> Shape | None:
             return ()
         case _ if is_atom(node):
             held = known.get(ast.unparse(node))
-            return held.shape if held is not None else None
+            return held.shape if held is not None and not held.holder else None
         case ast.Attribute(value=value, attr="T"):
             shape = shape_of(value, known)
             return shape[::-1] if shape is not None else None
         case ast.UnaryOp(operand=operand):
             return shape_of(operand, known)
         case ast.BinOp(left=left, op=op, right=right):
-            return _of_two(shape_of(left, known), op, shape_of(right, known))
+            return of_two(shape_of(left, known), op, shape_of(right, known))
         case ast.Call(func=ast.Attribute(attr="dot" | "matmul"), args=[left, right]):
-            return _of_two(shape_of(left, known), ast.MatMult(), shape_of(right, known))
+            return of_two(shape_of(left, known), ast.MatMult(), shape_of(right, known))
         case ast.Call(func=ast.Attribute(value=left, attr="dot"), args=[right]):
-            return _of_two(shape_of(left, known), ast.MatMult(), shape_of(right, known))
+            return of_two(shape_of(left, known), ast.MatMult(), shape_of(right, known))
         case ast.Call(func=ast.Attribute(attr="multiply"), args=[left, right]):
-            return _of_two(shape_of(left, known), ast.Mult(), shape_of(right, known))
+            return of_two(shape_of(left, known), ast.Mult(), shape_of(right, known))
         case ast.Call(func=ast.Name() | ast.Attribute(value=ast.Name(id="np")), args=[one]):
             return shape_of(one, known) if not node.keywords and not _reduces(node.func) else None
     return None
@@ -189,7 +197,7 @@ def _reduces(function: ast.expr) -> bool:
     return isinstance(function, ast.Attribute) and function.attr in ("sum", "mean", "max", "stack")
 
 
-def _of_two(left: Shape | None, op: ast.operator, right: Shape | None) -> Shape | None:
+def of_two(left: Shape | None, op: ast.operator, right: Shape | None) -> Shape | None:
     if left is None or right is None:
         return None
     if isinstance(op, ast.MatMult):

@@ -15,20 +15,23 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from ...machinery import nests
 from ...machinery.module import Array
 from ..code_under_test import Claims, CodeUnderTest
-from ..judges import Truth
+from ..foreign import Foreign
+from ..judges import Truth, verdict
 from ..report import Finding, error
 from . import edits, lines, rules, sums
 from .edits import Edit, Spot
 from .findings import finding
 from .functions import Part, that_ran
 from .scope import Scope, look_at
-from .sites import Site, own, parted
+from .sites import Site, assigned, own, parted
 
 SECONDS = 5.0  # of processor time, for everything: what is found does not depend on what else runs
 AFTER = 0.2  # for others that do as well, once one is found
@@ -40,18 +43,22 @@ MOST = 3  # mistakes at once
 
 @dataclass
 class Judgement:
-    """How many entries of each gradient are wrong, and how far off the worst is."""
+    """Which entries of each gradient are wrong, and how far off the worst is."""
 
-    wrong: dict[str, int]
+    off: dict[str, Array]
     worst: float
 
     @property
+    def wrong(self) -> dict[str, int]:
+        return {name: int(off.sum()) for name, off in self.off.items()}
+
+    @property
     def right(self) -> bool:
-        return not any(self.wrong.values())
+        return not any(off.any() for off in self.off.values())
 
     @property
     def tensors(self) -> set[str]:
-        return {name for name, count in self.wrong.items() if count}
+        return {name for name, off in self.off.items() if off.any()}
 
 
 class Mending:
@@ -70,14 +77,16 @@ class Mending:
     def late(self) -> bool:
         return time.thread_time() - self.start > SECONDS
 
-    def judge(self, claims: Claims, upstream: Array | None = None) -> Judgement:
-        wrong, worst = {}, 0.0
+    def judge(
+        self, claims: Claims, upstream: Array | None = None, truth: Truth | None = None
+    ) -> Judgement:
+        where, worst, truth = {}, 0.0, truth or self.truth
         for name in self.names:
-            claimed, truth = claims.get(name), self.truth
+            claimed = claims.get(name)
             true = truth.gradient(name, upstream)
             shape = truth.shapes[name]
             if claimed is None or np.shape(claimed) != shape:
-                wrong[name], worst = max(math.prod(shape), 1), math.inf
+                where[name], worst = np.ones(shape, bool), math.inf
                 continue
             floor = truth.floor
             if name in truth.directions:
@@ -87,10 +96,10 @@ class Mending:
             off = ~(np.abs(claimed - true) <= allowed)
             if name in self.kinks:
                 off &= ~self.kinks[name]
-            wrong[name] = int(off.sum())
+            where[name] = np.full(shape, off.any()) if name in truth.directions else off
             worst = max(worst, error(np.where(off, claimed, true), true) if off.any() else
                         error(claimed, true) if np.any(true) else 0.0)  # fmt: skip
-        return Judgement(wrong, worst)
+        return Judgement(where, worst)
 
     def run(self, edit: Edit, upstream: Array | None = None) -> Claims | None:
         """What the code claims with an edit; None where it ends in an exception."""
@@ -158,8 +167,8 @@ class Mending:
             for edit, before in reversed(done):
                 edit.undo(before)
         if not now.tensors:
-            texts = [finding(edit, rivals, made, first.tensors, len(self.names), now.worst)
-                     for edit, rivals in made]  # fmt: skip
+            texts = [finding(edit, rivals, made, first.tensors, len(self.names), now.worst,
+                             bool(self.smaller)) for edit, rivals in made]  # fmt: skip
         return texts
 
     def _keep(self, edit: Edit, done: list[tuple[Edit, list[object]]]) -> Judgement:
@@ -251,10 +260,41 @@ class Mending:
         if not self.keeps_answers(edit):
             return False
         if self.truth.reduced or self.truth.upstream.size == 1:
-            return True
+            return self.holds_smaller(edit)
         other = np.random.default_rng(7).standard_normal(self.truth.upstream.size)
         claims = self.run(edit, other)
-        return claims is not None and self.judge(claims, other).right
+        return claims is not None and self.judge(claims, other).right and self.holds_smaller(edit)
+
+    def holds_smaller(self, edit: Edit) -> bool:
+        """Whether it mends on inputs of other sizes too, as far as they can be had."""
+        with self.edited(edit):
+            for code, truth in self.smaller:
+                try:
+                    if not self.judge(code.claims(), truth=truth).right:
+                        return False
+                except Exception:
+                    return False
+        return True
+
+    @cached_property
+    def smaller(self) -> list[tuple[CodeUnderTest, Truth]]:
+        """The code on inputs of fewer samples and fewer steps, and what is true there."""
+        found = []
+        module: Any = self.code.original
+        given: dict[Any, Any] = dict(enumerate(self.code.inputs))
+        if isinstance(module, Foreign):
+            given = module.arguments.values
+        for values in shortened(given) if not self.kinks else ():
+            with contextlib.suppress(Exception):
+                other, inputs = module, (*values.values(),)
+                if isinstance(module, Foreign):
+                    other = module.with_arguments(values)
+                    inputs = other.inputs
+                code = CodeUnderTest(other, inputs, 1)
+                truth, _ = verdict(code, entries=1)
+                if set(self.names) <= set(truth.shapes) and code.claims():
+                    found.append((code, truth))
+        return found
 
     def keeps_answers(self, edit: Edit) -> bool:
         with self.edited(edit) as works:
@@ -278,43 +318,42 @@ class Mending:
         found: list[Edit] = []
         # Where the passes are two functions, what forward keeps is more often right.
         apart = any(not part.in_forward for part in scopes)
+        wrong = np.concatenate([np.ravel(now.off[name]) for name in self.names])
         for part, scope in scopes.items():
             of_lines = list(lines.lines(part, scope))
             for line in of_lines:
                 found += rules.of_line(line)
                 if factor is not None:
                     found += lines.scaled(line, factor)
-            for site in self.sites(part, scope, of_lines):
-                reached = site.reaches & now.tensors
-                if not reached or site.answers_change:
+            for site in self.sites(part, scope, of_lines, apart):
+                away = site.away(wrong)
+                if away is None or site.answers_change:
                     continue
-                exact = site.reaches == now.tensors
-                away = 0.0 if exact else 0.5 if reached == now.tensors else 1.5
                 away += 0.4 * (apart and part.in_forward)
-                for spot in own(site.spot):
-                    found += [
-                        replace(edit, rank=edit.rank + away, likely=edit.rank < 1)
-                        for edit in rules.of_expression(spot)
-                    ]
-                if factor is not None:
-                    found += sums.scaled(site.spot, factor)
+                for spot in (site.spot,) if site.spot.stores else own(site.spot):
+                    of_spot = list(rules.of_expression(spot))
+                    if factor is not None and not site.spot.stores:
+                        of_spot += sums.rescaled(spot, factor)
+                        of_spot += sums.scaled(spot, factor) if spot is site.spot else ()
+                    found += [replace(edit, rank=edit.rank + away, likely=edit.rank < 1)
+                              for edit in of_spot]  # fmt: skip
         found += list(edits.together(found))
         return sorted(found, key=lambda edit: edit.rank)
 
     def _factor(self, now: Judgement) -> float | None:
-        """The number that all wrong gradients are too large by, if there is one."""
+        """The number by which wrong gradients are too large, if it is one for all that have one."""
         factors = []
         for name in now.tensors:
             claimed, true = self.claims[name], self.truth.gradient(name)
-            if claimed is None or claimed.shape != true.shape or not np.any(true):
-                return None
-            factor = float((claimed * true).sum() / (true * true).sum())
-            if not factor or error(claimed, factor * true) > 1e-5:
-                return None
-            factors.append(factor)
-        return factors[0] if np.ptp(factors) < 1e-6 * abs(factors[0]) else None
+            if claimed is not None and claimed.shape == true.shape and np.any(true):
+                factor = float((claimed * true).sum() / (true * true).sum())
+                if factor and error(claimed, factor * true) < 1e-5:
+                    factors.append(factor)
+        return factors[0] if factors and np.ptp(factors) < 1e-6 * abs(factors[0]) else None
 
-    def sites(self, part: Part, scope: Scope, of_lines: list[lines.Line]) -> Iterator[Site]:
+    def sites(
+        self, part: Part, scope: Scope, of_lines: list[lines.Line], apart: bool
+    ) -> Iterator[Site]:
         for line in of_lines:
             statement = line.statement
             fields = {
@@ -323,6 +362,7 @@ class Mending:
                 ast.AnnAssign: "value",
                 ast.Return: "value",
                 ast.Expr: "value",
+                ast.For: "iter",
             }
             name = fields.get(type(statement))
             value = getattr(statement, name, None) if name else None
@@ -331,6 +371,14 @@ class Mending:
                 for spot in parted(root):
                     if not self.late:
                         yield self.moved(spot)
+            if apart and part.in_forward:
+                continue
+            for target in assigned(part, scope, statement):
+                yield Site(target)
+                if isinstance(target.node, ast.Subscript):
+                    index = replace(target, holder=target.node, field="slice", index=None,
+                                    node=target.node.slice)  # fmt: skip
+                    yield from map(Site, parted(index))
 
     def moved(self, spot: Spot) -> Site:
         """A site, with what changes when its value is another."""
@@ -338,12 +386,35 @@ class Mending:
         two = ast.BinOp(one, ast.Add(), ast.Constant(0.01))
         change = (spot.holder, spot.field, spot.index, two)
         edit = Edit(spot.part, (change,), (spot.statement,), "", "", 0)
+        held, shapes = spot.known.get(spot.text), self.truth.shapes
+        if held is not None and (held.whole or held.holder):
+            return Site(spot)
         claims = self.run(edit)
         if claims is None:
-            return Site(spot, set(self.names) if _holds_others(spot.node) else set())
-        reaches = {name for name in self.names if not _same(claims.get(name), self.claims[name])}
-        changes = spot.part.in_forward and bool(reaches) and not self.keeps_answers(edit)
+            return Site(spot)
+        reaches = np.concatenate([
+            np.ravel(np.not_equal(new, old))
+            if new is not None and np.shape(new) == np.shape(old) == shapes[name]
+            else np.ones(math.prod(shapes[name]), bool)
+            for name in self.names for new, old in [(claims.get(name), self.claims[name])]
+        ])  # fmt: skip
+        changes = spot.part.in_forward and bool(reaches.any()) and not self.keeps_answers(edit)
         return Site(spot, reaches, changes)
+
+
+def shortened(given: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
+    """Arguments with one entry less along an axis of the first array, and of all that share it."""
+    shapes = {name: np.shape(value) for name, value in given.items()
+              if isinstance(value, np.ndarray) or (isinstance(value, list) and value
+                                                   and isinstance(value[0], int))}  # fmt: skip
+    first: tuple[int, ...] = next((shape for shape in shapes.values() if shape), ())
+    for axis in range(min(3, len(first))):
+        begin = first[: axis + 1]
+        if begin[-1] > 2:
+            shorter = {name: np.asarray(given[name]).take(range(begin[-1] - 1), axis)
+                       for name, shape in shapes.items() if shape[: axis + 1] == begin}  # fmt: skip
+            yield given | {name: value if isinstance(given[name], np.ndarray) else value.tolist()
+                           for name, value in shorter.items()}  # fmt: skip
 
 
 def gain(now: Judgement, after: Judgement) -> float:
@@ -356,7 +427,3 @@ def gain(now: Judgement, after: Judgement) -> float:
 
 def _same(one: object, two: object) -> bool:
     return np.array_equal(np.asarray(one), np.asarray(two))
-
-
-def _holds_others(node: ast.expr) -> bool:
-    return isinstance(node, ast.Tuple | ast.List | ast.Dict | ast.Call)

@@ -1,21 +1,46 @@
-"""The expressions of which edits are tried, with the gradients that depend on each."""
+"""The expressions of which edits are tried, with the entries of the gradients that each reaches."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from ...machinery.module import Array
 from .edits import Spot
+from .functions import Part
+from .scope import Scope
 
 
 @dataclass(eq=False)
 class Site:
-    """An expression that is moved as a whole, and the gradients that then change."""
+    """An expression that is moved as a whole, and the entries of gradients that then change.
+
+    Of what cannot be moved (an index, a list, what is assigned to), `reaches` is None.
+    """
 
     spot: Spot
-    reaches: set[str] = field(default_factory=set)
+    reaches: Array | None = None
     answers_change: bool = False
+
+    def away(self, wrong: Array) -> float | None:
+        """How far it is from what is wrong: None if it does not reach all of that."""
+        if self.reaches is None:
+            return 0.3
+        if not (self.reaches & wrong).any():
+            return None
+        if (wrong & ~self.reaches).any():
+            return 1.5
+        return min(0.5, float((self.reaches & ~wrong).mean()))
+
+
+def assigned(part: Part, scope: Scope, statement: ast.stmt) -> Iterator[Spot]:
+    """What a line assigns to."""
+    if isinstance(statement, ast.Assign):
+        for k, node in enumerate(statement.targets):
+            yield Spot(part, scope, statement, statement, "targets", k, node)
+    elif isinstance(statement, ast.AugAssign):
+        yield Spot(part, scope, statement, statement, "target", None, statement.target)
 
 
 def parted(spot: Spot) -> Iterator[Spot]:

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from . import words
-from .edits import Edit, Spot, bracketed, factors, is_gradient, spreads, steps_of
-from .scope import CARRIED, Held, Scope, loops
+from .edits import Edit, Spot, bracketed, factors, is_gradient, is_product, spreads, steps_of
+from .scope import CARRIED, Held, Scope, Shape, is_atom, loops, of_two
 
 
 def superfluous(spot: Spot) -> Iterator[Edit]:
@@ -20,6 +20,13 @@ def superfluous(spot: Spot) -> Iterator[Edit]:
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         text = ast.unparse(node.operand)
         yield spot.edit(f"({text})", "sign", f"the sign of `{text}` is wrong", 2.5)
+    elif spot.holder is spot.statement and isinstance(node, ast.BinOp | ast.Call):
+        yield spot.edit(f"-({spot.text})", "sign", f"the sign of `{spot.text}` is wrong", 2.4)
+    if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and is_product(
+            spot.holder):  # fmt: skip
+        for number in (2 * node.value, node.value / 2):
+            cause = f"the factor {spot.text} stands where {number:g} belongs"
+            yield spot.edit(f"{number:g}", f"factor {number:g}", cause, 2.3)
     if not isinstance(node, ast.BinOp):
         return
     left, right = ast.unparse(node.left), ast.unparse(node.right)
@@ -39,6 +46,10 @@ def superfluous(spot: Spot) -> Iterator[Edit]:
             other = "-" if isinstance(node.op, ast.Add) else "+"
             cause = f"the sign of `{right}` is wrong"
             yield spot.edit(f"({left}) {other} ({right})", f"sign of {right}", cause, 2.2)
+            if other == "+":
+                new = f"{right} - {ast.unparse(bracketed(node.left))}"
+                cause = f"the sign is wrong: `{spot.text}` stands where `{new}` belongs"
+                yield spot.edit(f"({new})", "sign", cause, 1.9)
             for keep, drop in ((left, right), (right, left)):
                 cause = f"the term `{drop}` does not belong there"
                 yield spot.edit(f"({keep})", f"superfluous term {drop}", cause, 2.5)
@@ -79,6 +90,35 @@ def parentheses(spot: Spot) -> Iterator[Edit]:
                     yield spot.edit(new, "parentheses", cause, 2)
 
 
+def crossed(spot: Spot) -> Iterator[Edit]:
+    """a · p + b · q for a · q + b · p"""
+    terms = _terms(spot.node)
+    if len(terms) < 2 or _is_term(spot):
+        return
+    for j, k in itertools.combinations(range(len(terms)), 2):
+        match terms[j], terms[k]:
+            case ast.BinOp(left=a, right=p, op=op), ast.BinOp(left=b, right=q, op=too) if type(
+                op
+            ) is type(too) and ast.dump(p) != ast.dump(q):
+                new = list(terms)
+                new[j], new[k] = ast.BinOp(a, op, q), ast.BinOp(b, op, p)
+                one, two = ast.unparse(p), ast.unparse(q)
+                cause = f"`{one}` and `{two}` stand in each other's place"
+                text = " + ".join(map(ast.unparse, new))
+                yield spot.edit(f"({text})", f"{one} and {two} exchanged", cause, 2.2)
+
+
+def _terms(node: ast.expr) -> list[ast.expr]:
+    """The terms of a sum from left to right."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return [*_terms(node.left), node.right]
+    return [node]
+
+
+def _is_term(spot: Spot) -> bool:
+    return isinstance(spot.holder, ast.BinOp) and isinstance(spot.holder.op, ast.Add)
+
+
 def _is_derivative(parts: list[str]) -> bool:
     """v · (1 − v) or 1 − v²"""
     if len(parts) == 2:
@@ -87,10 +127,15 @@ def _is_derivative(parts: list[str]) -> bool:
 
 
 def differences(spot: Spot) -> Iterator[Edit]:
-    """`n − h` where only `n` stands."""
-    inside = isinstance(spot.holder, ast.BinOp) and isinstance(spot.holder.op, ast.Mult)
+    """`n − h` where only `n` stands; `1 − z` where `z` does."""
     held = spot.known.get(spot.text)
-    if not inside or held is None or not held.is_array or is_gradient(spot.text):
+    match spot.holder:
+        case ast.BinOp(left=ast.Constant(value=1), op=ast.Sub()):
+            pass
+        case _ if held is not None and held.is_gate:
+            cause = f"`{spot.text}` stands where `1 - {spot.text}` belongs"
+            yield spot.edit(f"(1 - {spot.text})", f"1 - {words.root(spot.text)}", cause, 2)
+    if not is_product(spot.holder) or held is None or not held.is_array or is_gradient(spot.text):
         return
     for other, value in spot.known.items():
         if value.shape == held.shape and value.is_array and other != spot.text and not (
@@ -130,10 +175,66 @@ def missing_term(spot: Spot) -> Iterator[Edit]:
         else:
             name, cause, rank = f"missing term {term}", f"the term `{term}` is missing", 3.0
         yield spot.edit(f"{text} + {term}", name, cause, rank)
-    statement = spot.statement
-    whole = getattr(statement, "value", None) is spot.node or isinstance(spot.holder, ast.Tuple)
+    whole = statement_value is spot.node or isinstance(spot.holder, ast.Tuple)
+    if whole:
+        yield from _through_a_matrix(spot)
     if whole and _hands_back(spot):
         yield from _through_a_gate(spot, list(gradients))
+
+
+def _through_a_matrix(spot: Spot) -> Iterator[Edit]:
+    """`dK @ Wk.T`, of a gradient and a matrix that the line does not have."""
+    arrays = {text: held for text, held in spot.known.items()
+              if held.is_array and text not in spot.text}  # fmt: skip
+    for matrix, held in arrays.items():
+        if len(held.shape) != 2 or is_gradient(matrix):
+            continue
+        for gradient in filter(is_gradient, arrays):
+            for term in products(gradient, matrix, spot.shape, arrays):
+                cause = f"the term `{term}` is missing, the way back through `{matrix}`"
+                yield spot.edit(f"{spot.text} + {term}", f"missing term {term}", cause, 3.3)
+
+
+def products(
+    gradient: str, matrix: str, shape: Shape | None, known: dict[str, Held]
+) -> Iterator[str]:
+    """The products of a gradient with a matrix, either way round, that have a shape."""
+    g, m = known[gradient].shape, known[matrix].shape
+    for text, one, two in (
+        (f"{gradient} @ {matrix}", g, m), (f"{gradient} @ {matrix}.T", g, m[::-1]),
+        (f"{matrix} @ {gradient}", m, g), (f"{matrix}.T @ {gradient}", m[::-1], g),
+    ):  # fmt: skip
+        if of_two(one, ast.MatMult(), two) == shape:
+            yield text
+
+
+def normalized(spot: Spot) -> Iterator[Edit]:
+    """The derivative of softmax, and of what is normalized by mean and variance, made whole."""
+    text, shape = spot.text, spot.shape
+    if not shape or len(shape) < 2 or not is_atom(spot.node) or not is_gradient(text):
+        return
+    if not spot.part.normalizes:
+        return
+    for axis in (-1, 0) if len(shape) == 2 else (-1,):
+        if shape[axis] == 1:
+            continue
+        over = f"(axis={axis}, keepdims=True)"
+        new = f"({text} - {text}.mean{over})"
+        cause = f"`{text}` stands where `{new}` belongs: the way back through the mean is missing"
+        yield spot.edit(new, "way back through the mean", cause, 2.6)
+        for value, held in spot.known.items():
+            if held.shape != shape or not held.is_array or is_gradient(value):
+                continue
+            if held.low >= 0 and held.high <= 1:
+                new = f"({text} - ({text} * {value}).sum{over})"
+                cause = (f"the derivative of softmax is not whole: `{text}` stands where `{new}` "
+                         f"belongs")  # fmt: skip
+                yield spot.edit(new, "derivative of softmax", cause, 2)
+            else:
+                new = f"({text} - {value} * ({text} * {value}).mean{over})"
+                cause = (f"the way back through the variance is missing: `{text}` stands where "
+                         f"`{new}` belongs")  # fmt: skip
+                yield spot.edit(new, "way back through the variance", cause, 2.7)
 
 
 def _hands_back(spot: Spot) -> bool:
@@ -141,6 +242,8 @@ def _hands_back(spot: Spot) -> bool:
     if not loops(spot.part.tree) or isinstance(spot.statement, ast.Return):
         return True
     stored = ast.unparse(spot.statement).partition("=")[0]
+    if words.is_state(stored.strip("+ ")) and is_gradient(stored):
+        return True
     return bool(CARRIED.search(stored) or spot.scope.carried & set(re.findall(r"\w+", stored)))
 
 
@@ -152,15 +255,14 @@ def _through_a_gate(spot: Spot, gradients: list[str]) -> Iterator[Edit]:
             continue
         gate = words.gate(value, spot.known)
         for gradient in gradients:
-            if len(held.shape) == 1 and words.root(gradient)[-1:] == words.root(value)[-1:]:
+            few = held.shape != spot.shape
+            if few and words.root(gradient)[-1:] == words.root(value)[-1:]:
                 peepholes.append((gradient, value))
-            if len(held.shape) > 1 and not words.is_state(gradient):
-                continue
             for form in (value, f"(1 - {value})") if held.is_gate else (value,):
                 term = f"{gradient} * {form}"
                 if term not in spot.text:
                     cause = f"the way back through {gate} is missing: `{term}` is not added"
-                    rank = 3.5 if len(held.shape) > 1 else 3.1
+                    rank = 3.1 if few else 3.5 if words.is_state(gradient) else 3.3
                     yield spot.edit(f"{spot.text} + {term}", f"missing term {term}", cause, rank)
     for (d, p), (e, q) in itertools.combinations(peepholes[:8], 2):
         terms = f"{d} * {p} + {e} * {q}"
@@ -183,7 +285,7 @@ def _rows(known: dict[str, Held]) -> Iterator[tuple[str, Held]]:
 
 def scaled(spot: Spot, factor: float) -> Iterator[Edit]:
     """A division or product by a number of entries that takes `factor` away."""
-    text = ast.unparse(ast.Name(f"({spot.text})", ast.Load()))
+    text = ast.unparse(bracketed(spot.node))
     for op, number, cause, rank in scales(spot.scope, factor):
         words_ = cause.format(f"`{spot.text}`")
         yield spot.edit(f"{text} {op} {number}", "mean and sum", words_, rank)
@@ -193,27 +295,67 @@ def scaled(spot: Spot, factor: float) -> Iterator[Edit]:
             yield spot.edit(new, f"factor {simple:g}", f"{word} in `{spot.text}`", 1.6)
 
 
+def rescaled(spot: Spot, factor: float) -> Iterator[Edit]:
+    """A number that is divided by, or a factor, to which another belongs or in which one is."""
+    holder, statement = spot.holder, spot.statement
+    divides = isinstance(getattr(statement, "op", None), ast.Div | ast.Mult)
+    match spot.node:
+        case ast.BinOp(left=left, right=ast.Constant(value=int() | float() as times)) if (
+            is_product(spot.node) and abs(times - factor) < 1e-7 * times
+        ):
+            cause = f"{_much(factor)}, by which `{ast.unparse(left)}` is multiplied"
+            yield spot.edit(f"({ast.unparse(left)})", f"factor {times:g}", cause, 1.05)
+        case ast.BinOp(left=left, op=ast.Div(), right=right):
+            held = spot.known.get(ast.unparse(right))
+            if held is not None and not held.shape and abs(held.low * factor - 1) < 1e-7:
+                by = ast.unparse(right)
+                cause = f"{_much(factor)}: `{ast.unparse(left)}` is divided by `{by}`"
+                yield spot.edit(f"({ast.unparse(left)})", "mean and sum", cause, 1.05)
+    if spot.shape != () and "len(" not in spot.text[:4]:
+        return
+    if is_product(holder) or (holder is statement and divides):
+        for _, number, cause, _ in scales(spot.scope, factor):
+            new = f"{spot.text} * {number}"
+            much = cause.partition(":")[0]
+            cause = f"{much}: `{spot.text}` stands where `{new}` belongs"
+            yield spot.edit(f"({new})", "mean and sum", cause, 1.1)
+    if isinstance(spot.node, ast.BinOp) and isinstance(spot.node.op, ast.Mult):
+        for keep in (spot.node.left, spot.node.right):
+            new = ast.unparse(keep)
+            cause = f"{_much(factor)}: `{spot.text}` stands where `{new}` belongs"
+            yield spot.edit(f"({new})", "mean and sum", cause, 1.1)
+
+
+def _much(factor: float) -> str:
+    size, by = ("large", factor) if factor > 1 else ("small", 1 / factor)
+    return f"the gradients are too {size} by the factor {by:g}"
+
+
 def scales(scope: Scope, factor: float) -> Iterator[tuple[str, str, str, float]]:
-    """Operator, number, words and rank: T and N before sizes of arrays."""
-    numbers: dict[str, tuple[float, float]] = {}
+    """Operator, number, words and rank: T and N before sizes of arrays; two at most."""
+    numbers: dict[str, tuple[float, float]] = {}  # their values and ranks
     for text, held in scope.all.items():
         if not held.shape and held.low == held.high and text not in scope.counters:
             numbers[text] = held.low, 1.4
+            numbers[f"np.sqrt({text})"] = math.sqrt(abs(held.low)), 1.46
         if held.is_array and text.isidentifier():
             numbers[f"{text}.size"] = math.prod(held.shape), 1.5
-            for k, n in enumerate(held.shape):
-                numbers[f"{text}.shape[{k}]"] = n, 1.55
+            for k, size in enumerate(held.shape):
+                numbers[f"{text}.shape[{k}]"] = size, 1.55
+                numbers[f"np.sqrt({text}.shape[{k}])"] = math.sqrt(size), 1.56
         if held.shape and held.whole and text.isidentifier():
             numbers[f"len({text})"] = held.shape[0], 1.45
-    for number, (size, rank) in numbers.items():
-        for op, way in (("/", factor), ("*", 1 / factor)):
-            if size > 1 and abs(way - size) < 1e-7 * size:
-                large, word, one, other = ("large", "division by", "a mean", "sum")
-                if op == "*":
-                    large, word, one, other = ("small", "product with", "a sum", "mean")
-                cause = (
-                    f"the gradients are too {large} by the factor {size:g}: the {word} `{number}` "
-                    f"is missing in {{}}, as where the loss is {one} and they are those of "
-                    f"the {other}"
-                )
-                yield op, number, cause, rank
+    alone = [(text, n) for text, (n, rank) in numbers.items() if rank == 1.4]
+    for (one, n), (two, m) in itertools.combinations(alone, 2):
+        numbers[f"({one} * {two})"] = n * m, 1.42
+    found = [(rank, number, op) for number, (value, rank) in numbers.items()
+             for op, way in (("/", factor), ("*", 1 / factor))
+             if value > 0 and value != 1 and abs(way - value) < 1e-7 * value]  # fmt: skip
+    for rank, number, op in sorted(found, key=lambda one: (one[0], len(one[1])))[:2]:
+        missing, one, other = ("division by", "a mean", "sum")
+        if op == "*":
+            missing, one, other = ("product with", "a sum", "mean")
+        cause = f"{_much(factor)}: the {missing} `{number}` is missing in {{}}"
+        if "sqrt" not in number:
+            cause += f", as where the loss is {one} and they are those of the {other}"
+        yield op, number, cause, rank

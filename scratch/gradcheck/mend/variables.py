@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from . import words
-from .edits import Edit, Spot, is_gradient, steps_of
+from .edits import Edit, Spot, is_gradient, is_product, steps_of
 from .scope import is_atom, shape_of
 
 
@@ -19,6 +20,7 @@ def shifts(spot: Spot) -> Iterator[Edit]:
     for k, index in enumerate(inner):
         name, offset = _index(index)
         if name not in spot.scope.counters:
+            yield from _at_step(spot, node, inner, k)
             continue
         for other in (offset - 1, offset + 1):
             text = name if not other else f"{name} {'+' if other > 0 else '-'} {abs(other)}"
@@ -42,6 +44,20 @@ def shifts(spot: Spot) -> Iterator[Edit]:
                 yield spot.edit(new, "index wraps round at the first step", cause, 1)
 
 
+def _at_step(spot: Spot, node: ast.Subscript, inner: list[ast.expr], k: int) -> Iterator[Edit]:
+    """`dh[:, t]` for `dh[:, -1]`, and for any other index that is none of the step's."""
+    index = ast.unparse(inner[k])
+    among = set(re.findall(r"\w+", index)) & spot.scope.counters
+    if not among and index not in ("-1", "0"):
+        return
+    for step in sorted(among or spot.scope.counters & set(spot.known)):
+        parts = [ast.unparse(part) for part in inner]
+        parts[k] = step
+        new = f"{ast.unparse(node.value)}[{', '.join(parts)}]"
+        cause = f"`{spot.text}` stands where `{new}`, that of the step itself, belongs"
+        yield spot.edit(new, f"{words.root(new)} of another step", cause, 1.2)
+
+
 def _index(node: ast.expr) -> tuple[str, int]:
     match node:
         case ast.Name(id=name):
@@ -55,11 +71,18 @@ def _index(node: ast.expr) -> tuple[str, int]:
 
 def others(spot: Spot) -> Iterator[Edit]:
     """Another variable of the same shape."""
+    if is_product(spot.node) and spot.shape and not is_gradient(spot.text):
+        for text, other in spot.known.items():
+            if other.is_array and other.shape == spot.shape and not is_gradient(text):
+                cause = f"`{spot.text}` stands where `{text}` belongs"
+                yield spot.edit(text, f"{spot.text} in place of {text}", cause, 2.9)
     if not is_atom(spot.node) or (held := spot.known.get(spot.text)) is None:
         return
     for text, other in spot.known.items():
         fits = other.shape == held.shape and other.whole == held.whole
-        if fits and text != spot.text and (held.shape or isinstance(spot.node, ast.Name)):
+        if not held.shape and ("[" in text) != isinstance(spot.node, ast.Subscript):
+            continue
+        if fits and text != spot.text and held.holder == other.holder:
             yield spot.edit(text, *_instead(spot, text), f"{spot.text} → {text}")
     if not isinstance(spot.node, ast.Name):
         return
@@ -71,11 +94,13 @@ def others(spot: Spot) -> Iterator[Edit]:
 def _instead(spot: Spot, new: str) -> tuple[str, str, float]:
     """Name, cause and rank of one variable in another's place."""
     old = spot.text
-    if new in spot.scope.carried:
+    doubled = isinstance(spot.statement, ast.AugAssign) and (
+        ast.unparse(spot.statement.target) == old
+    )  # dc += dc
+    carried = spot.scope.carried if doubled else spot.scope.unread
+    if not spot.stores and is_gradient(new) and new in carried:
         name, begin = words.carry(new, arrives=new not in spot.scope.unread)
-        rank = 0.6 if new in spot.scope.unread and is_gradient(old) else 1.6
-        if isinstance(spot.statement, ast.AugAssign) and ast.unparse(spot.statement.target) == old:
-            rank = 0.3  # dc += dc
+        rank = 0.3 if doubled else 0.6 if is_gradient(old) else 1.6
         return name, f"{begin} not used: `{old}` stands where it belongs", rank
     if words.base(old) == words.base(new) and not is_gradient(old):
         before = bool(words.BEFORE.search(new))

@@ -1,4 +1,4 @@
-"""Three right pieces of code that no table of recurrences knows: a class, two functions, one.
+"""Five right pieces of code that no table of recurrences knows: classes, two functions, one.
 
 They are texts, so that a test can plant a mistake in a line and say in which. `planted` gives the
 module that results, with inputs of T = 4 steps, N = 2 samples, D = 3; H = 4, and 2 answers a step.
@@ -185,6 +185,88 @@ class Model(Module):
         return grad_loss * dh0
 """
 
+ENCODER = """
+def run(x, W, U):
+    h, hs, steps = np.zeros((x.shape[1], 4)), [], []
+    for x_t in x:
+        new = np.tanh(x_t @ W + h @ U)
+        steps.append((x_t, h, new))
+        h = new
+        hs.append(h)
+    return np.stack(hs), steps
+
+
+def back(dh, steps, U):
+    dz, dU = [], 0
+    dh_next = 0
+    for d, (x_t, h, new) in zip(dh[::-1], steps[::-1]):
+        dz.append((d + dh_next) * (1 - new ** 2))
+        dU = dU + h.T @ dz[-1]
+        dh_next = dz[-1] @ U.T
+    return np.stack(dz[::-1]), dU
+
+
+class Model(Module):
+    def __init__(self, rng):
+        shapes = {"E": (3, 3), "W": (3, 4), "U": (4, 4), "V": (4, 4)}
+        for name, shape in shapes.items():
+            setattr(self, name, Parameter(rng.normal(0, 0.5, shape)))
+
+    def __call__(self, x):
+        return self.forward(x)[0]
+
+    def forward(self, x):
+        ids = np.arange(x.shape[0] * x.shape[1]).reshape(x.shape[:2]) % 3
+        x = x + self.E.data[ids]
+        hf, steps_f = run(x, self.W.data, self.U.data)
+        hb, steps_b = run(x[::-1], self.W.data, self.V.data)
+        return np.concatenate((hf, hb[::-1]), axis=2), (x, ids, steps_f, steps_b)
+
+    def backward(self, record, dout):
+        x, ids, steps_f, steps_b = record[1]
+        W = self.W.data
+        dz_f, dU = back(dout[:, :, :4], steps_f, self.U.data)
+        dz_b, dV = back(dout[:, :, 4:][::-1], steps_b, self.V.data)
+        dx_f, dx_b = dz_f @ W.T, dz_b @ W.T
+        dx = dx_f + dx_b[::-1]
+        dE = np.zeros_like(self.E.data)
+        np.add.at(dE, ids, dx)
+        self.E.add_grad(dE)
+        self.U.add_grad(dU)
+        self.V.add_grad(dV)
+        self.W.add_grad(np.einsum("tni,tnj->ij", x, dz_f + dz_b[::-1]))
+        return dx
+"""
+
+ATTENTION = """
+class Model(Module):
+    def __init__(self, rng):
+        self.K = Parameter(rng.normal(0, 0.5, (3, 3)))
+
+    def __call__(self, x):
+        return self.forward(x)[0]
+
+    def forward(self, x):
+        mean = x.mean(axis=-1, keepdims=True)
+        inv = 1 / np.sqrt(x.var(axis=-1, keepdims=True) + 0.1)
+        norm = (x - mean) * inv
+        k = norm @ self.K.data
+        e = np.exp(norm @ k.transpose(0, 2, 1) / np.sqrt(3))
+        A = e / e.sum(axis=-1, keepdims=True)
+        return A @ k, (norm, inv, k, A)
+
+    def backward(self, record, dout):
+        norm, inv, k, A = record[1]
+        dA = dout @ k.transpose(0, 2, 1)
+        dS = A * (dA - (dA * A).sum(axis=-1, keepdims=True)) / np.sqrt(3)
+        dq = dS @ k
+        dk = dS.transpose(0, 2, 1) @ norm + A.transpose(0, 2, 1) @ dout
+        self.K.add_grad(np.einsum("nti,ntj->ij", norm, dk))
+        dnorm = dq + dk @ self.K.data.T
+        dnorm = dnorm - norm * (dnorm * norm).mean(axis=-1, keepdims=True)
+        return inv * (dnorm - dnorm.mean(axis=-1, keepdims=True))
+"""
+
 COUNT = itertools.count()
 
 
@@ -201,6 +283,6 @@ def planted(text, line="", instead=""):
     exec(compile(text, name, "exec"), namespace)
     rng = np.random.default_rng(3)
     x, (h0, c0) = rng.standard_normal((4, 2, 3)), rng.standard_normal((2, 2, 4))
-    inputs = {"np.maximum": (x, h0, c0), "targets": (h0[:1].T,)}
+    inputs = {"np.maximum": (x, h0, c0), "targets": (h0[:1].T,), "ids": (x,), "np.exp(norm": (x,)}
     given = next((inputs[word] for word in inputs if word in text), (x, h0))
     return namespace["Model"](rng), given, number

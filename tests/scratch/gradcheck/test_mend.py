@@ -3,9 +3,22 @@
 import pytest
 
 from scratch import check_gradients
-from tests.scratch.gradcheck.mendable import CELL_AND_LOOP, GRU_WITH_HEAD, LOSS, planted
+from tests.scratch.gradcheck.mendable import (
+    ATTENTION,
+    CELL_AND_LOOP,
+    ENCODER,
+    GRU_WITH_HEAD,
+    LOSS,
+    planted,
+)
 
-TEXTS = {"class": GRU_WITH_HEAD, "functions": CELL_AND_LOOP, "loss": LOSS}
+TEXTS = {
+    "class": GRU_WITH_HEAD,
+    "functions": CELL_AND_LOOP,
+    "loss": LOSS,
+    "encoder": ENCODER,
+    "attention": ATTENTION,
+}
 
 # of which text, the line, what stands there instead, the name of the finding, words of its cause
 MISTAKES = [
@@ -37,6 +50,28 @@ MISTAKES = [
      "`(1 - hs[t] ** 2)` multiplies only"),
     ("loss", "(1 - hs[t] ** 2) * ", "1 / (1 - hs[t] ** 2) * ", "division and product",
      "divided by `1 - hs[t] ** 2`"),
+    ("class", "(h_prev - n)", "(n - h_prev)", "sign", "`n - h_prev` stands where `h_prev - n`"),
+    ("class", "dh * (1 - z) * (1 - n ** 2)", "dh * z * (1 - n ** 2)", "1 - z",
+     "`z` stands where `1 - z` belongs"),
+    ("class", "dy[t] @ self.V.data.T", "dy[-1] @ self.V.data.T", "dy of another step",
+     "`dy[-1]` stands where `dy[t]`"),
+    ("functions", "dc * i * (1 - g ** 2)", "dc * i * (1 - g) * g", "local derivative of g",
+     "that of a sigmoid, stands where"),
+    ("functions", "djoined[:, :H], dc * f,", "djoined[:, :H], dc,", "f left out",
+     "the forget gate f is missing as a factor"),
+    ("loss", "dy = dy / T", "dy = dy / (2 * T)", "mean and sum",
+     "too small by the factor 2: `2 * T` stands where `T` belongs"),
+    ("loss", "dy[targets[t]] -= 1", "dy[targets[t]] += 1", "sign",
+     "the sign is wrong: `1` is added"),
+    ("encoder", "back(dout[:, :, 4:][::-1]", "back(dout[:, :, 4:]", "not reversed",
+     "steps of `dout[:, :, 4:]` are not reversed"),
+    ("encoder", "np.add.at(dE, ids, dx)", "dE[ids] += dx", "repeated indices", "adds only once"),
+    ("attention", "(dA - (dA * A).sum(axis=-1, keepdims=True))", "dA", "derivative of softmax",
+     "the derivative of softmax is not whole"),
+    ("attention", " - norm * (dnorm * norm).mean(axis=-1, keepdims=True)", "",
+     "way back through the variance", "the way back through the variance is missing"),
+    ("attention", " + dk @ self.K.data.T", "", "missing term dk @ self.K.data.T",
+     "the way back through `self.K.data`"),
     ("loss", "range(T)):\n        dy", "range(T)):\n        if t % 2 == 0: dhnext *= 0\n        dy",
      "truncated", "right for sequences cut every K = 2 steps"),
 ]  # fmt: skip
@@ -98,6 +133,16 @@ def test_two_mistakes_that_are_right_only_together():
     module, inputs, _ = planted(text, "dh_next, dc_next, dW_t", "dh_next, dc_prev, dW_t")
     named = {finding.name for finding in check_gradients(module, *inputs).findings}
     assert named == {"missing carry of c", "local derivative of gate i"}
+
+
+def test_what_is_right_only_by_a_coincidence_of_sizes_is_not_named():
+    """There are as many steps as hidden units, and only T is right for fewer steps."""
+    module, inputs, _ = planted(
+        ENCODER, "(dh, steps, U):", "(dh, steps, U):\n    dh = dh * len(dh)"
+    )
+    report = check_gradients(module, *inputs)
+    assert "dh.shape[2]" not in report.findings[0].look
+    assert "on inputs of other sizes too" in report.findings[0].evidence
 
 
 def test_the_code_is_as_it_was_afterwards():
