@@ -4,9 +4,9 @@
 
 Changes one place of the file at a time, in a copy of the project: a comparison, an arithmetic
 operator, a constant by one, a condition negated, a statement deleted, an argument dropped. Runs the
-file's tests for each until one fails, or until they take four times as long as without a change.
-Prints each change that no test noticed, and how many there were. A survivor either lacks a test or
-is equivalent: it changes nothing that anyone can see.
+file's tests for each, first those that noticed an earlier change, until one fails, or until they
+take four times as long as without a change. Prints each change that no test noticed, and how many
+there were. A survivor either lacks a test or is equivalent: it changes nothing that anyone can see.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import argparse
 import ast
 import copy
 import difflib
+import gc
+import itertools
 import multiprocessing
 import os
 import random
@@ -23,6 +25,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 os.environ |= {
@@ -31,8 +34,9 @@ os.environ |= {
     "HYPOTHESIS_PROFILE": "unshrunk",
 }
 
+import hypothesis.internal.conjecture.engine  # noqa: F401 - slow: loaded once, before forking
 import pytest
-import torch.testing._internal.common_modules  # noqa: F401 - slow: loaded once, before forking
+import torch.testing._internal.common_modules  # noqa: F401 - slow, too
 
 FORK = multiprocessing.get_context("fork")
 ROOT = Path(__file__).parents[1]
@@ -52,6 +56,12 @@ TESTS = {
     "bptt": ["test_recurrent", "test_cells", "test_backward_record", "test_cost"],
     "recurrent": ["test_recurrent", "test_refusals", "test_backward_record", "test_laws"],
     "models": ["test_models", "test_records", "test_backward_record"],
+    # machinery
+    "adam_state": ["test_optim", "../test_differences"],
+    "arrays": ["test_cells", "test_records", "test_backward_record", "test_recurrent", "test_cost"],
+    "module": ["machinery/test_module", "test_linear", "test_cells", "test_refusals"],
+    "packing": ["machinery/test_packing", "test_refusals", "test_recurrent"],
+    "rows": ["test_linear", "test_losses", "test_cost"],
 }
 
 
@@ -93,6 +103,27 @@ def mutants(source: str):
             yield getattr(node, "lineno", 0), text
 
 
+class LastKillersFirst:
+    """For pytest: the tests that failed for earlier mutants come first, the last of them foremost.
+
+    Their names are in a file beside the copies, one a line.
+    """
+
+    def __init__(self, names: Path) -> None:
+        self.names = names
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        killers = self.names.read_text("utf-8").splitlines() if self.names.exists() else []
+        last = {name: number for number, name in enumerate(killers)}
+        items.sort(key=lambda item: -last.get(item.nodeid, -1))
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            with self.names.open("a", encoding="utf-8") as file:
+                file.write(report.nodeid + "\n")
+            os._exit(1)
+
+
 def run_tests(place: str, tests: list[str]) -> None:
     """The tests of the copy of the project at `place`; exits with pytest's status."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -100,22 +131,24 @@ def run_tests(place: str, tests: list[str]) -> None:
     os.dup2(nowhere, 2)
     os.chdir(place)
     sys.path[0] = place
-    options = ["-q", "-x", "--tb=no", "-p", "no:cacheprovider"]
+    options = ["-q", "-x", "-p", "no:cacheprovider"]
     options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # of what is loaded already
-    status = pytest.main([*options, *tests])
+    status = pytest.main([*options, *tests], [LastKillersFirst(Path(place).parent / "killers")])
     os._exit(status)
 
 
-def run_all(places: list[str], tests: list[str], limit: float, workers: int):
+def run_all(places: Iterable[str], tests: list[str], limit: float, workers: int):
     """Number of a place, and what came of its tests: "passed", "failed" or "too slow"."""
-    waiting = list(enumerate(places))[::-1]
+    waiting = enumerate(places)
     running: dict[int, tuple[multiprocessing.Process, float]] = {}
-    while waiting or running:
-        while waiting and len(running) < workers:
-            number, place = waiting.pop()
+    gc.freeze()  # the tests' processes need not look through what was loaded before
+    while True:
+        for number, place in itertools.islice(waiting, workers - len(running)):
             process = FORK.Process(target=run_tests, args=(place, tests))
             process.start()
             running[number] = process, time.monotonic() + limit
+        if not running:
+            return
         time.sleep(0.02)
         for number, (process, end) in list(running.items()):
             if process.exitcode is not None:
@@ -153,6 +186,7 @@ def try_file(file: Path, places: Path, options: argparse.Namespace) -> None:
     tried = list(mutants(source))
     if options.sample is not None and options.sample < len(tried):
         tried = random.Random(options.seed).sample(tried, options.sample)
+    tried.sort()  # one test often notices all changes of a line
 
     clean = places / "clean"
     for folder in ("scratch", "reference", "tests"):
@@ -163,13 +197,16 @@ def try_file(file: Path, places: Path, options: argparse.Namespace) -> None:
         sys.exit(f"{file}: its tests fail without a change")
     limit = 4 * (time.monotonic() - start) + 10
 
-    for number, (_, text) in enumerate(tried):  # copied with what Python has compiled
-        shutil.copytree(clean, places / str(number))
-        (places / str(number) / file).write_text(text, "utf-8")
+    def copies() -> Iterator[str]:
+        for number, (_, text) in enumerate(tried):  # linked, with what Python has compiled
+            copy = shutil.copytree(clean, places / str(number), copy_function=os.link)
+            (copy / file).unlink()
+            (copy / file).write_text(text, "utf-8")
+            yield str(copy)
+
     counts = dict.fromkeys(("passed", "failed", "too slow"), 0)
-    every = [str(places / str(number)) for number in range(len(tried))]
-    for number, result in run_all(every, tests, limit, options.workers):
-        shutil.rmtree(every[number])
+    for number, result in run_all(copies(), tests, limit, options.workers):
+        shutil.rmtree(places / str(number))
         counts[result] += 1
         if result == "passed":
             line, text = tried[number]
