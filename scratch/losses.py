@@ -189,8 +189,8 @@ class CrossEntropyLoss(Module):
         """Which samples count, at which classes, with which weights w, and the total of these."""
         (M, C), dtype = z.shape, z.real.dtype
         w: Any = 1.0
-        weight = None if self.weight is None else self.weight.astype(dtype, copy=False)
-        smoothing = float(self.label_smoothing) if self.label_smoothing > 0 else 0.0
+        weight = None if self.weight is None else self.weight.astype(dtype)
+        smoothing = max(0.0, float(self.label_smoothing))
         if target.ndim == 1:  # class indices
             samples = np.flatnonzero(target != self.ignore_index)[:, np.newaxis]  # (K, 1)
             classes, total = target[samples], len(samples)  # (K, 1)

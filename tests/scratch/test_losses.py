@@ -159,6 +159,15 @@ def test_mse_of_complex_numbers():
         MSELoss()(prediction, target.astype(np.complex64))
 
 
+def test_a_loss_shows_its_options():
+    assert repr(MSELoss()) == "MSELoss(reduction='mean')"
+    defaults = "weight=None, ignore_index=-100, reduction='mean', label_smoothing=0.0"
+    assert repr(CrossEntropyLoss()) == f"CrossEntropyLoss({defaults})"
+    options = "weight=[1.0, 2.0], ignore_index=1, reduction='sum', label_smoothing=0.5"
+    loss = CrossEntropyLoss(np.array([1.0, 2.0]), 1, "sum", 0.5)
+    assert repr(loss) == f"CrossEntropyLoss({options})"
+
+
 def test_a_record_shows_its_shapes():
     prediction = np.zeros((2, 3))
     record = MSELoss().forward(prediction, prediction)
@@ -375,6 +384,20 @@ def test_cross_entropy_gradient_by_a_complex_step(case):
     if np.isnan(loss(prediction, target)).any():
         return  # the mean over nothing
     assert_gradient_by_complex_step(loss, prediction, target, grad_loss)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.complex64])
+def test_a_loss_of_another_dtype_takes_predictions_of_it(dtype):
+    loss = CrossEntropyLoss(np.array([1.0, 2.0])).astype(dtype)
+    assert loss(np.eye(2, dtype=dtype), np.array([0, 1])).dtype == dtype
+
+
+def test_the_gradient_of_a_complex_loss_may_be_complex():
+    prediction = np.random.default_rng(0).standard_normal((2, 3)) + 0j
+    for loss, target in (MSELoss(), 0 * prediction), (CrossEntropyLoss(), np.array([0, 2])):
+        record = loss.forward(prediction, target)
+        expected = 1j * loss.backward(record)
+        np.testing.assert_array_equal(loss.backward(record, 1j), expected)
 
 
 # The gradient of the value
