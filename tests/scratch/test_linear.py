@@ -204,6 +204,13 @@ def test_the_same_seed_gives_the_same_weights_in_every_dtype():
     assert Linear(4, 3, dtype=None).weight.dtype == np.float32
 
 
+def test_without_features_the_bias_begins_at_zero():
+    """As in PyTorch, where 1/√0 would be its bound."""
+    with pytest.warns(UserWarning, match="no elements"):
+        linear = Linear(0, 3)
+    assert not linear.bias.data.any()
+
+
 @pytest.mark.parametrize("bias", [1, None, "yes", 0])
 def test_bias_is_taken_as_true_or_false(bias):
     assert (Linear(2, 3, bias).bias is None) == (torch.nn.Linear(2, 3, bias).bias is None)
