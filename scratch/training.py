@@ -77,8 +77,8 @@ def truncation_error(
         for x, target in chunks(inputs, targets, steps):
             record = model.forward_from(x, state)
             loss = criterion.forward(record.output, target)
-            # the mean over T steps is Σ_chunks (steps of the chunk / T) · mean over the chunk
-            model.backward(record, criterion.backward(loss, x.shape[1] / inputs.shape[1]))
+            # T · mean over T steps = Σ_chunks steps of the chunk · mean over the chunk; T cancels
+            model.backward(record, criterion.backward(loss, x.shape[1]))
             state = record.state
         gradients.append(np.concatenate([p.grad.ravel() for p in model.parameters()]))
     model.zero_grad()
