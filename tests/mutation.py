@@ -59,7 +59,10 @@ TESTS = {
     "cells": ["test_cells", "test_backward_record", "test_torch_samples", "test_refusals"],
     "bptt": ["test_recurrent", "test_cells", "test_backward_record", "test_cost"],
     "recurrent": ["test_recurrent", "test_refusals", "test_backward_record", "test_laws"],
-    "models": ["test_models", "test_records", "test_backward_record"],
+    "models": [
+        *("test_models", "test_records", "test_backward_record", "test_refusals"),
+        "machinery/test_html",
+    ],
     # machinery
     "adam_state": ["test_optim", "../test_differences"],
     "arrays": ["test_cells", "test_records", "test_backward_record", "test_recurrent", "test_cost"],

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import reference.models
-from scratch import RNN, Linear, SimpleLSTM, SimpleRNN, pack_padded_sequence
+from scratch import LSTM, RNN, Linear, SimpleLSTM, SimpleRNN, pack_padded_sequence
 from tests.parity import TOLERANCE, assert_parity, assert_parity_to_rounding
 from tests.torch_twin import all_gradients, assert_same_numbers, flatten, to_torch, widened
 
@@ -191,9 +191,11 @@ def test_a_complex_step_is_the_gradient_of_x(model_class, every_step):
     assert abs(got - expected) <= TOLERANCE[np.dtype(np.float64)] * np.abs(derivative * grad).sum()
 
 
-def test_the_layer_is_drawn_before_the_head():
+@pytest.mark.parametrize(("model_class", "layer_class"), [(SimpleRNN, RNN), (SimpleLSTM, LSTM)])
+def test_the_layer_is_drawn_before_the_head(model_class, layer_class):
     rng = np.random.default_rng(0)
-    layer, head = RNN(2, 3, rng=rng), Linear(3, 1, rng=rng)
-    model = SimpleRNN(2, 3, 1, rng=0)
-    np.testing.assert_array_equal(model.rnn.weight_ih_l0.data, layer.weight_ih_l0.data)
+    layer, head = layer_class(2, 3, rng=rng), Linear(3, 1, rng=rng)
+    model = model_class(2, 3, 1, rng=0)
+    drawn = model.state_dict()[f"{layer_class.__name__.lower()}.weight_ih_l0"]
+    np.testing.assert_array_equal(drawn, layer.weight_ih_l0.data)
     np.testing.assert_array_equal(model.fc.weight.data, head.weight.data)

@@ -150,6 +150,7 @@ def test_ten_lines_or_one_for_each_epoch(epochs):
 def test_the_line_of_an_epoch():
     assert epoch_line(10, 100, 0.1234567) == "Epoch [10/100], Loss: 0.123457"
     assert epoch_line(1, 9, 999999.5) == "Epoch [1/9], Loss: 999999.500000"
+    assert epoch_line(1, 9, 1e6) == "Epoch [1/9], Loss: 1.00e+06"
     assert epoch_line(1, 9, 2.25e22) == "Epoch [1/9], Loss: 2.25e+22"
 
 

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from scratch import LSTM, LSTMCell, SimpleRNN, pack_padded_sequence
+from scratch import LSTM, LSTMCell, SimpleLSTM, SimpleRNN, pack_padded_sequence
 from scratch.machinery.html import html_table
 
 
@@ -57,7 +57,8 @@ def test_a_row_of_another_length_is_refused():
 RECORDS = {
     "layer": lambda: LSTM(2, 3, 2, dropout=0.5, bidirectional=True, dtype=np.float64, rng=0),
     "cell": lambda: LSTMCell(2, 3, dtype=np.float64, rng=0),
-    "model": lambda: SimpleRNN(2, 3, 2, dtype=np.float64, rng=0),
+    "RNN model": lambda: SimpleRNN(2, 3, 2, dtype=np.float64, rng=0),
+    "LSTM model": lambda: SimpleLSTM(2, 3, 2, dtype=np.float64, rng=0),
 }
 
 
@@ -70,7 +71,7 @@ def test_a_record_shows_every_array_by_the_expression_that_leads_to_it(name, pac
     if packed and name == "layer":
         x = pack_padded_sequence(x, [3, 5], enforce_sorted=False)
     record = module.forward(x)
-    grad = record.output if name == "model" else None
+    grad = record.output if "model" in name else None
     for shown in (record, module.backward_record(record, grad)):
         text = shown._repr_html_()
         assert f"<caption>{type(shown).__name__}</caption>" in text
@@ -84,7 +85,12 @@ def test_a_record_shows_every_array_by_the_expression_that_leads_to_it(name, pac
         for end in {
             "layer": ("h_n", 'runs["l1_reverse"].f') if shown is record else ("grad_x", ".grad_c"),
             "cell": ("c", "f") if shown is record else ("grad_x", "grad_state_prev[1]"),
-            "model": ("fc.output", 'rnn.runs["l0"].h') if shown is record else ("rnn.grad_h_0",),
+            "RNN model": (
+                ("fc.output", 'rnn.runs["l0"].h') if shown is record else ("rnn.grad_h_0",)
+            ),
+            "LSTM model": (
+                ("fc.output", 'lstm.runs["l0"].c') if shown is record else ("lstm.grad_c_0",)
+            ),
         }[name]:
             assert any(end in path for path in paths), end
 
