@@ -86,8 +86,9 @@ def mutations(node: ast.AST):
     if isinstance(node, ast.Call):
         for k in range(len(node.args)):
             yield lambda n, k=k: n.args.pop(k)
-        for k in range(len(node.keywords)):
-            yield lambda n, k=k: n.keywords.pop(k)
+        for k, keyword in enumerate(node.keywords):
+            if keyword.arg != "strict":  # what zip is told holds
+                yield lambda n, k=k: n.keywords.pop(k)
     body = getattr(node, "body", None)
     for k, statement in enumerate(body if isinstance(body, list) else ()):
         changes = ast.Assign, ast.AugAssign, ast.Raise, ast.Return
