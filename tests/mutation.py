@@ -56,12 +56,18 @@ TESTS = {
     "losses": ["test_losses", "../test_differences"],
     "optim": ["test_optim", "../test_differences"],
     "training": ["test_training"],
-    "cells": ["test_cells", "test_backward_record", "test_torch_samples", "test_refusals"],
+    "cells": [
+        *("machinery/test_module", "machinery/test_html", "test_cells", "test_backward_record"),
+        *("test_torch_samples", "test_refusals"),
+    ],
     "bptt": ["test_recurrent", "test_cells", "test_backward_record", "test_cost"],
-    "recurrent": ["test_recurrent", "test_refusals", "test_backward_record", "test_laws"],
+    "recurrent": [
+        *("machinery/test_module", "machinery/test_html", "test_recurrent", "test_refusals"),
+        *("test_backward_record", "test_laws"),
+    ],
     "models": [
-        *("test_models", "test_records", "test_backward_record", "test_refusals"),
-        "machinery/test_html",
+        *("machinery/test_html", "test_models", "test_records", "test_backward_record"),
+        "test_refusals",
     ],
     # machinery
     "adam_state": ["test_optim", "../test_differences"],
