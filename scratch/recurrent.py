@@ -36,7 +36,7 @@ from .machinery.module import Array, Module, Parameter, Seed, uniform_parameter,
 from .machinery.packing import PackedSequence
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False)
 class LayerRecord:
     """What a layer computed: everything its backward pass needs.
 
@@ -62,7 +62,7 @@ class LayerRecord:
         return shapes(f"LayerRecord of {', '.join(self.runs)}", self, "output", "h_n", "c_n")
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False)
 class LayerBackwardRecord:
     """What came back through a layer: what `backward` returns, and every step's gradients.
 

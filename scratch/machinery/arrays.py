@@ -234,7 +234,7 @@ def memory_of_one_step(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     return np.ndarray(shape, dtype, place, strides=(0, *place.strides))
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False)
 class Run:
     """The steps of one cell in one direction. `run.h`, `run.i`, ... are (T, N, H), read-only.
 

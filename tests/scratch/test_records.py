@@ -47,6 +47,15 @@ def test_weights_changed_after_forward_do_not_matter(name):
         np.testing.assert_array_equal(after, before)
 
 
+def test_two_records_of_the_same_numbers_are_two():
+    """They are compared as objects: arrays have no one truth value."""
+    lstm, x = LSTM(2, 3, rng=0), np.ones((4, 2), np.float32)
+    records = [lstm.forward(x), lstm.forward(x)]
+    backs = [lstm.backward_record(record) for record in records]
+    for a, b in (records, backs, [record.runs["l0"] for record in records]):
+        assert len({a, b}) == 2
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_the_record_of_another_module_is_refused(name):
     """Its weights are not this module's, and nothing is added to either's gradients."""
