@@ -122,6 +122,24 @@ def test_gradients_by_a_complex_step(case):
         assert_parity_to_rounding(f"array {k}", grad.reshape(-1)[chosen], estimate, largest)
 
 
+@pytest.mark.parametrize("cell_class", [RNNCell, LSTMCell])
+def test_second_derivatives_by_a_complex_step_are_symmetric(cell_class):
+    """A complex cell takes gradients at complex numbers: u ⋅ ∂grad_x/∂v = v ⋅ ∂grad_x/∂u."""
+    rng, step = np.random.default_rng(0), 1e-100
+    cell = cell_class(3, 4, dtype=np.float64, rng=rng).astype(np.complex128)
+    x, u, v = rng.standard_normal((3, 2, 3))
+    grads = [grad + 0j for grad in rng.standard_normal((len(cell.states), 2, 4))]
+
+    def along(direction):
+        record = cell.forward(x + 1j * step * direction)
+        return cell.backward(record, grads if len(grads) > 1 else grads[0])[0].imag / step
+
+    by_u, by_v = (along(u) * v).sum(), (along(v) * u).sum()
+    assert abs(by_u) > 0.01
+    # A sum of 6 numbers near one, each from a dozen operations.
+    assert abs(by_u - by_v) <= 100 * np.finfo(float).eps * np.abs(along(u) * v).sum()
+
+
 # The record
 
 
