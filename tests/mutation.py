@@ -58,7 +58,7 @@ TESTS = {
     "training": ["test_training"],
     "cells": [
         *("machinery/test_module", "machinery/test_html", "test_cells", "test_backward_record"),
-        *("test_torch_samples", "test_refusals"),
+        *("test_torch_samples", "test_refusals", "test_recurrent"),
     ],
     "bptt": ["test_recurrent", "test_cells", "test_backward_record", "test_cost"],
     "recurrent": [
