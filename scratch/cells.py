@@ -348,6 +348,7 @@ class Cell(Module):
 
     states: ClassVar[tuple[str, ...]]  # what is handed from step to step
     gates: ClassVar[int]  # rows of a parameter, in units of H
+    kind: Any  # whose equations it has: RNNStep, ReLUStep or LSTMStep
     weight_ih: Parameter
     weight_hh: Parameter
     bias_ih: Parameter | None = None
@@ -370,11 +371,6 @@ class Cell(Module):
         rows = self.gates * hidden_size
         for name, shape in cell_shapes(rows, input_size, hidden_size, bool(bias)).items():
             setattr(self, name, uniform_parameter(shape, bound, dtype, generator))
-
-    @property
-    def kind(self) -> type[Any]:
-        """Whose equations it has: RNNStep, ReLUStep or LSTMStep."""
-        raise NotImplementedError(f"{type(self).__name__} has no equations")
 
     def __call__(self, x: Array, state: Any = None) -> Any:
         """The new state: h of an RNNCell, (h, c) of an LSTMCell."""

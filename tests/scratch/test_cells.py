@@ -140,6 +140,16 @@ def test_second_derivatives_by_a_complex_step_are_symmetric(cell_class):
     assert abs(by_u - by_v) <= 100 * np.finfo(float).eps * np.abs(along(u) * v).sum()
 
 
+@pytest.mark.parametrize(("cell_class", "kind"), [(RNNCell, np.ndarray), (LSTMCell, tuple)])
+def test_a_state_and_its_gradient_are_an_array_or_a_pair(cell_class, kind):
+    cell, x = cell_class(2, 3, rng=0), np.ones((4, 2), np.float32)
+    state = cell(x)
+    grad_x, grad_state_prev = cell.backward(cell.forward(x), state)
+    assert isinstance(grad_x, np.ndarray)
+    assert isinstance(state, kind)
+    assert isinstance(grad_state_prev, kind)
+
+
 # The record
 
 
