@@ -63,7 +63,7 @@ TESTS = {
     "bptt": ["test_recurrent", "test_cells", "test_backward_record", "test_cost"],
     "recurrent": [
         *("machinery/test_module", "machinery/test_html", "test_recurrent", "test_refusals"),
-        *("test_backward_record", "test_laws", "test_cost"),
+        *("test_backward_record", "test_laws", "test_cost", "test_records"),
     ],
     "models": [
         *("machinery/test_html", "test_models", "test_records", "test_backward_record"),
