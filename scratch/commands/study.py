@@ -32,7 +32,7 @@ from .options import (
     training_words,
 )
 from .train import check_finite
-from .weight_files import begin, load
+from .weight_files import load, sized
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -88,7 +88,9 @@ def prepare(args: argparse.Namespace) -> tuple[System, Task]:
     if args.truncate is not None:
         raise UsageError("--truncate: expected none, as a gradient is followed to the first step")
     system = choose_system(args.system, args)
-    task, _ = begin(system, args)
+    if args.load is not None:
+        system = sized(system, args)
+    task = read_task(system, args)
     if args.sequence >= len(task.inputs):
         raise UsageError(
             f"--sequence: expected a number below {len(task.inputs)}, got {args.sequence}"

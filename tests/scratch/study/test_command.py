@@ -56,6 +56,13 @@ def test_what_it_says_changes_with_the_seed_and_the_sequence(study):
                 assert told[0] != told[1], (name, option)
 
 
+def test_the_model_is_the_one_that_train_trains(study, capsys):
+    run = ["airline-lstm", "--hidden-size", "3", "--epochs", "2"]
+    assert main(["train", *run]) == 0
+    losses = re.findall("Epoch .*", capsys.readouterr().out)
+    assert re.findall("Epoch .*", study(*run))[:2] == losses
+
+
 def test_loaded_weights_are_studied_as_they_are(study, tmp_path):
     model = SimpleRNN(10, 2, 5, dtype=np.float64, rng=5)
     np.savez(tmp_path / "w.npz", **model.state_dict())
