@@ -244,12 +244,11 @@ def test_the_pass_goes_through_the_steps_in_its_own_order(browser, files, suffix
 
 def veiled(browser, name, steps):
     """The steps behind the veil of a strip."""
-    left, width = browser.run(
+    left, right = browser.run(
         f"(() => {{ const veil = strips.find(s => s.name === '{name}').veil.style;"
-        "return [parseFloat(veil.left), parseFloat(veil.width)]; })()"
+        "return [parseFloat(veil.left), parseFloat(veil.right)]; })()"
     )
-    first, number = round(left / 100 * steps), round(width / 100 * steps)
-    return list(range(first, first + number))
+    return list(range(round(left / 100 * steps), steps - round(right / 100 * steps)))
 
 
 def test_the_bars_are_the_contributions_and_their_sum_is_grad(browser, files):
