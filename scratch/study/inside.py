@@ -50,7 +50,9 @@ def of_sample(run: Run, name: str, sample: int) -> Array:
     numbers; IndexError for a sample that is not there.
     """
     if run.packed:
-        raise ValueError("run: expected one of padded input, got one of packed input")
+        raise ValueError(
+            "run: expected one of padded input, got one of packed input; study.page shows either"
+        )
     array: Array = getattr(run, name)
     if array.dtype.kind == "c":
         raise ValueError(f"run: expected real numbers, got {array.dtype}")
@@ -62,7 +64,7 @@ def of_sample(run: Run, name: str, sample: int) -> Array:
 def draw_forward(run: Run, sample: int = 0, *, axes: Panels | None = None) -> Figure:
     """The input, the gates and the states of one sample over time, units as rows.
 
-    run: `record.runs["l0"]` or another. Gates of σ are coloured from 0 to 1, what has a sign
+    run: `record.runs["l0"]` or another; an arrow says which way it went. Gates of σ are coloured from 0 to 1, what has a sign
     symmetrically around 0. axes: 7 of them for an LSTM (x, i, f, g, o, c, h), 2 for an RNN (x, h).
     """
     check_run(run)
@@ -77,7 +79,7 @@ def draw_forward(run: Run, sample: int = 0, *, axes: Panels | None = None) -> Fi
         else:
             draw_strip(panel, array, decades=0)
         title(panel, NAMES[name])
-    _time_below(panels, len(values["h"]), "time step t →")
+    _time_below(panels, len(values["h"]), "← time step t" if run.reverse else "time step t →")
     return figure
 
 
@@ -98,8 +100,10 @@ def draw_backward(
         draw_strip(panel, array, decades=decades)
         title(panel, f"∂L/∂{NAMES[name]}")
     colours = f"; colours are logarithmic over {decades:g} decades" if decades else ""
-    words = f"← time step t: the gradient comes from the right{colours}"
-    _time_below(panels, len(values["h"]), words)
+    words = "time step t →: the gradient comes from the left"
+    if not back.reverse:
+        words = "← time step t: the gradient comes from the right"
+    _time_below(panels, len(values["h"]), words + colours)
     return figure
 
 

@@ -40,6 +40,19 @@ def test_forward_shows_the_record(H, T):
         assert bar.get_position().x0 >= axes.get_position().x1
 
 
+def test_the_arrow_points_the_way_a_run_went():
+    lstm = LSTM(2, 3, bidirectional=True, dtype=np.float64, rng=0)
+    record = lstm.forward(np.ones((4, 1, 2)))
+    back = lstm.backward_record(record, np.ones_like(record.output))
+    for name, forward, backward, side in [
+        ("l0", "time step t →", "← time step t", "right"),
+        ("l0_reverse", "← time step t", "time step t →", "left"),
+    ]:
+        assert draw_forward(record.runs[name]).axes[-1].get_xlabel() == forward
+        words = draw_backward(back.runs[name]).axes[-1].get_xlabel()
+        assert words.startswith(f"{backward}: the gradient comes from the {side};")
+
+
 def test_an_input_of_many_features_is_a_strip_too():
     _, run, _ = passes("rnn", 3, 5, D=4)
     x, h = images(draw_forward(run, 2))
