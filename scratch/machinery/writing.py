@@ -46,7 +46,10 @@ def is_regular(path: str) -> bool:
 def open_beside(path: str) -> IO[bytes]:
     """A file of another name in the folder of `path`, or of what it links to."""
     folder = os.path.dirname(os.path.realpath(path))
-    return open(os.path.join(folder, f".{os.getpid()}.part"), "wb")
+    try:
+        return open(os.path.join(folder, f".{os.getpid()}.part"), "wb")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from None  # the name that was asked for
 
 
 def try_to_write(path: str) -> None:

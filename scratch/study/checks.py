@@ -32,8 +32,24 @@ def check_numbers(name: str, array: Array) -> None:
         raise ValueError(f"{name}: expected finite numbers, got infinity or NaN")
 
 
-def check_single(layer: Any) -> None:
-    """Raises ValueError unless it is one layer of real numbers in one direction, not projected."""
+def check_module(name: str, module: Any, kinds: tuple[type, ...]) -> None:
+    """Raises TypeError unless it is one of these; of torch, with the way to make it one."""
+    if isinstance(module, kinds):
+        return
+    *some, last = (kind.__name__ for kind in kinds)
+    expected = f"{', '.join(some)} or {last}" if some else last
+    got = type(module).__name__
+    if any(base.__module__.startswith("torch.nn.") for base in type(module).__mro__):
+        got += " of torch: reference.from_torch makes an RNN or LSTM of torch's"
+    raise TypeError(f"{name}: expected an {expected}, got {got}")
+
+
+def check_single(layer: Any, *kinds: type) -> None:
+    """Raises ValueError unless it is one layer of real numbers in one direction, not projected.
+
+    Raises TypeError unless it is one of these kinds.
+    """
+    check_module("layer", layer, kinds)
     if layer.num_layers > 1 or layer.bidirectional or layer.proj_size:
         raise ValueError(
             f"layer: expected one layer in one direction without a projection, got {layer!r}"

@@ -59,9 +59,10 @@ def rnn_flow(
     """‖∂L/∂h_t‖, (T,), for copies of `rnn` whose W_hh has these spectral radii.
 
     L is the last h in a random direction, drawn by `seed`, so that ‖∂L/∂h_T‖ is 1. Raises
-    ValueError for more than one layer or direction, and for complex numbers.
+    TypeError for another module, ValueError for more than one layer or direction, and for complex
+    numbers.
     """
-    check_single(rnn)
+    check_single(rnn, RNN)
     found = {}
     for radius in radii:
         scaled = rnn.astype(np.float64)
@@ -79,10 +80,10 @@ def lstm_flow(
 
     L is the last c in a random direction u, drawn by `seed`, so that ‖∂L/∂c_T‖ is 1. The second
     result is the part of it that takes the straight way through c: ‖u ⊙ f_T ⊙ … ⊙ f_{t+1}‖. Raises
-    ValueError for more than one layer or direction, a projection, complex numbers, and without
-    biases.
+    TypeError for another module, ValueError for more than one layer or direction, a projection,
+    complex numbers, and without biases.
     """
-    check_single(lstm)
+    check_single(lstm, LSTM)
     found, straight = {}, {}
     for bias in biases:
         opened = lstm.astype(np.float64)

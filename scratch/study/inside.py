@@ -64,8 +64,9 @@ def of_sample(run: Run, name: str, sample: int) -> Array:
 def draw_forward(run: Run, sample: int = 0, *, axes: Panels | None = None) -> Figure:
     """The input, the gates and the states of one sample over time, units as rows.
 
-    run: `record.runs["l0"]` or another; an arrow says which way it went. Gates of σ are coloured from 0 to 1, what has a sign
-    symmetrically around 0. axes: 7 of them for an LSTM (x, i, f, g, o, c, h), 2 for an RNN (x, h).
+    run: `record.runs["l0"]` or another; an arrow shows which way it went. Gates of σ are coloured
+    from 0 to 1, what has a sign symmetrically around 0. axes: 7 of them for an LSTM (x, i, f, g, o,
+    c, h), 2 for an RNN (x, h).
     """
     check_run(run)
     names = [name for name in NAMES if name in run.names]

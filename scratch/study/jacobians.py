@@ -20,8 +20,8 @@ def jacobian_norms(layer: RNN | LSTM, x: Array) -> Array:
     """‖∂h_t/∂h_k‖ at [t, k], (T, T), by the layer's backward pass; NaN where k > t.
 
     It is the Frobenius norm over √H: the root mean square by which a random change of h_k grows on
-    its way to h_t, 1 for k = t. x: (T, input_size), one sample. Raises ValueError for more than one
-    layer or direction, a projection, and complex numbers.
+    its way to h_t, 1 for k = t. x: (T, input_size), one sample. Raises TypeError for another
+    module, ValueError for more than one layer or direction, a projection, and complex numbers.
     """
     layer, H = _exact(layer), layer.hidden_size
     norms = np.full((len(x), len(x)), np.nan)
@@ -84,7 +84,7 @@ def step_jacobians(layer: RNN | LSTM, x: Array) -> Array:
 
 def _exact(layer: Any) -> Any:
     """A copy in float64."""
-    check_single(layer)
+    check_single(layer, RNN, LSTM)
     return layer.astype(np.float64)
 
 

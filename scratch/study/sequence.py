@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..cells import Cell, LSTMCell
+from ..cells import Cell, LSTMCell, RNNCell
 from ..machinery.module import Array, without_warnings
 from ..machinery.nests import map_leaves
 from ..machinery.packing import PackedSequence
 from ..models import SimpleLSTM, SimpleRNN
 from ..recurrent import LSTM, RNN
+from .checks import check_module
 from .equations import LSTM_GATES, Equation, lstm_equations, rnn_equations, split_product
 
 
@@ -104,9 +105,7 @@ def follow(
     Raises TypeError for another module, or a state given to a model; ValueError for complex
     numbers; IndexError for a sequence that is not there; and what the passes raise.
     """
-    if not isinstance(module, RNN | LSTM | SimpleRNN | SimpleLSTM | Cell):
-        expected = "expected an RNN, LSTM, SimpleRNN, SimpleLSTM, RNNCell or LSTMCell"
-        raise TypeError(f"module: {expected}, got {type(module).__name__}")
+    check_module("module", module, (RNN, LSTM, SimpleRNN, SimpleLSTM, RNNCell, LSTMCell))
     if any(parameter.dtype.kind == "c" for parameter in module.parameters()):
         raise ValueError("module: expected real numbers, got complex ones")
     if isinstance(module, Cell):

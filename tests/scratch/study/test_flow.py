@@ -72,6 +72,16 @@ def test_only_a_single_layer_has_such_a_flow(options):
             function(lstm, np.zeros((3, 1), np.float32))
 
 
+def test_another_module_has_no_such_flow():
+    x = np.zeros((3, 1), np.float32)
+    with pytest.raises(TypeError, match=r"layer: expected an LSTM, got RNN$"):
+        lstm_flow(RNN(1, 2), x)
+    with pytest.raises(TypeError, match=r"layer: expected an RNN, got LSTM$"):
+        rnn_flow(LSTM(1, 2), x)
+    with pytest.raises(TypeError, match=r"layer: expected an RNN or LSTM, got str$"):
+        jacobian_norms("rnn", x)
+
+
 def test_flow_is_drawn_on_one_logarithmic_axis():
     panels = {
         "before": {"a": np.array([1e-9, 1.0]), "b": np.array([0.0, 2.0])},

@@ -135,6 +135,23 @@ def test_numbers_that_json_lacks_and_a_title_that_would_end_the_script(tmp_path)
     assert data["runs"]["l0"]["values"]["x"] == [["Infinity"], ["NaN"]]
 
 
+def test_a_module_of_pytorch_is_told_how_to_become_one_of_ours(tmp_path):
+    class Net(torch.nn.Module):
+        pass
+
+    for theirs, name in [(torch.nn.LSTM(2, 3), "LSTM"), (Net(), "Net")]:
+        words = f"or LSTMCell, got {name} of torch: reference.from_torch makes an RNN or LSTM of"
+        with pytest.raises(TypeError, match=words):
+            study.page(theirs, None, None, tmp_path / "page.html")
+
+
+def test_a_folder_that_is_not_there_is_named_as_it_was_given(tmp_path):
+    file = tmp_path / "none" / "page.html"
+    with pytest.raises(FileNotFoundError) as raised:
+        study.page(RNN(2, 3), np.ones((1, 2), np.float32), np.ones((1, 3), np.float32), file)
+    assert raised.value.filename == str(file)
+
+
 def test_weights_that_came_from_pytorch(tmp_path):
     theirs = torch.nn.LSTM(2, 3, batch_first=True)
     file = tmp_path / "page.html"
