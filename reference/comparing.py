@@ -21,6 +21,8 @@ from .sides import Mine, Theirs, as_numpy, map_arrays
 from .twin import from_torch, nearest_twin, to_numpy
 
 
+@torch.inference_mode(False)  # gradients are compared, also where the caller has them switched off
+@torch.enable_grad()
 def compare(module: Any, *inputs: Any, seed: int = 0) -> Parity:
     """Run two modules on the same inputs; compare every output and every gradient.
 

@@ -27,6 +27,7 @@ def from_state_dict(state: Mapping[str, Any], prefix: str = "", **arguments: Any
     """The scratch module that the tensors or arrays of a state_dict of PyTorch describe.
 
     state: names as torch.nn gives them, such as weight_ih_l0; those without `prefix` are left out.
+        Of a file, .npz, .pt, .pth or .safetensors: `reference.state.load_file(path)`.
     prefix: in front of the names, such as "lstm." or "module.".
     arguments: what no weight tells: batch_first and dropout of a layer, nonlinearity of an RNN,
         every_step of a SimpleRNN or SimpleLSTM.
@@ -49,6 +50,11 @@ def from_state_dict(state: Mapping[str, Any], prefix: str = "", **arguments: Any
 
 def as_arrays(state: Mapping[str, Any], prefix: str = "") -> dict[str, Array]:
     """The arrays of a state_dict under the names behind `prefix`; copies of tensors."""
+    if isinstance(state, str | os.PathLike):
+        raise TypeError(
+            f"state: expected a state_dict, got the name of a file: from_state_dict(load_file("
+            f"{os.fspath(state)!r})) takes it, with load_file from reference.state"
+        )
     if not isinstance(state, Mapping):
         raise TypeError(f"state: expected a state_dict, got {describe(state)}")
     arrays = {}

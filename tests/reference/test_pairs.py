@@ -108,6 +108,15 @@ def test_gradients_buffers_and_modes_stay():
     assert all(parameter.grad is None for parameter in net.parameters())
 
 
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_gradients_are_compared_where_the_caller_has_none(mode):
+    lstm = torch.nn.LSTM(2, 3)
+    with mode():
+        parity = compare(lstm, torch.ones(4, 1, 2))
+    assert parity.ok, str(parity)
+    assert "weight_hh_l0" in str(parity)
+
+
 def test_random_numbers_on_torchs_side_are_refused():
     net = nn.Sequential(nn.Dropout(0.5), nn.Linear(D, H)).double()
     mine = from_torch(net[1])

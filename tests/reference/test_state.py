@@ -83,6 +83,7 @@ def test_a_wrapped_model():
         ({"a": torch.zeros(2)}, ValueError, "expected the parameters of a cell"),
         ({}, ValueError, "expected the parameters"),
         (3, TypeError, "expected a state_dict, got int 3"),
+        ("a.pt", TypeError, r"name of a file: from_state_dict\(load_file\('a.pt'\)\) takes it"),
         (nn.LSTM(2, 3), TypeError, r"from_torch\(module\)"),
         ({"model": {"weight": torch.zeros(2, 2)}}, TypeError, r"from_state_dict\(state\['model'\]"),
         ({"weight": [1.0]}, TypeError, "weight: expected a tensor or an array, got list"),
