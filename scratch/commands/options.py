@@ -207,7 +207,7 @@ def choose_system(name: str | None, args: argparse.Namespace) -> System:
             if getattr(args, option) is not None:
                 raise UsageError(f"--{option.replace('_', '-')}: expected --csv with it")
     if name is None and missing:
-        raise UsageError(f"expected one of {', '.join(SYSTEMS)}, or --csv FILE")
+        raise UsageError(f"expected one of {', '.join(EVERY_SYSTEM)}, or --csv FILE")
     system = EVERY_SYSTEM[name or "airline-lstm"]
     if args.every_step and not system.allows_every_step:
         raise UsageError(

@@ -50,7 +50,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="look inside a system: gates, gradients, training",
         description="Train a system, or load its weights, and draw what happens inside.",
     )
-    parser.add_argument("system", metavar="SYSTEM", choices=EVERY_SYSTEM, help="one of those below")
+    parser.add_argument(
+        "system",
+        metavar="SYSTEM",
+        nargs="?",
+        choices=EVERY_SYSTEM,
+        help="one of those below; with --csv it may be left out",
+    )
     add_options(parser)
     parser.add_argument(
         "--load", type=file_name, metavar="FILE.npz", help="weights; trained on for --epochs only"

@@ -36,7 +36,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="SYSTEM",
         nargs="?",
         choices=EVERY_SYSTEM,
-        help="one of those below",
+        help="one of those below; with --csv it may be left out",
     )
     add_options(parser)
     parser.add_argument("--load", type=file_name, metavar="FILE.npz", help="weights to start from")

@@ -56,6 +56,14 @@ def test_what_it_says_changes_with_the_seed_and_the_sequence(study):
                 assert told[0] != told[1], (name, option)
 
 
+def test_a_series_of_one_s_own_needs_no_system(study, tmp_path):
+    numbers = np.random.default_rng(0).standard_normal(30)
+    (tmp_path / "own.csv").write_text("\n".join(["x", *map(str, numbers)]))
+    series = ["--csv", tmp_path / "own.csv", "--column", "x", "--window", 4]
+    out = study(*series, "--epochs", 1, "--hidden-size", 2)
+    assert out.startswith("series-lstm: LSTM with 2 units in float64, Adam lr 0.003")
+
+
 def test_the_model_is_the_one_that_train_trains(study, capsys):
     run = ["airline-lstm", "--hidden-size", "3", "--epochs", "2"]
     assert main(["train", *run]) == 0
@@ -111,6 +119,7 @@ def test_the_adding_problem_says_who_solved_it(study):
         (["classes-rnn", "--load", "/nowhere.npz"], "--load /nowhere.npz: No such file"),
         (["classes-rnn", "--out", "/dev/null"], "--out /dev/null: "),
         (["sine"], "invalid choice: 'sine'"),
+        ([], "expected one of sine-rnn, "),
     ],
 )
 def test_what_is_wrong_and_what_would_be_right(arguments, message, capsys, monkeypatch):
