@@ -172,7 +172,10 @@ def test_a_refusal_is_one_line_and_status_2():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "expected one of sine-rnn, sine-lstm, classes-rnn, airline-lstm, or --csv FILE"),
+        (
+            [],
+            "expected one of sine-rnn, sine-lstm, classes-rnn, airline-lstm, adding-rnn, adding-lstm, or --csv FILE",
+        ),
         (["sine"], "invalid choice: 'sine' (choose from"),
         (["classes-rnn", "--every-step"], "expected one of sine-rnn, sine-lstm, airline-lstm"),
         (["sine-rnn", "--max-norm", "0"], "--max-norm: expected a number above 0, got '0'"),
