@@ -73,6 +73,9 @@ def archive(path: str) -> Iterator[zipfile.ZipFile]:
             try:
                 with zipfile.ZipFile(file) as opened, warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # NumPy's, of an old or odd header
+                    if any(name.endswith("/data.pkl") for name in opened.namelist()):
+                        way = f"python -m reference compare SYSTEM --load {path} --save FILE"
+                        raise UsageError(f"{expected}, got one of PyTorch: {way} writes FILE.npz")
                     yield opened
             except DAMAGE as error:
                 what = short(str(error), 200) or type(error).__name__

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from ..machinery.printable import short
 
 GUESSED = ("cp949", "cp1252")  # nothing in the file proves these encodings
+WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # how .xlsx and .ods, and .xls begin
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
 
@@ -62,6 +63,8 @@ def read_table(content: bytes, column: str, name: str, encoding: str | None = No
     Lines that are empty or all spaces are skipped, but in a file of one column they are missing
     cells; at the end of the file, rows of empty cells are left out, too.
     """
+    if content.startswith(WORKBOOKS):
+        raise ValueError(f"{name}: expected CSV, got a workbook: save the sheet as CSV")
     text, encoding = decode(content, name, encoding)
     text = text.removeprefix("\ufeff")
     if text[:4].lower() == "sep=":  # Excel's own mark of the separator

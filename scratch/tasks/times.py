@@ -77,13 +77,13 @@ def read_times(
         return times, short(time), f"times in {short(time)!r} {span(times)}"
     rows = 1.0 + np.arange(len(table.rows))
     found = {}
-    for name in table.header:
-        if name and name != normal(column) and table.header.count(name) == 1 and len(rows) > 1:
-            readings = find_dates([cell_of(row, table, name) for _, row in table.rows])
-            if readings:
-                found[name] = [dates for dates in readings.values() if is_sorted(dates)]
+    for name, cells in other_columns(table, column):
+        readings = find_dates(cells) if len(cells) > 1 else {}
+        if readings:
+            found[name] = [dates for dates in readings.values() if is_sorted(dates)]
     named = ", ".join(repr(short(name)) for name in found)
     if not found:
+        refuse_totals(table, column)
         return rows, "row", "no dates"
     if len(found) > 1:
         return rows, "row", f"dates in {named} not used, expected one such column or --time"
@@ -95,9 +95,25 @@ def read_times(
     return kept[0], short(name), f"dates in {named} {span(kept[0])}"
 
 
+def other_columns(table: Table, column: str) -> list[tuple[str, list[str]]]:
+    """Those with a name of their own, and their cells."""
+    names = [n for n in table.header if n and n != normal(column) and table.header.count(n) == 1]
+    return [(n, [cell_of(row, table, n) for _, row in table.rows]) for n in names]
+
+
 def cell_of(row: list[str], table: Table, name: str) -> str:
     place = table.header.index(name)
     return row[place] if place < len(row) else ""
+
+
+def refuse_totals(table: Table, column: str) -> None:
+    """Raises ValueError where the last row alone has no date: its number is not of the series."""
+    for name, cells in other_columns(table, column):
+        if len(cells) > 2 and any(map(is_sorted, find_dates(cells[:-1]).values())):
+            raise ValueError(
+                f"{table.name}, line {table.rows[-1][0]}: expected a date in {short(name)!r}, as "
+                f"in the lines before, got {short(cells[-1])!r}: take out a line of totals"
+            )
 
 
 def read_named(table: Table, name: str, form: str | None) -> Array:

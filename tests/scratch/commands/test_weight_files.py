@@ -160,6 +160,15 @@ def test_a_file_that_is_no_npz(refuse, tmp_path):
     assert "a damaged one (Bad CRC-32" in refuse("classes-rnn", "--load", path)
 
 
+def test_a_file_of_pytorch_is_told_the_way(refuse, tmp_path):
+    path = tmp_path / "w.pt"
+    with zipfile.ZipFile(path, "w") as archive:  # as torch.save writes it
+        archive.writestr("w/data.pkl", b"")
+    message = refuse("classes-rnn", "--load", path)
+    way = f"python -m reference compare SYSTEM --load {path} --save FILE writes FILE.npz"
+    assert message.endswith(f"got one of PyTorch: {way}\n")
+
+
 def zipped(path, content, method=zipfile.ZIP_STORED):
     with zipfile.ZipFile(path, "w", method) as archive:
         archive.writestr("a.npy", content)

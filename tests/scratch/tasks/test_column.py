@@ -147,6 +147,17 @@ def test_excel_s_own_line_and_what_it_leaves_at_the_end():
         read("sep=;\r\na;b\r\n1,5;x\r\nx;y\r\n")
 
 
+def test_a_last_date_may_be_missing_where_another_column_has_it():
+    text = "begin,end,a\n2024-01-01,2024-01-02,1\n2024-01-02,2024-01-03,2\n2024-01-03,,3\n"
+    assert read(text).how.endswith("dates in 'begin' from 2024-01-01 to 2024-01-03")
+
+
+def test_a_workbook_is_told_from_csv():
+    for begin in (b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1"):
+        with pytest.raises(ValueError, match="expected CSV, got a workbook: save the sheet as CSV"):
+            read_column(begin + bytes(50), "a", "x")
+
+
 def test_lines_without_a_cell_are_skipped_and_rows_of_empty_cells_are_not():
     text = "\n  \na,b\n1,2\n \t\n\n3,4\n   "
     np.testing.assert_array_equal(read(text, "b").values, [2, 4])
@@ -263,6 +274,11 @@ def test_times_from_everywhere():
         ("t,a\n3,1\n3,1\n", {"time": "t"}, "line 3: expected times that rise or fall"),
         ("t,a\n3,1\n", {"time": "u"}, "expected one column named 'u', got t, a"),
         ("t,a\n3,1\n", {"time_format": "%Y"}, "--time-format: expected --time with it"),
+        (
+            "t,a\n2024-01-01,1\n2024-01-02,2\nTotal,3\n",
+            {},
+            "line 4: expected a date in 't', as in the lines before, got 'Total': take out a line",
+        ),
     ],
 )
 def test_times_that_are_refused(text, reading, message):
