@@ -174,7 +174,8 @@ def test_a_refusal_is_one_line_and_status_2():
     [
         (
             [],
-            "expected one of sine-rnn, sine-lstm, classes-rnn, airline-lstm, adding-rnn, adding-lstm, or --csv FILE",
+            "expected one of sine-rnn, sine-lstm, classes-rnn, airline-lstm, adding-rnn, "
+            "adding-lstm, or --csv FILE",
         ),
         (["sine"], "invalid choice: 'sine' (choose from"),
         (["classes-rnn", "--every-step"], "expected one of sine-rnn, sine-lstm, airline-lstm"),
