@@ -219,6 +219,13 @@ def test_the_lines_of_the_diagram_carry_the_values_one_way_and_the_gradients_the
     assert [(b - a) % 360 for a, b in zip(*arrows, strict=True)] == [180] * len(arrows[0])
 
 
+def test_a_value_beside_a_gradient_is_as_short_as_its_place(browser, files):
+    browser.open(files["lstm"][0])
+    given = [0, -0.6412, -0.06412, -0.007865, -0.0003352, -1.234e-10, 12345.6]
+    shown = ["0", "-0.6412", "-0.0641", "-0.0079", "-3.4e-4", "-1.2e-10", "1.23e+4"]
+    assert browser.run(f"{given}.map(brief)") == shown
+
+
 def test_the_strips_show_the_signs_and_sizes(browser, files):
     file, runs = files["lstm"]
     browser.open(file, "scale=linear")
