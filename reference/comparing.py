@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -64,13 +65,23 @@ def compare(module: Any, *inputs: Any, seed: int = 0) -> Parity:
     parity = Parity(f"{title}, {dtype}", found, tuple(notes), names)
     if parity.ok:
         return parity
-    more: list[str] = []
+    more = list(_shared(theirs))
     rounding = False
     if dtype == np.float32:
-        more, rounding = _in_float64(mine, theirs, inputs, seed, pair, tensors)
+        said, rounding = _in_float64(mine, theirs, inputs, seed, pair, tensors)
+        more += said
     if pair and not rounding and not all(row.ok for row in found if row.kind == "output"):
         more += apart.explain(mine, theirs, inputs)
     return replace(parity, notes=(*parity.notes, *more))
+
+
+def _shared(module: torch.nn.Module) -> Iterator[str]:
+    """What is said of parameters that are one: scratch has two, each with its own gradient."""
+    first: dict[torch.nn.Parameter, str] = {}
+    for name, parameter in module.named_parameters(remove_duplicate=False):
+        if first.setdefault(parameter, name) != name:
+            one = f"{first[parameter]} and {name} are one parameter"
+            yield f"In the torch module {one}, whose gradient is the sum of what both get."
 
 
 def _sides(module: Any, inputs: tuple[Any, ...]) -> tuple[Any, Any, tuple[Any, ...]]:

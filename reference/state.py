@@ -152,6 +152,8 @@ def _not_described(state: Mapping[str, Array], prefix: str) -> str:
     rows = {n: a.shape for n, a in state.items() if n.endswith("weight_hh_l0") and a.ndim == 2}
     gru = [n for n, shape in rows.items() if shape[0] == 3 * shape[1]]
     reason = f"; {gru[0]} is a GRU's" if gru else ""
+    if any(name.endswith("recurrent_kernel") for name in state):
+        reason = "; they are named as in Keras: docs/layouts.md makes PyTorch's of them"
     return f"state: expected the parameters of a cell, an RNN, LSTM or Linear, got {names}{reason}"
 
 

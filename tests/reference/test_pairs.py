@@ -117,6 +117,16 @@ def test_gradients_are_compared_where_the_caller_has_none(mode):
     assert "weight_hh_l0" in str(parity)
 
 
+def test_parameters_that_are_one_are_named():
+    lstm = torch.nn.LSTM(2, 2)
+    lstm.weight_hh_l0 = lstm.weight_ih_l0
+    parity = compare(lstm, torch.randn(4, 1, 2))
+    assert not parity.ok
+    assert "weight_ih_l0 and weight_hh_l0 are one parameter, whose gradient is the sum" in str(
+        parity
+    )
+
+
 def test_random_numbers_on_torchs_side_are_refused():
     net = nn.Sequential(nn.Dropout(0.5), nn.Linear(D, H)).double()
     mine = from_torch(net[1])

@@ -82,6 +82,7 @@ def test_a_wrapped_model():
         (nn.GRU(2, 3).state_dict(), ValueError, "weight_hh_l0 is a GRU's"),
         ({"a": torch.zeros(2)}, ValueError, "expected the parameters of a cell"),
         ({}, ValueError, "expected the parameters"),
+        ({"recurrent_kernel": np.zeros((4, 16))}, ValueError, "as in Keras: docs/layouts.md"),
         (3, TypeError, "expected a state_dict, got int 3"),
         ("a.pt", TypeError, r"name of a file: from_state_dict\(load_file\('a.pt'\)\) takes it"),
         (nn.LSTM(2, 3), TypeError, r"from_torch\(module\)"),
