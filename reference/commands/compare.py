@@ -71,9 +71,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_options(parser)
     parser.epilog = systems_table(SYSTEMS)
     parser.add_argument(
-        "--out", type=file_name, metavar="DIR", default="out", help="where the pictures go (out)"
+        "--out",
+        type=file_name,
+        metavar="DIR",
+        default="out",
+        help="folder for the pictures (default: out)",
     )
-    parser.add_argument("--json", type=file_name, metavar="FILE", help="where the numbers go")
+    parser.add_argument("--json", type=file_name, metavar="FILE", help="file for the numbers")
     parser.add_argument(
         "--load",
         type=file_name,

@@ -155,7 +155,7 @@ def compare_with(
 ) -> dict[str, Any]:
     """The first quantity of the forward and of the backward pass that is not ours.
 
-    Where all gradients are `right`, a quantity that no variable held is none that is wrong.
+    Where all gradients are `right`, a quantity that no variable held is not called wrong.
     """
     if like is None:
         return {}

@@ -37,7 +37,7 @@ def check_target(
     gradients; or two functions, forward and backward. make: an expression that makes the object.
     call: an example call. Without them, sizes are guessed.
 
-    Raises UsageError for what is no target; what the person's code raises is passed on.
+    Raises UsageError for what cannot be a target; what the person's code raises is passed on.
     """
     found = [namespace[name] for name in names]
     if len(found) > 2:

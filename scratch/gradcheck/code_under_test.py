@@ -281,7 +281,8 @@ class CodeUnderTest:
     def _first_answers(self) -> Any:
         """The answers; finds out whether a pass draws random numbers.
 
-        Two calls that agree are no proof: a mask of few units can fall twice the same way.
+        Two calls that agree do not prove that it draws none: a mask of few units can fall twice the
+        same way.
         """
         self._global_state = np.random.get_state()  # noqa: NPY002 -- what others' code may use
         answers = self.call()

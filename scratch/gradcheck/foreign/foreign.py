@@ -352,7 +352,7 @@ class Foreign:
         return nests.vector(one).tobytes() != nests.vector(two).tobytes()
 
     def _is_forgotten(self, leaf: Leaf, claimed: Sequence[Leaf]) -> bool:
-        """Whether an array is called a weight, is no part of a claimed one, and matters."""
+        """Whether an array is called a weight, is not a part of a claimed one, and matters."""
         in_dict = leaf.in_dict and not leaf.is_number
         if not names.is_weight(leaf.name, in_dict) or leaf.name in self.ignore:
             return False

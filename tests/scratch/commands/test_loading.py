@@ -93,7 +93,7 @@ def test_a_refusal_is_one_printable_line_with_the_cause(outcome, source, words):
 def test_a_pipe_is_no_file(tmp_path):
     os.mkfifo(tmp_path / "mine.py")
     job = apart.Job(str(tmp_path / "mine.py"), ["Student"], None, None, None, (4, 5, 4, 3), 60)
-    assert "it is no regular file" in child.outcome(job)["refused"]
+    assert "it is not a regular file" in child.outcome(job)["refused"]
 
 
 def notebook(*cells):
