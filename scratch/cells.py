@@ -338,9 +338,8 @@ class ProjectedLSTMStep(LSTMStep):
 
     def named_gradients(self, grad_h: Array, grad_z: Array, from_next: Array) -> dict[str, Array]:
         grad_m = self.weights.projection.T @ grad_h
-        return super().named_gradients(grad_m, grad_z, from_next) | {
-            **{"grad_m": grad_m, "grad_h": grad_h}
-        }
+        gradients = super().named_gradients(grad_m, grad_z, from_next)
+        return gradients | {"grad_m": grad_m, "grad_h": grad_h}
 
 
 class Cell(Module):

@@ -103,9 +103,8 @@ class Recurrent(Module):
         dtype: DTypeLike,
         rng: Seed,
     ) -> None:
-        check_layer_arguments(
-            input_size, hidden_size, num_layers, bias, batch_first, dropout, proj_size
-        )
+        sizes = input_size, hidden_size, num_layers
+        check_layer_arguments(*sizes, bias, batch_first, dropout, bidirectional, proj_size)
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.num_layers = num_layers
