@@ -17,7 +17,7 @@ from ..gradcheck.report import GradientReport
 from . import guesses
 from .expressions import Expressions
 from .one_rule import Sizes as Sizes
-from .one_rule import compare_with, inputs_for, make_module
+from .one_rule import compare_with, inputs_for
 from .options import UsageError
 
 Like = dict[str, Any]
@@ -50,9 +50,10 @@ def check_target(
     if make:
         things = [own.value("--make", make)]
     elif inspect.isclass(thing):
-        first = next(guesses.made(thing, sizes))
+        made = guesses.made(thing, sizes)
+        first = next(made)
         one_rule = call is None and obeys_the_one_rule(first)
-        things = [make_module(thing, sizes)] if one_rule else guesses.made(thing, sizes)
+        things = [first] if one_rule else itertools.chain([first], made)
     elif inspect.isroutine(thing):
         return _checked(own, call, sizes, like, [(thing, None)])
     else:
