@@ -233,21 +233,22 @@ class CodeUnderTest:
     @property
     def values(self) -> dict[str, Array]:
         """The arrays whose gradients are checked, by name."""
-        found = dict(zip(self.input_names, nests.float_arrays(self.inputs), strict=False))
-        found |= {name: p.data for name, p in self.parameters.items()}
-        unclaimed = {n for n in self.input_names if n not in self.checked_inputs}
-        if self.claimed is not None:
-            unclaimed |= found.keys() - set(self.claimed)
-        return {name: array for name, array in found.items() if name not in unclaimed}
+        unclaimed = {*self.unclaimed, *self.input_names} - {*self.checked_inputs}
+        return {name: array for name, array in self._named_arrays.items() if name not in unclaimed}
 
     @property
     def unclaimed(self) -> dict[str, Array]:
         """The arrays on which the answers depend and whose gradients were never claimed."""
         if self.claimed is None:
             return {}
+        arrays = self._named_arrays.items()
+        return {name: array for name, array in arrays if name not in self.claimed}
+
+    @property
+    def _named_arrays(self) -> dict[str, Array]:
+        """Inputs, then parameters."""
         found = dict(zip(self.input_names, nests.float_arrays(self.inputs), strict=False))
-        found |= {name: p.data for name, p in self.parameters.items()}
-        return {name: array for name, array in found.items() if name not in self.claimed}
+        return found | {name: p.data for name, p in self.parameters.items()}
 
     def nearby_inputs(self) -> Any:
         """Other numbers, near those of the inputs; what gets no gradient stays as it is."""
