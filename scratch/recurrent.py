@@ -55,8 +55,7 @@ class LayerRecord:
     h_n: Array = field(init=False)
     c_n: Array = field(init=False)
 
-    def _repr_html_(self) -> str:
-        return record_html(self)
+    _repr_html_ = record_html
 
     def __repr__(self) -> str:
         return shapes(f"LayerRecord of {', '.join(self.runs)}", self, "output", "h_n", "c_n")
@@ -75,8 +74,7 @@ class LayerBackwardRecord:
     grad_h_0: Array = field(init=False)
     grad_c_0: Array = field(init=False)
 
-    def _repr_html_(self) -> str:
-        return record_html(self)
+    _repr_html_ = record_html
 
     def __repr__(self) -> str:
         title = f"LayerBackwardRecord of {', '.join(self.runs)}"

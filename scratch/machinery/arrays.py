@@ -279,8 +279,7 @@ class Run:
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self.names]
 
-    def _repr_html_(self) -> str:
-        return record_html(self)
+    _repr_html_ = record_html
 
     def __repr__(self) -> str:
         return shapes(self._title(), self, *self.names)

@@ -47,9 +47,9 @@ def check_dropout(dropout: Any, num_layers: int) -> None:
         )
 
 
-def check_nonlinearity(nonlinearity: object, error: type[Exception] = ValueError) -> None:
+def check_nonlinearity(nonlinearity: object) -> None:
     if nonlinearity not in ("tanh", "relu"):
-        raise error(f"nonlinearity: expected 'tanh' or 'relu', got {nonlinearity!r}")
+        raise ValueError(f"nonlinearity: expected 'tanh' or 'relu', got {nonlinearity!r}")
 
 
 def check_layer_arguments(

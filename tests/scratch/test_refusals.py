@@ -218,10 +218,13 @@ def test_states_of_an_lstm_cell_that_are_not_a_pair():
 
 
 @pytest.mark.parametrize("nonlinearity", ["sigmoid", None, ["tanh"]])
-def test_a_cell_refuses_its_nonlinearity_at_the_call(nonlinearity):
-    cell = RNNCell(2, 3, nonlinearity=nonlinearity)
-    words = "nonlinearity", "'tanh' or 'relu'", str(nonlinearity)
-    assert_call_refused("RNNCell", cell, zeros(4, 2), None, *words)
+def test_a_cell_refuses_its_nonlinearity_at_once(nonlinearity):
+    """Its constructor, as that of a layer; PyTorch's cell when it is called."""
+    with pytest.raises(RuntimeError, match="Unknown nonlinearity"):
+        torch.nn.RNNCell(2, 3, nonlinearity=nonlinearity)(torch.zeros(4, 2))
+    words = re.escape(f"expected 'tanh' or 'relu', got {nonlinearity!r}")
+    with pytest.raises(ValueError, match=f"nonlinearity: {words}"):
+        RNNCell(2, 3, nonlinearity=nonlinearity)
 
 
 @pytest.mark.parametrize(
