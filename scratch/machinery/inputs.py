@@ -16,7 +16,15 @@ from typing import Any
 import numpy as np
 
 from .arrays import CellParameters
-from .module import Array, check_array, check_grads, check_record, describe
+from .module import (
+    Array,
+    check_array,
+    check_fit,
+    check_grads,
+    check_record,
+    describe,
+    other_parameters,
+)
 from .packing import PackedSequence, check_order, check_packed, check_same_order
 
 Shape = tuple[int, ...]
@@ -41,7 +49,7 @@ def check_cell_gradients(cell: Any, record: Any, kind: type, grad_state: Any) ->
     check_record(record, kind, f"{name}: record")
     used = record.steps[0].weights.parameters
     if used != CellParameters.of(cell):
-        raise other_parameters(name)
+        raise other_parameters(f"{name}: record")
     check_grads(used)
     names = [f"{name}: grad_{state}" for state in cell.states]
     shapes = [record.h.shape if record.batched else record.h.shape[1:]] * len(names)
@@ -92,7 +100,7 @@ def check_layer_gradients(
     for suffix, run in record.runs.items():
         used = run.steps[0].weights.parameters
         if used != CellParameters.of(layer, f"_{suffix}"):
-            raise other_parameters(name)
+            raise other_parameters(f"{name}: record")
         check_grads(used)
     output, output_name = record.output, f"{name}: grad_output"
     if grad_output is not None:
@@ -150,22 +158,3 @@ def check_states(
             check_fit(name, array, shape, dtype, ValueError if gradient else RuntimeError)
         arrays.append(array)
     return arrays
-
-
-def check_fit(
-    name: str,
-    array: Any,
-    shape: Shape,
-    dtype: np.dtype[Any],
-    dtype_error: type[Exception] = RuntimeError,
-) -> None:
-    """TypeError for what is not an array, RuntimeError for another shape, or another dtype."""
-    if check_array(name, array).shape != shape or array.dtype != dtype:
-        error = RuntimeError if array.shape != shape else dtype_error
-        raise error(f"{name}: expected shape {shape} and dtype {dtype}, got {describe(array)}")
-
-
-def other_parameters(name: str) -> Exception:
-    return RuntimeError(
-        f"{name}: record: expected one computed with the current parameters, got another"
-    )
