@@ -103,14 +103,9 @@ class Recurrent(Module):
     ) -> None:
         sizes = input_size, hidden_size, num_layers
         check_layer_arguments(*sizes, bias, batch_first, dropout, bidirectional, proj_size)
-        self.input_size = input_size
-        self.hidden_size = hidden_size
-        self.num_layers = num_layers
-        self.bias = bias
-        self.batch_first = batch_first
-        self.dropout = float(dropout)
-        self.bidirectional = bidirectional
-        self.proj_size = proj_size
+        self.input_size, self.hidden_size, self.num_layers = sizes
+        self.bias, self.batch_first, self.bidirectional = bias, batch_first, bidirectional
+        self.dropout, self.proj_size = float(dropout), proj_size
         self.directions = 2 if bidirectional else 1
         self.state_size = proj_size or hidden_size  # R, features of h
         self.output_size = self.directions * self.state_size
