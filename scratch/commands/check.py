@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ast
 import json
 import os
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from ..machinery.printable import short
 from . import apart
+from .expressions import parsed
 from .options import UsageError, at_least, positive
 
 WIDTH, LETTERS = 100, 400  # of the table, of a cause in it
@@ -97,7 +97,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """The exit status: 0 right, 1 wrong, 2 could not be checked."""
     for option in ("make", "call"):
-        check_expression(f"--{option}", getattr(args, option))
+        parsed(f"--{option}", getattr(args, option) or "None")
     sizes = (args.input_size, args.hidden_size, args.seq_len, args.batch)
     jobs = [
         apart.Job(path, names, args.make, args.call, args.like, sizes, args.timeout)
@@ -113,13 +113,6 @@ def run(args: argparse.Namespace) -> int:
         print("\n".join(table(outcomes)))
     statuses = {outcome.status for outcome in outcomes}
     return next(s for s in (apart.WRONG, apart.NOT_CHECKED, apart.RIGHT) if s in statuses)
-
-
-def check_expression(option: str, text: str | None) -> None:
-    try:
-        ast.parse(text or "None", mode="eval")
-    except (SyntaxError, ValueError) as error:
-        raise UsageError(f"{option}: expected an expression of Python, got {text!r}") from error
 
 
 def files_of(target: str) -> list[tuple[str, list[str]]]:
