@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from .machinery.arrays import Back, Blocks, Products, Weights, products
+from .machinery.arrays import Blocks, Products, Weights, products
 from .machinery.module import Array
+from .machinery.records import Back
 
 State = Sequence[Array]  # [h] of an RNN, [h, c] of an LSTM, each (H, N)
 

@@ -27,18 +27,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .machinery.arrays import (
-    CellBackwardRecord,
-    CellParameters,
-    CellRecord,
-    Products,
-    Weights,
-    memory_of_one_step,
-    products,
-)
+from .machinery.arrays import CellParameters, Products, Weights, memory_of_one_step, products
 from .machinery.checks import check_nonlinearity, check_size
 from .machinery.inputs import check_cell_gradients, check_cell_inputs
 from .machinery.module import Array, Module, Parameter, Seed, uniform_parameter, without_warnings
+from .machinery.records import CellBackwardRecord, CellRecord
 
 State = Sequence[Array]  # [h] of an RNN, [h, c] of an LSTM, each (H, N)
 

@@ -15,25 +15,22 @@ from numpy.typing import DTypeLike
 from . import bptt
 from .cells import RNN_STEPS, LSTMStep, ProjectedLSTMStep, cell_shapes
 from .machinery.arrays import (
-    Back,
-    BackwardRun,
     Blocks,
     CellParameters,
     Layout,
     Memory,
     PackedLayout,
     PaddedLayout,
-    Run,
     Weights,
     memory_of_one_step,
     reverse,
-    shapes,
 )
 from .machinery.checks import check_layer_arguments, check_nonlinearity
 from .machinery.html import record_html
 from .machinery.inputs import check_layer_gradients, check_layer_inputs
 from .machinery.module import Array, Module, Parameter, Seed, uniform_parameter, without_warnings
 from .machinery.packing import PackedSequence
+from .machinery.records import Back, BackwardRun, Run, shapes
 
 
 @dataclass(eq=False)

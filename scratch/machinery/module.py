@@ -322,7 +322,7 @@ def check_fit(
     dtype: np.dtype[Any],
     dtype_error: type[Exception] = RuntimeError,
 ) -> None:
-    """TypeError for what is not an array, RuntimeError for another shape, or another dtype."""
+    """TypeError for what is not an array, RuntimeError for another shape, or `dtype_error`."""
     if check_array(name, array).shape != shape or array.dtype != dtype:
         error = RuntimeError if array.shape != shape else dtype_error
         raise error(f"{name}: expected shape {shape} and dtype {dtype}, got {describe(array)}")
