@@ -368,6 +368,7 @@ def numbers(name: str, grad: Any) -> Any:
 
 
 def same(a: Any, b: Any) -> bool:
+    """Whether the float arrays of two nests are equal, byte for byte."""
     return [x.tobytes() for x in nests.float_arrays(a)] == [
         x.tobytes() for x in nests.float_arrays(b)
     ]

@@ -127,6 +127,7 @@ class PaddedLayout:
         return [rows.swapaxes(1, 2)]
 
     def shape_of_rows(self, blocks: Blocks) -> tuple[int, ...]:
+        """(T, N); of packed rows, (rows,)."""
         return len(blocks[0]), blocks[0].shape[2]
 
     def split_rows(self, rows: Array) -> Blocks:
@@ -206,7 +207,7 @@ class Memory:
     anew those that nobody looks at any more. No number is carried over, only the place.
     """
 
-    SMALL: ClassVar[int] = 1 << 18  # bytes; what is smaller the allocator has at hand
+    SMALL: ClassVar[int] = 1 << 18  # bytes; less than that costs nothing to allocate
     before: list[Array] = field(default_factory=list)
     blocks: list[Array] = field(default_factory=list)
 

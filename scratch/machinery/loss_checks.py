@@ -1,8 +1,8 @@
 """The arguments of the losses.
 
 TypeError for the wrong kind of thing. For another shape, dtype or value a ValueError of MSELoss and
-a RuntimeError of CrossEntropyLoss; but as in PyTorch an IndexError for a class that there is not,
-and a ValueError for another batch size and an unknown reduction.
+a RuntimeError of CrossEntropyLoss; but as in PyTorch an IndexError for a class outside [0, C), and
+a ValueError for another batch size and an unknown reduction.
 """
 
 from __future__ import annotations

@@ -44,6 +44,7 @@ class Run:
         return self._turned([arrays[name] for arrays in blocks])
 
     def _turned(self, blocks: Blocks) -> Array:
+        """(T, features, N) → (T, N, features), or the rows of the packed data."""
         blocks = [block.swapaxes(1, 2) for block in self._by_step(blocks)]  # (T, N, features)
         if self.packed:
             return np.concatenate([block.reshape(-1, block.shape[2]) for block in blocks])
@@ -71,11 +72,14 @@ class Run:
 class Back:
     """What comes back to the steps of a run, noted while they go backward, the last step first."""
 
-    from_next: list[list[Array]] = field(default_factory=list)  # of each step: to h and c from t+1
+    from_next: list[list[Array]] = field(default_factory=list)  # of h and c, (H, N), from step t+1
     grad_z: list[Array] = field(default_factory=list)  # of each stretch, (steps, 4H, N)
 
     def block(self, T: int) -> tuple[list[Array], Array]:
-        """Of the first T steps that are left, in their own order, (T, features, N); taken out."""
+        """Take out what was noted last, of T steps, in their order: `from_next`, then `grad_z`.
+
+        (T, features, N) each.
+        """
         noted, self.from_next = self.from_next[-T:][::-1], self.from_next[:-T]
         grad_z: list[Array] = []
         while sum(map(len, grad_z)) < T:
