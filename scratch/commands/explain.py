@@ -21,8 +21,8 @@ OF_A_SYSTEM = ("load", "sequence", "step", "unit", "every_step")
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser(
         "explain",
-        help="write a pass out: symbols, numbers put in, result",
-        description="Write a pass out. For rnn or lstm: a worked example small enough for pencil "
+        help="write out a pass: every equation with its numbers",
+        description="Write out a pass. For rnn or lstm: a worked example small enough for pencil "
         "and paper, from the weights to their gradients. For a system: one unit at one step.",
     )
     parser.add_argument(
