@@ -4,8 +4,8 @@ TypeError for the wrong kind of thing; ValueError for the number of dimensions o
 a layer's x, as in torch.nn, and for the dtype of a gradient; RuntimeError for any other shape, size
 or dtype.
 
-What is a plain array and fits is passed over by an `if`, without a call: a pass of a small layer
-takes as long as a few hundred calls of functions.
+In a layer's pass, what is a plain array and fits is passed over by an `if`: no function is called
+that finds nothing.
 """
 
 from __future__ import annotations
