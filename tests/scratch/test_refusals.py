@@ -38,7 +38,7 @@ def state_of(kind, *arrays):
 
 
 def tensors(value):
-    """`to_torch` that leaves what is no array as it is."""
+    """`to_torch` that leaves what is not an array as it is."""
     if isinstance(value, list):
         return [tensors(entry) for entry in value]
     if isinstance(value, tuple) and not isinstance(value, PackedSequence):
