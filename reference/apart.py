@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from scratch.gradcheck.foreign.copies import arrays_inside
 from scratch.machinery.module import Array
-from scratch.machinery.nests import flatten, is_packed
+from scratch.machinery.nests import flatten, is_inexact, is_packed
 
 from .own_weights import Weights
 from .readings import Read, Reading, readable, readings, with_reading
@@ -145,7 +146,8 @@ def _quantity(run: _Run, module: nn.Module, read: Read, step: int) -> str:
     """Which of torch's values at that step are in mine's record, by their numbers."""
     run.pairs(module)  # leaves the steps in `read`
     values = {n: to_numpy(t) for n, t in read.steps[min(step, len(read.steps) - 1)].items()}
-    known = list(_arrays(run.ours.module.forward(*run.ours.inputs), 6))
+    inside = arrays_inside(run.ours.module.forward(*run.ours.inputs))
+    known = [array for array in inside if is_inexact(array)]
     held = [n for n, value in values.items() if any(_holds(array, value) for array in known)]
     missing = [n for n in values if n not in held]
     if "h" in held or not set(held) & set("ifgo"):  # the record does not keep the gates
@@ -165,21 +167,6 @@ def _holds(array: Array, value: Array) -> bool:
         if rows.shape[1:] == value.shape and any(_same(r, value) for r in rows):
             return True
     return False
-
-
-def _arrays(value: Any, depth: int) -> Iterator[Array]:
-    """Every array in what forward returned: lists, dicts and objects, to some depth."""
-    if isinstance(value, np.ndarray):
-        if np.issubdtype(value.dtype, np.floating):
-            yield value
-    elif depth and isinstance(value, dict):
-        for entry in value.values():
-            yield from _arrays(entry, depth - 1)
-    elif depth and isinstance(value, tuple | list):
-        for entry in value:
-            yield from _arrays(entry, depth - 1)
-    elif depth and hasattr(value, "__dict__"):
-        yield from _arrays(vars(value), depth - 1)
 
 
 # Which weight is which

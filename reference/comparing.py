@@ -170,11 +170,11 @@ def _tensors(
         notes = [f"Not compared, as requires_grad is False: {', '.join(frozen)}."] if frozen else []
         return outputs + rows, notes
     matched, notes = apart.match(weights, their, their_grads)
-    notes = _left_out(their, answers, mine) + notes
+    notes = _left_out(their, answers) + notes
     return outputs + rows + [("gradient", *entry) for entry in matched], notes
 
 
-def _left_out(their: Theirs, answers: list[Any], mine: Any) -> list[str]:
+def _left_out(their: Theirs, answers: list[Any]) -> list[str]:
     notes = []
     more = their.answer_names[len(answers) :]
     if more:

@@ -83,7 +83,7 @@ def _what(value: object) -> str:
 
 
 def _reason(module: torch.nn.Module, known: Collection[type]) -> str:
-    """Why this module, whatever its parts are, is none of `known`; empty if it is one."""
+    """Why this module, whatever its parts are, is not one of `known`; empty if it is."""
     kind = type(module)
     if parametrize.is_parametrized(module):
         name = next(iter(module.parametrizations))  # type: ignore[arg-type]

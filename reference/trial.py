@@ -102,57 +102,27 @@ class Side(NamedTuple):
         return sum(self.epoch_seconds)
 
 
-def run_scratch(
-    model: Model,
-    task: Task,
-    report: Report,
-    *,
-    truncate: int | None = None,
-    max_norm: float | None = None,
-) -> Side:
-    """Train `model` in NumPy, with the settings of the task's system."""
+def run_scratch(model: Model, task: Task, report: Report, **options: Any) -> Side:
+    """Train `model` in NumPy, with the settings of the task's system.
+
+    options: `truncate` and `max_norm`, as `train` takes them.
+    """
     system = task.system
     optimizer = Adam(model.parameters(), lr=system.lr)
-    losses, seconds = _clock(
-        train_scratch(
-            model,
-            system.criterion,
-            optimizer,
-            task.inputs,
-            task.targets,
-            system.epochs,
-            truncate=truncate,
-            max_norm=max_norm,
-        ),
-        report,
-    )
+    data = task.inputs, task.targets
+    epochs = train_scratch(model, system.criterion, optimizer, *data, system.epochs, **options)
+    losses, seconds = _clock(epochs, report)
     return _side(losses, seconds, model.state_dict(), model, task)
 
 
-def run_torch(
-    model: Any,
-    task: Task,
-    report: Report,
-    *,
-    truncate: int | None = None,
-    max_norm: float | None = None,
-) -> Side:
+def run_torch(model: Any, task: Task, report: Report, **options: Any) -> Side:
     """Train `model`, the twin, in PyTorch."""
     system = task.system
     optimizer = torch.optim.Adam(model.parameters(), lr=system.lr)
-    losses, seconds = _clock(
-        train_torch(
-            model,
-            twin(system.criterion),
-            optimizer,
-            to_torch(task.inputs),
-            to_torch(task.targets),
-            system.epochs,
-            truncate=truncate,
-            max_norm=max_norm,
-        ),
-        report,
-    )
+    data = to_torch(task.inputs), to_torch(task.targets)
+    criterion = twin(system.criterion)
+    epochs = train_torch(model, criterion, optimizer, *data, system.epochs, **options)
+    losses, seconds = _clock(epochs, report)
     weights = {name: to_numpy(tensor) for name, tensor in model.state_dict().items()}
     with torch.no_grad():
         return _side(losses, seconds, weights, lambda x: to_numpy(model(to_torch(x))), task)

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from .machinery.arrays import Back, Blocks, Products, Weights, products
+from .machinery.arrays import Blocks, Products, Weights, products
 from .machinery.module import Array
+from .machinery.records import Back
 
 State = Sequence[Array]  # [h] of an RNN, [h, c] of an LSTM, each (H, N)
 
@@ -56,7 +57,7 @@ def backward(
     grad_hs: Blocks | None,  # (T, H, N), from the output; None for zeros
     grad_state_n: State,
     grad_state_0: State,  # written
-    back: Back | None = None,  # noted, if it is given: what came back to every step
+    back: Back | None = None,  # if it is given, what comes back to every step is noted there
 ) -> Blocks:
     """The same steps the other way round; the gradients of the xs, (T, D, N).
 

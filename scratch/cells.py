@@ -27,18 +27,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .machinery.arrays import (
-    CellBackwardRecord,
-    CellParameters,
-    CellRecord,
-    Products,
-    Weights,
-    memory_of_one_step,
-    products,
-)
+from .machinery.arrays import CellParameters, Products, Weights, memory_of_one_step, products
 from .machinery.checks import check_nonlinearity, check_size
 from .machinery.inputs import check_cell_gradients, check_cell_inputs
 from .machinery.module import Array, Module, Parameter, Seed, uniform_parameter, without_warnings
+from .machinery.records import CellBackwardRecord, CellRecord
 
 State = Sequence[Array]  # [h] of an RNN, [h, c] of an LSTM, each (H, N)
 
@@ -338,17 +331,15 @@ class ProjectedLSTMStep(LSTMStep):
 
     def named_gradients(self, grad_h: Array, grad_z: Array, from_next: Array) -> dict[str, Array]:
         grad_m = self.weights.projection.T @ grad_h
-        return super().named_gradients(grad_m, grad_z, from_next) | {
-            **{"grad_m": grad_m, "grad_h": grad_h}
-        }
+        gradients = super().named_gradients(grad_m, grad_z, from_next)
+        return gradients | {"grad_m": grad_m, "grad_h": grad_h}
 
 
 class Cell(Module):
     """What RNNCell and LSTMCell share: the parameters, and one step with them."""
 
     states: ClassVar[tuple[str, ...]]  # what is handed from step to step
-    gates: ClassVar[int]  # rows of a parameter, in units of H
-    kind: Any  # whose equations it has: RNNStep, ReLUStep or LSTMStep
+    kind: type[Any]  # whose equations it has
     weight_ih: Parameter
     weight_hh: Parameter
     bias_ih: Parameter | None = None
@@ -368,7 +359,7 @@ class Cell(Module):
         self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
         bound = 1 / np.sqrt(hidden_size) if hidden_size else 0.0
         generator = np.random.default_rng(rng)
-        rows = self.gates * hidden_size
+        rows = len(self.kind.gate_order) * hidden_size
         for name, shape in cell_shapes(rows, input_size, hidden_size, bool(bias)).items():
             setattr(self, name, uniform_parameter(shape, bound, dtype, generator))
 
@@ -444,12 +435,11 @@ class RNNCell(Cell):
         grad_x, grad_h_prev = cell.backward(step, grad_h)
 
     Raises TypeError for sizes that are not integers, RuntimeError for negative ones and for a dtype
-    of integers, and RuntimeError at the call for another nonlinearity. Like
+    of integers, ValueError for another nonlinearity. Like
     https://docs.pytorch.org/docs/2.13/generated/torch.nn.RNNCell.html.
     """
 
     states = ("h",)
-    gates = 1
 
     def __init__(
         self,
@@ -461,13 +451,9 @@ class RNNCell(Cell):
         dtype: DTypeLike = np.float32,
         rng: Seed = None,
     ) -> None:
-        self.nonlinearity = nonlinearity
+        check_nonlinearity(nonlinearity)
+        self.nonlinearity, self.kind = nonlinearity, RNN_STEPS[nonlinearity]
         super().__init__(input_size, hidden_size, bias, dtype=dtype, rng=rng)
-
-    @property
-    def kind(self) -> type[RNNStep]:
-        check_nonlinearity(self.nonlinearity, RuntimeError)
-        return RNN_STEPS[self.nonlinearity]
 
     def extra_repr(self) -> str:
         relu = "" if self.nonlinearity == "tanh" else f", nonlinearity={self.nonlinearity}"
@@ -490,7 +476,6 @@ class LSTMCell(Cell):
     """
 
     states = ("h", "c")
-    gates = 4
     kind = LSTMStep
 
 

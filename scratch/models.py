@@ -112,6 +112,7 @@ class SimpleRNN(Module):
     def _backward_fc(self, record: SimpleRNNRecord, grad_output: Array | None) -> tuple[Any, Any]:
         """The gradients of the RNN's output and last state."""
         check_record(record, SimpleRNNRecord)
+        # the RNN checks its own, too, but only after fc has added to its own
         check_grads(record.rnn.runs["l0"].steps[0].weights.parameters)
         grad = self.fc.backward(record.fc, grad_output)
         return (grad, None) if self.every_step else (None, grad[np.newaxis])
@@ -203,6 +204,7 @@ class SimpleLSTM(Module):
     def _backward_fc(self, record: SimpleLSTMRecord, grad_output: Array | None) -> tuple[Any, Any]:
         """The gradients of the LSTM's output and last state."""
         check_record(record, SimpleLSTMRecord)
+        # the LSTM checks its own, too, but only after fc has added to its own
         check_grads(record.lstm.runs["l0"].steps[0].weights.parameters)
         grad = self.fc.backward(record.fc, grad_output)
         return (grad, None) if self.every_step else (None, (grad[np.newaxis], None))

@@ -15,25 +15,22 @@ from numpy.typing import DTypeLike
 from . import bptt
 from .cells import RNN_STEPS, LSTMStep, ProjectedLSTMStep, cell_shapes
 from .machinery.arrays import (
-    Back,
-    BackwardRun,
     Blocks,
     CellParameters,
     Layout,
     Memory,
     PackedLayout,
     PaddedLayout,
-    Run,
     Weights,
     memory_of_one_step,
     reverse,
-    shapes,
 )
 from .machinery.checks import check_layer_arguments, check_nonlinearity
 from .machinery.html import record_html
 from .machinery.inputs import check_layer_gradients, check_layer_inputs
 from .machinery.module import Array, Module, Parameter, Seed, uniform_parameter, without_warnings
 from .machinery.packing import PackedSequence
+from .machinery.records import Back, BackwardRun, Run, shapes
 
 
 @dataclass(eq=False)
@@ -55,8 +52,7 @@ class LayerRecord:
     h_n: Array = field(init=False)
     c_n: Array = field(init=False)
 
-    def _repr_html_(self) -> str:
-        return record_html(self)
+    _repr_html_ = record_html
 
     def __repr__(self) -> str:
         return shapes(f"LayerRecord of {', '.join(self.runs)}", self, "output", "h_n", "c_n")
@@ -75,8 +71,7 @@ class LayerBackwardRecord:
     grad_h_0: Array = field(init=False)
     grad_c_0: Array = field(init=False)
 
-    def _repr_html_(self) -> str:
-        return record_html(self)
+    _repr_html_ = record_html
 
     def __repr__(self) -> str:
         title = f"LayerBackwardRecord of {', '.join(self.runs)}"
@@ -103,17 +98,11 @@ class Recurrent(Module):
         dtype: DTypeLike,
         rng: Seed,
     ) -> None:
-        check_layer_arguments(
-            input_size, hidden_size, num_layers, bias, batch_first, dropout, proj_size
-        )
-        self.input_size = input_size
-        self.hidden_size = hidden_size
-        self.num_layers = num_layers
-        self.bias = bias
-        self.batch_first = batch_first
-        self.dropout = float(dropout)
-        self.bidirectional = bidirectional
-        self.proj_size = proj_size
+        sizes = input_size, hidden_size, num_layers
+        check_layer_arguments(*sizes, bias, batch_first, dropout, bidirectional, proj_size)
+        self.input_size, self.hidden_size, self.num_layers = sizes
+        self.bias, self.batch_first, self.bidirectional = bias, batch_first, bidirectional
+        self.dropout, self.proj_size = float(dropout), proj_size
         self.directions = 2 if bidirectional else 1
         self.state_size = proj_size or hidden_size  # R, features of h
         self.output_size = self.directions * self.state_size

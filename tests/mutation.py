@@ -71,6 +71,7 @@ TESTS = {
     ],
     # machinery
     "adam_state": ["test_optim", "../test_differences"],
+    "records": ["test_backward_record", "test_cells", "test_records", "machinery/test_html"],
     "arrays": ["test_cells", "test_records", "test_backward_record", "test_recurrent", "test_cost"],
     "module": ["machinery/test_module", "test_linear", "test_cells", "test_refusals"],
     "packing": ["machinery/test_packing", "test_refusals", "test_recurrent"],

@@ -90,15 +90,18 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help=f"rounds of every row (at least {ROUNDS}, for {SECONDS} seconds)",
     )
     parser.add_argument(
-        "--threads", type=at_least(1), metavar="N", help="on either side (all cores)"
+        "--threads",
+        type=at_least(1),
+        metavar="N",
+        help="threads on either side (default: all cores)",
     )
     parser.add_argument(
         "--growth",
         action="store_true",
         help=f"instead, how time grows from {SHORT} to {LONG} steps; takes 4 GB of memory",
     )
-    parser.add_argument("--json", metavar="FILE", help="where the numbers go")
-    parser.add_argument("--figure", metavar="FILE", help="where a picture of the ratios goes")
+    parser.add_argument("--json", metavar="FILE", help="file for the numbers")
+    parser.add_argument("--figure", metavar="FILE", help="file for a picture of the ratios")
     parser.set_defaults(run=run)
 
 

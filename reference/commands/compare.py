@@ -71,9 +71,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_options(parser)
     parser.epilog = systems_table(SYSTEMS)
     parser.add_argument(
-        "--out", type=file_name, metavar="DIR", default="out", help="where the pictures go (out)"
+        "--out",
+        type=file_name,
+        metavar="DIR",
+        default="out",
+        help="folder for the pictures (default: out)",
     )
-    parser.add_argument("--json", type=file_name, metavar="FILE", help="where the numbers go")
+    parser.add_argument("--json", type=file_name, metavar="FILE", help="file for the numbers")
     parser.add_argument(
         "--load",
         type=file_name,
@@ -160,25 +164,10 @@ def compare_system(
     how = {"truncate": args.truncate, "max_norm": args.max_norm}
     scratch = run_scratch(model, task, reporter("scratch", system), **how)
     torch = run_torch(theirs, task, reporter("torch", system, scratch.losses), **how)
-    weights = largest_difference(scratch.weights, torch.weights)
-    predictions = largest_difference(predictions_of(scratch), predictions_of(torch))
-    rmse = held_out_rmse(task.held_out, scratch, torch)
-    print_line(
-        "after training" if system.epochs else "not trained",
-        f"weights {number(weights)}, predictions {number(predictions)} apart",
-    )
-    if task.held_out is not None and rmse is not None:
-        series = task.held_out.series
-        print_line(
-            "held-out RMSE",
-            f"scratch {rmse['scratch']:.4g}, torch {rmse['torch']:.4g}, "
-            f"{series.naive_name} {rmse['naive']:.4g} ({series.unit})",
-        )
-        for words in losing(task.held_out, scratch, torch):
-            print_line("", words)
+    numbers = numbers_of(task, parity, scratch, torch)
+    print_trained(task, numbers, scratch, torch)
     if args.save is not None:
         print_line("saved", " ".join(save(args.save, scratch.weights, torch.weights)))
-    seconds = {"scratch": scratch.seconds, "torch": torch.seconds}
     ratio = times_as_long(np.array(scratch.epoch_seconds), np.array(torch.epoch_seconds))
     if system.epochs:
         print_line(
@@ -186,20 +175,27 @@ def compare_system(
             f"scratch {scratch.seconds:.2g}, torch {torch.seconds:.2g}, "
             + (f"torch/scratch {ratio}" if ratio else TOO_SHORT),
         )
-    numbers = {
+    return numbers, draw(task, parity, scratch, torch, args.out)
+
+
+def numbers_of(task: Task, parity: Parity, scratch: Side, torch: Side) -> dict[str, Any]:
+    """What --json writes of a system."""
+    return {
         "dtype": str(task.inputs.dtype),
-        "epochs": system.epochs,
+        "epochs": task.system.epochs,
         "first_step": {
             "outputs": parity.worst("output").relative,
             "gradients": parity.worst("gradient").relative,
         },
-        "trained": {"weights": weights, "predictions": predictions},
+        "trained": {
+            "weights": largest_difference(scratch.weights, torch.weights),
+            "predictions": largest_difference(predictions_of(scratch), predictions_of(torch)),
+        },
         "loss": {"scratch": scratch.losses, "torch": torch.losses},
-        "held_out_rmse": rmse,
-        "seconds": seconds,
+        "held_out_rmse": held_out_rmse(task.held_out, scratch, torch),
+        "seconds": {"scratch": scratch.seconds, "torch": torch.seconds},
         "epoch_seconds": {"scratch": scratch.epoch_seconds, "torch": torch.epoch_seconds},
     }
-    return numbers, draw(task, parity, scratch, torch, args.out)
 
 
 def predictions_of(side: Side) -> dict[str, Array]:
@@ -238,6 +234,22 @@ def print_first_step(parity: Parity, errors: tuple[float, float] | None) -> None
         )
         if not parity.ok:
             print_line("", inaccurate_side(*errors))
+
+
+def print_trained(task: Task, numbers: dict[str, Any], scratch: Side, torch: Side) -> None:
+    weights, predictions = map(number, numbers["trained"].values())
+    label = "after training" if task.system.epochs else "not trained"
+    print_line(label, f"weights {weights}, predictions {predictions} apart")
+    rmse = numbers["held_out_rmse"]
+    if task.held_out is not None and rmse is not None:
+        series = task.held_out.series
+        print_line(
+            "held-out RMSE",
+            f"scratch {rmse['scratch']:.4g}, torch {rmse['torch']:.4g}, "
+            f"{series.naive_name} {rmse['naive']:.4g} ({series.unit})",
+        )
+        for words in losing(task.held_out, scratch, torch):
+            print_line("", words)
 
 
 def reporter(side: str, system: System, others: list[float] | None = None) -> Report:

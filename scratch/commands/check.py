@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ast
 import json
 import os
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from ..machinery.printable import short
 from . import apart
+from .expressions import parsed
 from .options import UsageError, at_least, positive
 
 WIDTH, LETTERS = 100, 400  # of the table, of a cause in it
@@ -58,21 +58,37 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="a class or functions of a file, a notebook, or of every file in a folder",
     )
     parser.add_argument(
-        "--make", metavar="EXPR", help="how to make the object, which is then called layer"
+        "--make", metavar="EXPR", help="how to make the object, which --call then calls layer"
     )
     parser.add_argument(
         "--call",
         metavar="EXPR",
-        help="an example call in the file's own names; N(2, 3) is an array of normal numbers, "
+        help="an example call, in the file's own names; N(2, 3) is an array of normal numbers, "
         "I(9, 2, 3) one of whole numbers below 9",
     )
-    parser.add_argument("--like", choices=LIKE, help="compare the values inside with ours")
-    parser.add_argument("--input-size", type=at_least(1), default=4, help="(default 4)")
-    parser.add_argument("--hidden-size", type=at_least(1), default=5, help="(default 5)")
-    parser.add_argument("--seq-len", type=at_least(1), default=4, help="time steps (default 4)")
-    parser.add_argument("--batch", type=at_least(1), default=3, help="samples (default 3)")
     parser.add_argument(
-        "--timeout", type=positive, default=60.0, metavar="SECONDS", help="for a file (default 60)"
+        "--like",
+        choices=LIKE,
+        help="compare the values inside, too, with those of this module",
+    )
+    parser.add_argument(
+        "--input-size", type=at_least(1), metavar="D", default=4, help="features (default: 4)"
+    )
+    parser.add_argument(
+        "--hidden-size", type=at_least(1), metavar="H", default=5, help="units (default: 5)"
+    )
+    parser.add_argument(
+        "--seq-len", type=at_least(1), metavar="T", default=4, help="time steps (default: 4)"
+    )
+    parser.add_argument(
+        "--batch", type=at_least(1), metavar="N", default=3, help="samples (default: 3)"
+    )
+    parser.add_argument(
+        "--timeout",
+        type=positive,
+        default=60.0,
+        metavar="SECONDS",
+        help="at most, for each file (default: 60)",
     )
     parser.add_argument("--json", action="store_true", help="print all that was found as JSON")
     parser.set_defaults(run=run)
@@ -81,7 +97,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """The exit status: 0 right, 1 wrong, 2 could not be checked."""
     for option in ("make", "call"):
-        check_expression(f"--{option}", getattr(args, option))
+        parsed(f"--{option}", getattr(args, option) or "None")
     sizes = (args.input_size, args.hidden_size, args.seq_len, args.batch)
     jobs = [
         apart.Job(path, names, args.make, args.call, args.like, sizes, args.timeout)
@@ -97,13 +113,6 @@ def run(args: argparse.Namespace) -> int:
         print("\n".join(table(outcomes)))
     statuses = {outcome.status for outcome in outcomes}
     return next(s for s in (apart.WRONG, apart.NOT_CHECKED, apart.RIGHT) if s in statuses)
-
-
-def check_expression(option: str, text: str | None) -> None:
-    try:
-        ast.parse(text or "None", mode="eval")
-    except (SyntaxError, ValueError) as error:
-        raise UsageError(f"{option}: expected an expression of Python, got {text!r}") from error
 
 
 def files_of(target: str) -> list[tuple[str, list[str]]]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import faulthandler
 import json
-import math
 import os
 import select
 import shutil
@@ -23,17 +22,11 @@ import time
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any, NoReturn, TextIO
 
-import numpy as np
-
-from ..gradcheck.raised import NotCheckable, words
 from ..machinery.writing import replacing
-from . import loading
 from .apart import BROKEN, GRACE, JOB, LATE, OUTCOME, TRACE, Job
-from .options import UsageError
-from .targets import Sizes, check_target
+from .checking import check_job
 
 MEMORY = 8 * 2**30  # bytes of addresses, where the system can limit them
 LEEWAY = 1.0  # seconds that the worker has to write where it is
@@ -123,7 +116,7 @@ def work(folder: str, job: Job) -> NoReturn:
             setattr(os, name, traced(getattr(os, name), trace))
     warnings.simplefilter("ignore")
     try:
-        encoded = json.dumps(outcome(job)).encode()
+        encoded = json.dumps(check_job(job)).encode()
         json.loads(encoded)
         with replacing(os.path.join(folder, OUTCOME)) as written:
             written.write(encoded)
@@ -151,76 +144,6 @@ def limit_memory() -> None:
             hard = resource.getrlimit(kind)[1]
             least = most if hard == resource.RLIM_INFINITY else min(most, hard)
             resource.setrlimit(kind, (least, hard))
-
-
-def outcome(job: Job) -> dict[str, Any]:
-    """A report as text and as numbers, or one line that says why there is none.
-
-    Whatever their code raises ends here.
-    """
-    namespace = None
-    before, errors = foundations(), np.geterr()
-    try:
-        wanted = {*job.names, *job.expression_names()}
-        namespace = loading.load(job.path, wanted)
-        absent = [name for name in job.names if name not in namespace.names]
-        if absent:
-            return {"absent": absent_words(namespace, absent[0])}
-        np.seterr(**errors)  # as their file may have set them
-        warnings.simplefilter("ignore")
-        sizes = Sizes(*job.sizes)
-        report, like = check_target(
-            namespace.names, job.names, job.make, job.call, sizes, like=job.like
-        )
-        changed = [name for name, value in foundations().items()
-                   if before.get(name, value) is not value]  # fmt: skip
-        if changed:
-            return {"refused": f"it replaces {changed[0]}, which the check itself stands on"}
-        why = namespace.explain(str(report))
-        more = (*([why] if why else []), *namespace.unfinished)
-        report = replace(report, notes=(*report.notes, *more))
-        found = plain({**report.to_dict(), "like": like and {"kind": job.like, **like}})
-        text = [str(report), *(f"\n{words}, compared with {job.like}: {value}"
-                               for words, value in like.items() if words != "ok")]  # fmt: skip
-        return {"text": namespace.source.in_cells("\n".join(text)), "found": found}
-    except (UsageError, NotCheckable) as error:
-        why = namespace.explain(str(error)) if namespace else ""
-        return {"refused": f"{why}; so {error}" if why else str(error)}
-    except BaseException as error:
-        told = namespace.told(error) if namespace else words(error)
-        return {"refused": told}
-
-
-def absent_words(namespace: loading.Namespace, name: str) -> str:
-    """That a name is not there: why, or which ones are."""
-    why = namespace.explain(f"name '{name}' is not defined")
-    if why:
-        return why
-    known = ", ".join(namespace.source.defined)
-    return f"{name}: no such name; it has {known or 'no class and no function'}"
-
-
-def foundations() -> dict[str, object]:
-    """The functions and classes that the check stands on, and its own classes' methods."""
-    found: dict[str, object] = {}
-    for module in [sys.modules[name] for name in list(sys.modules)]:
-        name = getattr(module, "__name__", "")
-        if name.partition(".")[0] in ("numpy", "json", "math", "scratch") or name == "builtins":
-            for key, value in vars(module).items():
-                if callable(value):
-                    found[f"{name}.{key}"] = value
-                    if isinstance(value, type) and value.__module__.startswith("scratch.gradcheck"):
-                        found |= {f"{name}.{key}.{k}": v for k, v in vars(value).items()}
-    return found
-
-
-def plain(value: Any) -> Any:
-    """Numbers that JSON has: infinity and NaN become words."""
-    if isinstance(value, dict):
-        return {key: plain(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(part) for part in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 if __name__ == "__main__":

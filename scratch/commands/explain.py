@@ -21,9 +21,9 @@ OF_A_SYSTEM = ("load", "sequence", "step", "unit", "every_step")
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser(
         "explain",
-        help="write a pass out: symbols, numbers put in, result",
-        description="Of rnn or lstm: a worked example at the scale of pencil and paper, from the "
-        "weights to their gradients. Of a system: one unit at one step, in numbers.",
+        help="write out a pass: every equation with its numbers",
+        description="Write out a pass. For rnn or lstm: a worked example small enough for pencil "
+        "and paper, from the weights to their gradients. For a system: one unit at one step.",
     )
     parser.add_argument(
         "subject",
@@ -31,19 +31,37 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         choices=[*EXAMPLES, *EVERY_SYSTEM],
         help=f"one of {', '.join([*EXAMPLES, *EVERY_SYSTEM])}",
     )
-    parser.add_argument("--hidden-size", type=at_least(1), help="(2, or the system's own)")
-    parser.add_argument("--seed", type=at_least(0), default=0, help="of data and weights (0)")
-    parser.add_argument("--markdown", action="store_true", help="write Markdown")
+    parser.add_argument(
+        "--hidden-size",
+        type=at_least(1),
+        metavar="H",
+        help="units (default: 2, or the system's own)",
+    )
+    parser.add_argument(
+        "--seed", type=at_least(0), metavar="S", default=0, help="of data and weights (default: 0)"
+    )
+    parser.add_argument(
+        "--markdown", action="store_true", help="write Markdown, with the formulas in LaTeX"
+    )
     parser.add_argument("--latex", action="store_true", help="write a document for pdflatex")
-    example = parser.add_argument_group("of rnn and lstm")
-    example.add_argument("--steps", type=at_least(1), help="(2)")
-    system = parser.add_argument_group("of a system")
+    example = parser.add_argument_group("for rnn and lstm")
+    example.add_argument("--steps", type=at_least(1), metavar="T", help="time steps (default: 2)")
+    system = parser.add_argument_group("for a system")
     system.add_argument(
         "--load", type=file_name, metavar="FILE.npz", help="weights as `train --save` writes them"
     )
-    system.add_argument("--sequence", type=at_least(0), metavar="K", help="of the data (0)")
-    system.add_argument("--step", type=at_least(0), metavar="T", help="(the last one)")
-    system.add_argument("--unit", type=at_least(0), metavar="J", help="(0)")
+    system.add_argument(
+        "--sequence", type=at_least(0), metavar="K", help="number of the sequence (default: 0)"
+    )
+    system.add_argument(
+        "--step",
+        type=at_least(0),
+        metavar="T",
+        help="number of the time step (default: the last one)",
+    )
+    system.add_argument(
+        "--unit", type=at_least(0), metavar="J", help="number of the unit (default: 0)"
+    )
     system.add_argument(
         "--every-step", action="store_true", default=None, help="the model answers at every step"
     )

@@ -25,6 +25,15 @@ def with_repeats(indices: Array) -> Array:
     return indices
 
 
+def parsed(option: str, text: str) -> ast.expr:
+    """The expression given to an option, which may be a mistake of the person's."""
+    try:
+        return ast.parse(text, mode="eval").body
+    except (SyntaxError, ValueError) as error:
+        why = getattr(error, "msg", error)
+        raise UsageError(f"{option}: expected an expression, got {text!r}: {why}") from None
+
+
 class Expressions:
     """Evaluates in a file's names, with `N(*shape)` normal numbers and `I(high, *shape)` integers.
 
@@ -45,11 +54,11 @@ class Expressions:
         self.draw: dict[str, Callable[..., Array]] = {"N": normal, "I": integers}
 
     def value(self, option: str, text: str) -> Any:
-        return self._value(self._parsed(option, text))
+        return self._value(parsed(option, text))
 
     def call(self, option: str, text: str) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
         """What is called, and the arguments."""
-        node = self._parsed(option, text)
+        node = parsed(option, text)
         if not isinstance(node, ast.Call):
             raise UsageError(f"{option}: expected a call such as f(N(2, 3)), got {text!r}")
         args: list[Any] = []
@@ -64,15 +73,9 @@ class Expressions:
             named |= {keyword.arg: value} if keyword.arg else value
         return self._value(node.func), tuple(args), named
 
-    def _parsed(self, option: str, text: str) -> ast.expr:
-        try:
-            tree = ast.parse(text, mode="eval").body
-        except (SyntaxError, ValueError) as error:
-            raise UsageError(f"{option}: expected an expression, got {text!r}: {error}") from None
-        ours = _Ours({name for name in self.draw if not callable(self.names.get(name))})
-        return ast.fix_missing_locations(ours.visit(tree))  # type: ignore[no-any-return]
-
     def _value(self, node: ast.expr) -> Any:
+        ours = _Ours({name for name in self.draw if not callable(self.names.get(name))})
+        node = ast.fix_missing_locations(ours.visit(node))
         code = compile(ast.Expression(node), "<option>", "eval")
         scope = {"__builtins__": builtins, **self.names}
         scope |= {f"{name} of check": draw for name, draw in self.draw.items()}

@@ -46,7 +46,7 @@ BY_NAME = ("globals", "vars", "eval", "exec", "locals")  # they reach every name
 
 
 class TooLong(BaseException):
-    """No Exception: what catches those in a person's code does not catch this."""
+    """Not an Exception, so that no `except Exception` in a person's code catches it."""
 
 
 @dataclass
@@ -88,8 +88,8 @@ class Namespace:
 def load(path: str, wanted: Iterable[str]) -> Namespace:
     """The file's namespace, with all that the names in `wanted` need.
 
-    Raises UsageError for what is no file, no Python or no notebook; what the file itself raises
-    is kept as the reason why names are missing.
+    Raises UsageError for what is not a file, not Python or not a notebook; what the file itself
+    raises is kept as the reason why names are missing.
     """
     source = read(path)
     package, folders = package_of(source)

@@ -29,7 +29,7 @@ class Source:
     text: str
     statements: list[ast.stmt]
     cells: tuple[int, ...] = ()  # the first line of each code cell
-    broken: tuple[tuple[str, str], ...] = ()  # names in cells that are no Python, and why
+    broken: tuple[tuple[str, str], ...] = ()  # names in cells that are not Python, and why
 
     @property
     def file(self) -> str:
@@ -73,9 +73,9 @@ class Source:
 
 
 def read(path: str) -> Source:
-    """Raises UsageError for what is no file, no Python or no notebook."""
+    """Raises UsageError for what is not a file, not Python or not a notebook."""
     if not os.path.isfile(path):
-        got = "it is no regular file" if os.path.exists(path) else "there is no such file"
+        got = "it is not a regular file" if os.path.exists(path) else "there is no such file"
         raise UsageError(f"expected a Python file or a notebook, {got}")
     try:
         with open(path, "rb") as file:
@@ -95,7 +95,7 @@ def read(path: str) -> Source:
 
 
 def notebook(path: str, content: bytes) -> Source:
-    """The code cells; a cell that is no Python is passed over, and the names in it are noted."""
+    """The code cells; a cell that is not Python is passed over, and the names in it are noted."""
     try:
         document = json.loads(content)
         cells = document["cells"] if "cells" in document else document["worksheets"][0]["cells"]
@@ -110,7 +110,7 @@ def notebook(path: str, content: bytes) -> Source:
         try:
             text = without_magics(text)
         except SyntaxError as error:
-            why = f"cell {k}, line {error.lineno}, is no Python: {error.msg}"
+            why = f"cell {k}, line {error.lineno}, is not Python: {error.msg}"
             names = re.findall(r"^(?:def |class )?(\w+)\s*[(:=]", text, re.MULTILINE)
             broken += [(name, why) for name in names]
             text = re.sub(r"^", "# ", text, flags=re.MULTILINE)
@@ -125,7 +125,7 @@ def _text(cell: Any) -> str:
 
 
 def without_magics(text: str) -> str:
-    """A cell's Python, as many lines as before. Raises SyntaxError if it is none."""
+    """A cell's Python, as many lines as before. Raises SyntaxError if it is not Python."""
     if OTHER_LANGUAGE.match(text):
         return re.sub(r"^", "# ", text, flags=re.MULTILINE)
     try:

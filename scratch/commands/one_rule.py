@@ -1,8 +1,7 @@
-"""Modules that obey the one rule: made, tried on inputs that fit them, compared with ours."""
+"""Modules that obey the one rule: tried on inputs that fit them, compared with ours."""
 
 from __future__ import annotations
 
-import inspect
 import os
 import traceback
 from collections.abc import Iterator
@@ -27,7 +26,6 @@ ANSWERS = {
     "GRUCell": "h (N, H)",
     "GRU": "the output (T, N, H) and h_n",
 }
-RULE = ("__call__", "forward", "backward", "parameters")
 
 
 class Sizes(NamedTuple):
@@ -37,38 +35,6 @@ class Sizes(NamedTuple):
     H: int
     T: int
     N: int
-
-
-def make_module(cls: type[Any], sizes: Sizes) -> Any:
-    """An instance: by the names of the constructor's arguments where they are known."""
-    known = {
-        **dict.fromkeys(("input_size", "input_dim", "in_features", "n_in", "n_x", "D"), sizes.D),
-        **dict.fromkeys(("hidden_size", "hidden_dim", "n_hidden", "n_h", "n_a", "H"), sizes.H),
-        **dict.fromkeys(("output_size", "output_dim", "out_features", "n_out", "n_y"), 2),
-    }
-    arguments = [
-        p
-        for p in inspect.signature(cls).parameters.values()
-        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-    ]
-    required = [p.name for p in arguments if p.default is p.empty]
-    if all(name in known for name in required):
-        values = [known[name] for name in required]
-    elif len(required) <= 3:
-        values = [sizes.D, sizes.H, 2][: len(required)]
-    else:
-        raise UsageError(
-            f"{cls.__name__}: expected a constructor of (input_size, hidden_size), it takes "
-            f"({', '.join(required)})"
-        )
-    module = cls(*values)
-    missing = [name for name in RULE if not callable(getattr(module, name, None))]
-    if missing or not callable(module):
-        raise UsageError(
-            f"{cls.__name__}: expected {', '.join(RULE)}, it has no {', '.join(missing)}; derive "
-            f"it from scratch.Module"
-        )
-    return module
 
 
 def inputs_for(module: Any, path: str, sizes: Sizes, like: str | None) -> tuple[Any, ...]:
@@ -155,7 +121,7 @@ def compare_with(
 ) -> dict[str, Any]:
     """The first quantity of the forward and of the backward pass that is not ours.
 
-    Where all gradients are `right`, a quantity that no variable held is none that is wrong.
+    Where all gradients are `right`, a quantity that no variable held is not called wrong.
     """
     if like is None:
         return {}

@@ -140,11 +140,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = systems_table()
     settings = parser.add_argument_group("settings (default: the system's own)")
-    settings.add_argument("--epochs", type=at_least(0))
-    settings.add_argument("--hidden-size", type=at_least(1))
-    settings.add_argument("--lr", type=positive, help="step size of Adam")
-    settings.add_argument("--seed", type=at_least(0), default=0, help="of data and weights (0)")
-    settings.add_argument("--dtype", choices=["float64", "float32"], default="float64")
+    settings.add_argument("--epochs", type=at_least(0), metavar="N", help="passes over the data")
+    settings.add_argument("--hidden-size", type=at_least(1), metavar="H", help="units")
+    settings.add_argument("--lr", type=positive, metavar="LR", help="step size of Adam")
+    settings.add_argument(
+        "--seed", type=at_least(0), metavar="S", default=0, help="of data and weights (default: 0)"
+    )
+    settings.add_argument(
+        "--dtype",
+        choices=["float64", "float32"],
+        default="float64",
+        help="of all numbers (default: float64)",
+    )
     settings.add_argument("--every-step", action="store_true", help="answer at every time step")
     settings.add_argument(
         "--truncate",
@@ -154,7 +161,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "for --every-step",
     )
     settings.add_argument(
-        "--max-norm", type=positive, metavar="NORM", help="clip the norm of the gradient to it"
+        "--max-norm",
+        type=positive,
+        metavar="NORM",
+        help="scale a gradient of a larger norm down to it",
     )
     series = parser.add_argument_group(
         "a series of your own",
@@ -165,19 +175,28 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     series.add_argument("--column", metavar="NAME", help="column with the numbers")
     series.add_argument("--window", type=at_least(1), metavar="N", help="changes in a window")
     series.add_argument(
-        "--time", metavar="NAME", help="column with the times (the one column of dates, or rows)"
+        "--time",
+        metavar="NAME",
+        help="column with the times (default: the only one of dates, else the rows)",
     )
     series.add_argument(
-        "--time-format", metavar="FORM", help="of the dates, as %%d/%%m/%%Y (found from the file)"
+        "--time-format",
+        metavar="FORM",
+        help="how a date is written, such as %%d/%%m/%%Y (default: found from the file)",
     )
     series.add_argument(
         "--missing",
         choices=["drop", "interpolate"],
-        help="what to do with rows without a number (they are refused)",
+        help="what to do with rows without a number (default: refuse the file)",
     )
-    series.add_argument("--encoding", metavar="NAME", help="of the text (found from the file)")
     series.add_argument(
-        "--decimal", choices=list(DECIMALS), metavar="MARK", help=". or , (found from the file)"
+        "--encoding", metavar="NAME", help="of the text (default: found from the file)"
+    )
+    series.add_argument(
+        "--decimal",
+        choices=list(DECIMALS),
+        metavar="MARK",
+        help=". or , (default: found from the file)",
     )
 
 

@@ -59,13 +59,24 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     add_options(parser)
     parser.add_argument(
-        "--load", type=file_name, metavar="FILE.npz", help="weights; trained on for --epochs only"
+        "--load",
+        type=file_name,
+        metavar="FILE.npz",
+        help="weights to look into; trained further only with --epochs",
     )
     parser.add_argument(
-        "--sequence", type=at_least(0), metavar="K", default=0, help="which one is looked at (0)"
+        "--sequence",
+        type=at_least(0),
+        metavar="K",
+        default=0,
+        help="number of the sequence to look at (default: 0)",
     )
     parser.add_argument(
-        "--out", type=file_name, metavar="DIR", default="out", help="where the figures go (out)"
+        "--out",
+        type=file_name,
+        metavar="DIR",
+        default="out",
+        help="folder for the figures (default: out)",
     )
     parser.set_defaults(run=run)
 

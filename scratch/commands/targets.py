@@ -17,7 +17,7 @@ from ..gradcheck.report import GradientReport
 from . import guesses
 from .expressions import Expressions
 from .one_rule import Sizes as Sizes
-from .one_rule import compare_with, inputs_for, make_module
+from .one_rule import compare_with, inputs_for
 from .options import UsageError
 
 Like = dict[str, Any]
@@ -37,7 +37,7 @@ def check_target(
     gradients; or two functions, forward and backward. make: an expression that makes the object.
     call: an example call. Without them, sizes are guessed.
 
-    Raises UsageError for what is no target; what the person's code raises is passed on.
+    Raises UsageError for what cannot be a target; what the person's code raises is passed on.
     """
     found = [namespace[name] for name in names]
     if len(found) > 2:
@@ -50,9 +50,10 @@ def check_target(
     if make:
         things = [own.value("--make", make)]
     elif inspect.isclass(thing):
-        first = next(guesses.made(thing, sizes))
+        made = guesses.made(thing, sizes)
+        first = next(made)
         one_rule = call is None and obeys_the_one_rule(first)
-        things = [make_module(thing, sizes)] if one_rule else guesses.made(thing, sizes)
+        things = [first] if one_rule else itertools.chain([first], made)
     elif inspect.isroutine(thing):
         return _checked(own, call, sizes, like, [(thing, None)])
     else:

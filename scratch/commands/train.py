@@ -41,7 +41,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_options(parser)
     parser.add_argument("--load", type=file_name, metavar="FILE.npz", help="weights to start from")
     parser.add_argument(
-        "--save", type=file_name, metavar="FILE.npz", help="where the trained weights go"
+        "--save", type=file_name, metavar="FILE.npz", help="file for the trained weights"
     )
     parser.set_defaults(run=run)
 

@@ -233,21 +233,22 @@ class CodeUnderTest:
     @property
     def values(self) -> dict[str, Array]:
         """The arrays whose gradients are checked, by name."""
-        found = dict(zip(self.input_names, nests.float_arrays(self.inputs), strict=False))
-        found |= {name: p.data for name, p in self.parameters.items()}
-        unclaimed = {n for n in self.input_names if n not in self.checked_inputs}
-        if self.claimed is not None:
-            unclaimed |= found.keys() - set(self.claimed)
-        return {name: array for name, array in found.items() if name not in unclaimed}
+        unclaimed = {*self.unclaimed, *self.input_names} - {*self.checked_inputs}
+        return {name: array for name, array in self._named_arrays.items() if name not in unclaimed}
 
     @property
     def unclaimed(self) -> dict[str, Array]:
         """The arrays on which the answers depend and whose gradients were never claimed."""
         if self.claimed is None:
             return {}
+        arrays = self._named_arrays.items()
+        return {name: array for name, array in arrays if name not in self.claimed}
+
+    @property
+    def _named_arrays(self) -> dict[str, Array]:
+        """Inputs, then parameters."""
         found = dict(zip(self.input_names, nests.float_arrays(self.inputs), strict=False))
-        found |= {name: p.data for name, p in self.parameters.items()}
-        return {name: array for name, array in found.items() if name not in self.claimed}
+        return found | {name: p.data for name, p in self.parameters.items()}
 
     def nearby_inputs(self) -> Any:
         """Other numbers, near those of the inputs; what gets no gradient stays as it is."""
@@ -281,7 +282,8 @@ class CodeUnderTest:
     def _first_answers(self) -> Any:
         """The answers; finds out whether a pass draws random numbers.
 
-        Two calls that agree are no proof: a mask of few units can fall twice the same way.
+        Two calls that agree do not prove that it draws none: a mask of few units can fall twice the
+        same way.
         """
         self._global_state = np.random.get_state()  # noqa: NPY002 -- what others' code may use
         answers = self.call()
@@ -366,6 +368,7 @@ def numbers(name: str, grad: Any) -> Any:
 
 
 def same(a: Any, b: Any) -> bool:
+    """Whether the float arrays of two nests are equal, byte for byte."""
     return [x.tobytes() for x in nests.float_arrays(a)] == [
         x.tobytes() for x in nests.float_arrays(b)
     ]

@@ -45,7 +45,7 @@ def check_loss(
     """Whether the gradients that `function` returns are those of the loss that it returns.
 
     The loss is the number among what it returns; other arrays that are not called a gradient, such
-    as a last state, are no answers. The gradients are matched as by `check_functions`.
+    as a last state, are not answers. The gradients are matched as by `check_functions`.
 
     arguments, named: what it is called with, as for `check_functions`; integers alone are fine.
     parameters: a dict, list, module or object that holds them, such as `globals()`; they are

@@ -257,61 +257,66 @@ def verdict(
     A tensor of more than `entries` numbers is judged in 10 random directions.
     """
     chosen, why = choose(code, judge, twin)
-    values = code.values
     directions = {
         name: code.rng.standard_normal((10, *array.shape))
-        for name, array in values.items()
+        for name, array in code.values.items()
         if array.size > entries and chosen.name != "torch"
     }
+    jacobian, reduced = _jacobian(code, chosen, directions, progress)
+    shapes = {name: array.shape for name, array in code.values.items()}
+    said = chosen.name, why, chosen.tolerance, 0.0, jacobian, directions, shapes
+    truth = Truth(*said, code.upstream, reduced)
+    truth.floor = _floor(code, chosen, truth)
+    return truth, CentralDifferences(code)
+
+
+def _jacobian(
+    code: CodeUnderTest, judge: Any, directions: dict[str, Array], progress: Progress | None
+) -> tuple[dict[str, Array], bool]:
+    """The Jacobian, and whether it is that of Σ upstream · answers alone, as it is too large."""
+    values = code.values
     total = sum(len(directions.get(name, array.reshape(-1))) for name, array in values.items())
     reduced = total * code.upstream.size > MOST_NUMBERS
-    if isinstance(chosen, TwinJudge):
-        jacobian = chosen.jacobian(code.upstream if reduced else None)
-    else:
-        jacobian, done = {}, itertools.count(1)
+    if isinstance(judge, TwinJudge):
+        return judge.jacobian(code.upstream if reduced else None), reduced
+    jacobian, done = {}, itertools.count(1)
 
-        def row(name: str, direction: Array | int) -> Array:
-            derivative: Array = chosen.derivative(name, direction)
-            if progress is not None:
-                progress(next(done), total)
-            return np.array([derivative @ code.upstream]) if reduced else derivative
+    def row(name: str, direction: Array | int) -> Array:
+        derivative: Array = judge.derivative(name, direction)
+        if progress is not None:
+            progress(next(done), total)
+        return np.array([derivative @ code.upstream]) if reduced else derivative
 
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            for name, array in values.items():
-                ways = directions.get(name, range(array.size))
-                width = 1 if reduced else code.upstream.size
-                rows = [row(name, way) for way in ways]
-                jacobian[name] = np.array(rows).reshape(len(rows), width)
-    shapes = {name: array.shape for name, array in values.items()}
-    truth = Truth(
-        chosen.name,
-        why,
-        chosen.tolerance,
-        0.0,
-        jacobian,
-        directions,
-        shapes,
-        code.upstream,
-        reduced,
-    )
-    largest = max((np.abs(truth.gradient(name)).max(initial=0) for name in values), default=0.0)
-    # A gradient is the sum Σ_k ∂answer_k/∂x upstream_k. Where it cancels, a few of the summands'
-    # last digits are left, and where no answer depends on x, a few of the answers' own. The
-    # difference of two answers of central differences leaves what its steps leave.
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        for name, array in values.items():
+            ways = directions.get(name, range(array.size))
+            width = 1 if reduced else code.upstream.size
+            rows = [row(name, way) for way in ways]
+            jacobian[name] = np.array(rows).reshape(len(rows), width)
+    return jacobian, reduced
+
+
+def _floor(code: CodeUnderTest, judge: Any, truth: Truth) -> float:
+    """The absolute difference that rounding explains; NotCheckable if it hides every gradient.
+
+    A gradient is the sum Σ_k ∂answer_k/∂x upstream_k. Where it cancels, a few of the summands' last
+    digits are left, and where no answer depends on x, a few of the answers' own. The difference of
+    two answers of central differences leaves what its steps leave.
+    """
     noise = np.abs(nests.vector(code.answers)).max(initial=0)
-    upstream = 1.0 if reduced else np.abs(code.upstream)
-    summands = [np.sum(np.abs(jacobian[name]) * upstream, axis=1) for name in values]
-    size = max((each.max(initial=0) for each in summands), default=0.0)
-    truth.floor = 1e-13 * max(size, min(noise, 1.0))
-    central = CentralDifferences(code)
-    if isinstance(chosen, CentralDifferences):
-        truth.floor = 1e-8 * largest + 1e-10 * noise + 30 * chosen.error
-        # Where all gradients are zero, what is left is rounding, far below 1e-12.
-        if 30 * chosen.error > max(1e-2 * largest, 1e-12):
-            raise NotCheckable(
-                f"central differences at steps {STEPS[0]:g} to {STEPS[-1]:g} disagree by "
-                f"{chosen.error:.1e}, the largest gradient is {largest:.1e}: the forward pass is "
-                f"too coarse (float32 inside?) or not smooth, and no stronger judge works ({why})"
-            )
-    return truth, central
+    if not isinstance(judge, CentralDifferences):
+        upstream = 1.0 if truth.reduced else np.abs(code.upstream)
+        summands = [np.sum(np.abs(rows) * upstream, axis=1) for rows in truth.jacobian.values()]
+        size = max((each.max(initial=0) for each in summands), default=0.0)
+        return float(1e-13 * max(size, min(noise, 1.0)))
+    gradients = [np.abs(truth.gradient(name)) for name in code.values]
+    largest = max((gradient.max(initial=0) for gradient in gradients), default=0.0)
+    # Where all gradients are zero, what is left is rounding, far below 1e-12.
+    if 30 * judge.error > max(1e-2 * largest, 1e-12):
+        raise NotCheckable(
+            f"central differences at steps {STEPS[0]:g} to {STEPS[-1]:g} disagree by "
+            f"{judge.error:.1e}, the largest gradient is {largest:.1e}: the forward pass is "
+            f"too coarse (float32 inside?) or not smooth, and no stronger judge works ({truth.why})"
+        )
+    return float(1e-8 * largest + 1e-10 * noise + 30 * judge.error)

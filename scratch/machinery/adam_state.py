@@ -14,7 +14,7 @@ SMALL = 1 << 13  # numbers; a larger parameter is changed alone, as bringing it 
 
 
 class Group:
-    """Parameters of one dtype that have taken as many steps, and what these left behind.
+    """Parameters of one dtype that have taken equally many steps, and what these left behind.
 
     Their numbers lie end to end, so that a step is a dozen calls of NumPy for all of them, not for
     each. `moments`, (3, numbers), has m, v and the largest v so far.
@@ -41,7 +41,7 @@ class Group:
         return {name: row[part].reshape(shape) for name, row in rows}
 
     def check(self) -> bool:
-        """Refuse a gradient that does not fit; False if one has come or is no longer there."""
+        """Refuse a gradient that does not fit; False if a parameter has gained or lost its one."""
         for parameter, shape in zip(self.parameters, self.shapes, strict=True):
             check_gradient(parameter, shape, self.dtype)
         return all((p.grad is not None) == self.has_gradient for p in self.parameters)
@@ -76,7 +76,10 @@ def groups_of(parameters: Iterable[Parameter], saved: Mapping[str, Any]) -> list
 
 
 def state_of(groups: list[Group], names: Iterable[str]) -> dict[str, Array]:
-    """Of every parameter that has taken a step, how many, and copies of these moments."""
+    """By name, the number of steps of each parameter that has taken one, and copies of its moments.
+
+    names: which of MOMENTS.
+    """
     saved = {}
     for group in groups:
         for k, number in enumerate(group.numbers if group.step else ()):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from numbers import Number
+from numbers import Real
 from types import UnionType
 from typing import Any
 
@@ -33,25 +33,23 @@ def check_at_least(name: str, value: int, smallest: int) -> None:
         raise ValueError(f"{name}: expected at least {smallest}, got {value}")
 
 
-def check_dropout(dropout: float, num_layers: int) -> None:
-    """The types are those of PyTorch, which converts to a float before it looks."""
+def check_dropout(dropout: Any, num_layers: int) -> None:
+    """A number from 0 to 1. Warns of one that does nothing."""
     expected = f"dropout: expected a probability from 0 to 1, got {describe(dropout)}"
-    try:
-        p = float(dropout)
-    except (TypeError, ValueError) as error:
-        raise type(error)(expected) from None
-    if not isinstance(dropout, Number) or isinstance(dropout, bool) or not 0 <= p <= 1:
+    if not isinstance(dropout, Real) or isinstance(dropout, bool):
+        raise TypeError(expected)
+    if not 0 <= float(dropout) <= 1:
         raise ValueError(expected)
-    if p > 0 and num_layers == 1:
+    if float(dropout) > 0 and num_layers == 1:
         warnings.warn(
             f"dropout acts between layers: dropout={dropout} does nothing with num_layers=1",
             stacklevel=5,
         )
 
 
-def check_nonlinearity(nonlinearity: object, error: type[Exception] = ValueError) -> None:
+def check_nonlinearity(nonlinearity: object) -> None:
     if nonlinearity not in ("tanh", "relu"):
-        raise error(f"nonlinearity: expected 'tanh' or 'relu', got {nonlinearity!r}")
+        raise ValueError(f"nonlinearity: expected 'tanh' or 'relu', got {nonlinearity!r}")
 
 
 def check_layer_arguments(
@@ -61,12 +59,14 @@ def check_layer_arguments(
     bias: Any,
     batch_first: Any,
     dropout: Any,
+    bidirectional: Any,
     proj_size: Any,
 ) -> None:
     """The arguments of RNN and LSTM. Warns of dropout that does nothing."""
     check_dropout(dropout, num_layers)
     check_bool("bias", bias)
     check_bool("batch_first", batch_first)
+    check_bool("bidirectional", bidirectional)
     check_int("input_size", input_size)
     check_at_least("input_size", input_size, 1)
     check_int("hidden_size", hidden_size)

@@ -3,6 +3,9 @@
 TypeError for the wrong kind of thing; ValueError for the number of dimensions of x and the dtype of
 a layer's x, as in torch.nn, and for the dtype of a gradient; RuntimeError for any other shape, size
 or dtype.
+
+In a layer's pass, what is a plain array and fits is passed over by an `if`: no function is called
+that finds nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +16,15 @@ from typing import Any
 import numpy as np
 
 from .arrays import CellParameters
-from .module import Array, check_array, check_grads, check_record, describe
+from .module import (
+    Array,
+    check_array,
+    check_fit,
+    check_grads,
+    check_record,
+    describe,
+    other_parameters,
+)
 from .packing import PackedSequence, check_order, check_packed, check_same_order
 
 Shape = tuple[int, ...]
@@ -25,8 +36,7 @@ def check_cell_inputs(cell: Any, x: Any, state: Any) -> list[Array]:
     check_array(f"{name}: x", x)
     if x.ndim not in (1, 2):
         raise misshapen(f"{name}: x", x, {1: "(input_size,)", 2: "(N, input_size)"})
-    if x.shape[-1] != cell.input_size or x.dtype != dtype:
-        raise misfit(f"{name}: x", x, (*x.shape[:-1], cell.input_size), dtype)
+    check_fit(f"{name}: x", x, (*x.shape[:-1], cell.input_size), dtype)
     names = [f"{name}: {array}_prev" for array in cell.states]
     shapes = [(*x.shape[:-1], cell.hidden_size)] * len(names)
     dimensions = {1: "(hidden_size,)", 2: "(N, hidden_size)"}
@@ -39,7 +49,7 @@ def check_cell_gradients(cell: Any, record: Any, kind: type, grad_state: Any) ->
     check_record(record, kind, f"{name}: record")
     used = record.steps[0].weights.parameters
     if used != CellParameters.of(cell):
-        raise other_parameters(name)
+        raise other_parameters(f"{name}: record")
     check_grads(used)
     names = [f"{name}: grad_{state}" for state in cell.states]
     shapes = [record.h.shape if record.batched else record.h.shape[1:]] * len(names)
@@ -49,9 +59,6 @@ def check_cell_gradients(cell: Any, record: Any, kind: type, grad_state: Any) ->
 def check_layer_inputs(layer: Any, x: Any, state: Any) -> list[Array]:
     """The initial state: [h_0] or [h_0, c_0], as the caller has it; zeros for None."""
     name, dtype, data = type(layer).__name__, layer.weight_ih_l0.data.dtype, x
-    if not isinstance(layer.bidirectional, bool):
-        got = describe(layer.bidirectional)
-        raise TypeError(f"bidirectional: expected True or False, got {got}")
     if isinstance(x, PackedSequence):
         check_packed(f"{name}: x", x)
         check_order(f"{name}: x", x)
@@ -93,7 +100,7 @@ def check_layer_gradients(
     for suffix, run in record.runs.items():
         used = run.steps[0].weights.parameters
         if used != CellParameters.of(layer, f"_{suffix}"):
-            raise other_parameters(name)
+            raise other_parameters(f"{name}: record")
         check_grads(used)
     output, output_name = record.output, f"{name}: grad_output"
     if grad_output is not None:
@@ -104,10 +111,9 @@ def check_layer_gradients(
                 )
             check_same_order(output_name, grad_output, output)
             output_name, grad_output, output = f"{output_name}.data", grad_output.data, output.data
-        if type(grad_output) is not np.ndarray:
-            check_array(output_name, grad_output)
-        if grad_output.shape != output.shape or grad_output.dtype != output.dtype:
-            raise misfit(output_name, grad_output, output.shape, output.dtype, ValueError)
+        plain = type(grad_output) is np.ndarray
+        if not plain or grad_output.shape != output.shape or grad_output.dtype != output.dtype:
+            check_fit(output_name, grad_output, output.shape, output.dtype, ValueError)
     last = [getattr(record, f"{state}_n") for state in layer.states]
     names = [f"{name}: grad_{state}_n" for state in layer.states]
     shapes = [array.shape for array in last]
@@ -146,29 +152,9 @@ def check_states(
     for name, array, shape in zip(names, state, shapes, strict=True):
         if array is None and gradient:
             array = np.zeros(shape, dtype)
-        if type(array) is not np.ndarray:
-            check_array(name, array)
-        if dimensions is not None and array.ndim not in dimensions:
-            raise misshapen(name, array, dimensions)
-        if array.shape != shape or array.dtype != dtype:
-            raise misfit(name, array, shape, dtype, ValueError if gradient else RuntimeError)
+        if type(array) is not np.ndarray or array.shape != shape or array.dtype != dtype:
+            if dimensions is not None and check_array(name, array).ndim not in dimensions:
+                raise misshapen(name, array, dimensions)
+            check_fit(name, array, shape, dtype, ValueError if gradient else RuntimeError)
         arrays.append(array)
     return arrays
-
-
-def misfit(
-    name: str,
-    array: Array,
-    shape: Shape,
-    dtype: np.dtype[Any],
-    dtype_error: type[Exception] = RuntimeError,
-) -> Exception:
-    """What is raised for an array of another shape, RuntimeError, or another dtype."""
-    error = RuntimeError if array.shape != shape else dtype_error
-    return error(f"{name}: expected shape {shape} and dtype {dtype}, got {describe(array)}")
-
-
-def other_parameters(name: str) -> Exception:
-    return RuntimeError(
-        f"{name}: record: expected one computed with the current parameters, got another"
-    )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .checks import check_size
-from .module import Array, check_array, check_grads, check_record
+from .module import Array, check_array, check_fit, check_grads, check_record, other_parameters
 
 
 def check_linear_sizes(in_features: Any, out_features: Any) -> None:
@@ -37,18 +37,14 @@ def check_linear_input(linear: Any, x: Any) -> None:
         )
 
 
-def check_linear_gradient(linear: Any, record: Any, kind: type, grad_output: Any) -> Array:
+def check_linear_gradient(linear: Any, record: Any, kind: type, grad_output: Any) -> Any:
     """The gradient of the output; zeros for None."""
     check_record(record, kind)
     if record.parameters != (linear.weight, linear.bias):
-        raise RuntimeError("record: expected one computed with the current parameters, got another")
+        raise other_parameters()
     check_grads(record.parameters)
     output: Array = record.output
     if grad_output is None:
         return np.zeros_like(output)
-    array = check_array("grad_output", grad_output, output.dtype)
-    if array.shape != output.shape:
-        raise RuntimeError(
-            f"grad_output: expected the output's shape {output.shape}, got {array.shape}"
-        )
-    return array
+    check_fit("grad_output", grad_output, output.shape, output.dtype, ValueError)
+    return grad_output

@@ -1,8 +1,8 @@
 """The arguments of the losses.
 
 TypeError for the wrong kind of thing. For another shape, dtype or value a ValueError of MSELoss and
-a RuntimeError of CrossEntropyLoss; but as in PyTorch an IndexError for a class that there is not,
-and a ValueError for another batch size and an unknown reduction.
+a RuntimeError of CrossEntropyLoss; but as in PyTorch an IndexError for a class outside [0, C), and
+a ValueError for another batch size and an unknown reduction.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .module import Array, check_array, check_record, describe, widened
+from .module import Array, check_array, check_fit, check_record, describe, widened
 
 
 def check_mse(reduction: Any, prediction: Any, target: Any) -> None:
@@ -64,11 +64,7 @@ def check_grad_loss(record: Any, kind: type, grad_loss: Any) -> Any:
         grad_loss = 0
     if isinstance(grad_loss, numbers.Number if value.dtype.kind == "c" else numbers.Real):
         return widened(value).dtype.type(grad_loss)
-    check_array("grad_loss", grad_loss, value.dtype)
-    if grad_loss.shape != value.shape:
-        raise RuntimeError(
-            f"grad_loss: expected the value's shape {value.shape}, got {grad_loss.shape}"
-        )
+    check_fit("grad_loss", grad_loss, value.shape, value.dtype, ValueError)
     return widened(grad_loss)
 
 

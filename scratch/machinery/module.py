@@ -282,13 +282,8 @@ def check_grads(parameters: Iterable[Parameter | None]) -> None:
     for parameter in parameters:
         if parameter is None or parameter.grad is None:
             continue
-        grad = check_array("Parameter.grad", parameter.grad)
-        if grad.shape != parameter.shape or grad.dtype != parameter.dtype:
-            raise RuntimeError(
-                f"Parameter.grad: expected shape {parameter.shape} and dtype {parameter.dtype}, "
-                f"got {describe(grad)}"
-            )
-        check_writeable("Parameter.grad", grad)
+        check_fit("Parameter.grad", parameter.grad, parameter.shape, parameter.dtype)
+        check_writeable("Parameter.grad", parameter.grad)
 
 
 def check_writeable(name: str, array: Array) -> None:
@@ -303,12 +298,13 @@ def check_record(record: object, kind: type, name: str = "record") -> None:
         raise TypeError(f"{name}: expected what forward returns, got {describe(record)}")
 
 
-def check_array(name: str, value: object, dtype: DTypeLike | None = None) -> Array:
-    """`value` if it is an array, of `dtype` where one is given.
+def other_parameters(name: str = "record") -> Exception:
+    """What is raised for a record of a module whose parameters have been replaced since."""
+    return RuntimeError(f"{name}: expected one computed with the current parameters, got another")
 
-    Raises TypeError if it is not an array and ValueError for another dtype, as PyTorch's recurrent
-    layers do.
-    """
+
+def check_array(name: str, value: object) -> Array:
+    """`value` if it is an array; raises TypeError if it is not."""
     if not isinstance(value, np.ndarray):
         raise TypeError(f"{name}: expected a NumPy array, got {describe(value)}")
     if isinstance(value, np.matrix | np.ma.MaskedArray):  # for which * means something else
@@ -316,9 +312,17 @@ def check_array(name: str, value: object, dtype: DTypeLike | None = None) -> Arr
             f"{name}: expected a plain NumPy array, got a {type(value).__name__}; "
             f"np.asarray(...) makes one of a matrix, .filled(...) of a masked array"
         )
-    if dtype is not None and value.dtype != dtype:
-        raise ValueError(
-            f"{name}: expected dtype {np.dtype(dtype)}, got {value.dtype}. Nothing is promoted: "
-            f"convert the input, or the module with .astype(...)"
-        )
     return value
+
+
+def check_fit(
+    name: str,
+    array: Any,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    dtype_error: type[Exception] = RuntimeError,
+) -> None:
+    """TypeError for what is not an array, RuntimeError for another shape, or `dtype_error`."""
+    if check_array(name, array).shape != shape or array.dtype != dtype:
+        error = RuntimeError if array.shape != shape else dtype_error
+        raise error(f"{name}: expected shape {shape} and dtype {dtype}, got {describe(array)}")

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .module import Array, Parameter, check_array, check_writeable, describe
+from .module import Array, Parameter, check_array, check_fit, check_writeable, describe
 
 MOMENTS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")  # m, v and the largest v so far
 
@@ -71,10 +71,7 @@ def check_gradient(parameter: Parameter, shape: tuple[int, ...], dtype: np.dtype
     ):
         return
     for name, array in (("Parameter.data", data), ("Parameter.grad", grad)):
-        if check_array(name, array).shape != shape or array.dtype != dtype:
-            raise RuntimeError(
-                f"{name}: expected shape {shape} and dtype {dtype}, got {describe(array)}"
-            )
+        check_fit(name, array, shape, dtype)
     check_writeable("Parameter.data", data)
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..machinery.arrays import BackwardRun, Run
 from ..machinery.module import Array
+from ..machinery.records import BackwardRun, Run
 
 
 def check_run(run: Any) -> None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..machinery.arrays import BackwardRun
 from ..machinery.module import Array
+from ..machinery.records import BackwardRun
 from ..machinery.starting import set_forget_bias, set_spectral_radius
 from ..recurrent import LSTM, RNN
 from .checks import check_back, check_numbers, check_single

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..machinery.arrays import BackwardRun, Run
 from ..machinery.module import Array
+from ..machinery.records import BackwardRun, Run
 from .checks import check_back, check_numbers, check_run
 from .equations import counted
 from .style import (

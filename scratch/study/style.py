@@ -16,7 +16,7 @@ from ..machinery.module import Array
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-BLUE, ORANGE, GREEN, PINK, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9"
+BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 GREY, DARK = "0.55", "0.15"
 GATES = {"i": BLUE, "f": ORANGE, "g": GREEN, "o": PINK}
 LINES: list[dict[str, Any]] = [  # for up to four curves

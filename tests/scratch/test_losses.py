@@ -417,10 +417,12 @@ def test_grad_loss_defaults_to_one_and_none_means_zero(reduction):
         assert_parity("None", loss.backward(record, None), zeros)
         assert_parity("2", loss.backward(record, 2), 2 * loss.backward(record))
         for shape in [(5,), (1, 1)]:
-            with pytest.raises(RuntimeError, match="grad_loss: expected the value's shape"):
+            with pytest.raises(RuntimeError, match="grad_loss: expected shape"):
                 loss.backward(record, np.zeros(shape, np.float32))
-        with pytest.raises(ValueError, match="grad_loss: expected dtype float32, got float64"):
-            loss.backward(record, ones.astype(np.float64) * np.ones(np.shape(ones) or (1,)))
+        with pytest.raises(
+            ValueError, match=r"grad_loss: expected .* dtype float32, got .* float64"
+        ):
+            loss.backward(record, np.ones(np.shape(ones)))
         with pytest.raises(TypeError, match="grad_loss"):
             loss.backward(record, "1")
 

@@ -283,18 +283,8 @@ class Foreign:
             self._data[leaf.name] = Parameter(leaf.array.astype(float))
         used = [claim.path for claim in self.claims.values() if claim.where == "returned"]
         self._over = [c for c in over if c.path not in used]
-        if not self.claims and self._over:
-            shapes = ", ".join(str(np.shape(one_array(c.value))) for c in self._over)
-            raise NotCheckable(
-                f"{self.title}: expected gradients of arrays that go in, and found none that what "
-                f"it returns, of shape {shapes}, could be the gradient of"
-            )
-        changed = [] if self.claims else self._changed([*arguments, *held], record)
-        if changed:
-            raise NotCheckable(
-                f"{self.title}: expected it to return gradients, or to keep them beside the "
-                f"parameters; it changes {' and '.join(changed)} itself and shows none"
-            )
+        if not self.claims:
+            self._refuse_what_shows_none([*arguments, *held], record)
         self._kept.share_large({id(leaf.source) for leaf in self._held.values()})
         self.claimed = tuple(self.claims)
         weights = [f.name for f in arguments if names.is_weight(f.name, f.in_dict)]
@@ -352,7 +342,7 @@ class Foreign:
         return nests.vector(one).tobytes() != nests.vector(two).tobytes()
 
     def _is_forgotten(self, leaf: Leaf, claimed: Sequence[Leaf]) -> bool:
-        """Whether an array is called a weight, is no part of a claimed one, and matters."""
+        """Whether an array is called a weight, is not a part of a claimed one, and matters."""
         in_dict = leaf.in_dict and not leaf.is_number
         if not names.is_weight(leaf.name, in_dict) or leaf.name in self.ignore:
             return False
@@ -376,13 +366,23 @@ class Foreign:
                 known.append(fits[0].path)
         return found
 
-    @staticmethod
-    def _changed(arrays: list[Leaf], record: Pass) -> list[str]:
-        """The weights that a pass has changed."""
+    def _refuse_what_shows_none(self, arrays: list[Leaf], record: Pass) -> None:
+        """NotCheckable for returned arrays that fit nothing, and for weights that it changes."""
+        if self._over:
+            shapes = ", ".join(str(np.shape(one_array(c.value))) for c in self._over)
+            raise NotCheckable(
+                f"{self.title}: expected gradients of arrays that go in, and found none that what "
+                f"it returns, of shape {shapes}, could be the gradient of"
+            )
         after = {leaf.name: get(record.kept if leaf.kept else record.values, leaf.path)
                  for leaf in arrays if names.is_weight(leaf.name, leaf.in_dict)}  # fmt: skip
-        return [leaf.name for leaf in arrays if leaf.name in after
-                and not np.array_equal(leaf.array, one_array(after[leaf.name]))]  # fmt: skip
+        changed = [leaf.name for leaf in arrays if leaf.name in after
+                   and not np.array_equal(leaf.array, one_array(after[leaf.name]))]  # fmt: skip
+        if changed:
+            raise NotCheckable(
+                f"{self.title}: expected it to return gradients, or to keep them beside the "
+                f"parameters; it changes {' and '.join(changed)} itself and shows none"
+            )
 
     def _is_derivative(self, leaf: Leaf, grad: Array) -> bool:
         """Whether `grad` is the derivative by an array, along a random direction."""

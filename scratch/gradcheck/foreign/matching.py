@@ -39,7 +39,7 @@ def match(
 
     held: parameters in namespaces and objects. agrees: whether numbers are the derivative by an
     array; it decides where several arrays have the shape of a gradient without a name. fused: among
-    the gradients stand a loss, and states that are no gradients.
+    the gradients stand a loss, and states that are not gradients.
     """
     leaves = {leaf.name: leaf for leaf in reversed([*arguments, *held])}
     leaves = {name: leaves[name] for name in reversed(leaves)}
@@ -94,7 +94,7 @@ def _is_of_weight(c: Came) -> bool:
 
 
 def _may_be_gradient(c: Came, found: dict[str, Claim]) -> bool:
-    """h of (dW, h) is none, and h of a dict in which gradients are called dW."""
+    """Not h of (dW, h), nor h of a dict in which gradients are called dW."""
     if c.name is None or names.wrt(c.name) or names.GENERIC.match(c.name):
         return True
     beside = [f.name for f in found.values() if _container(f) == _container(c) is not None]

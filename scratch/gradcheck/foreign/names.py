@@ -17,7 +17,7 @@ BEFORE = ("dL_d", "dLd", "dL_", "dJ_d", "dJd", "dE_d", "dEd", "dloss_d", "d_loss
 AFTER = ("_grad", "_grads", "_gradient", "_diff", "_delta", "_d", "grad", "Grad")
 GENERIC = re.compile(r"^(d|g|delta|grads?|gradients?|dout|out|results?|ret|res|back)$")
 OTHERS = re.compile(r"param|weight|theta|cache|state|memory|model|hist", re.IGNORECASE)
-# A quantity inside a step, whose gradient is none of what went in.
+# A quantity inside a step: its gradient is not that of anything that went in.
 INNER = re.compile(r"^(z|Z|A|t|raw|net|pre|gates?|acts?|scores?|logits?|tanh|[ifgo]t?)$")
 # A state before, after or at the start, an input of one step or of all: h_prev, dhnext, a0, xt, xs.
 AROUND = re.compile(r"prev(ious)?|next|init(ial)?|first|last|start|old|past|_|0")
@@ -184,7 +184,7 @@ def _inside(node: ast.AST | None) -> str | None:
     if node is None or isinstance(node, ast.Constant | ast.Dict | ast.Lambda):
         return None
     heads = [n.func for n in ast.walk(node) if isinstance(n, ast.Call)]
-    # What is called is no operand, but for the array of a method: dx of dx.reshape(4).
+    # What is called is not an operand, but for the array of a method: dx of dx.reshape(4).
     found = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and n not in heads}
     found -= {"np", "numpy"}
     gradients = [name for name in found if wrt(name) or GENERIC.match(name)]
@@ -202,7 +202,7 @@ def of_list(cls: type[Any], attribute: str, length: int) -> list[str] | None:
 
 
 def unpacked(functions: Sequence[Callable[..., Any]], name: Any, value: Any) -> list[str] | None:
-    """The same of a variable: `Wx, Wh = params`. None of what is no list of different arrays."""
+    """The same of a variable: `Wx, Wh = params`. None if it is not a list of different arrays."""
     if not isinstance(value, list | tuple) or len(value) < 2 or not isinstance(name, str):
         return None
     return _unpacked(map(tree_of, functions), name, len(value))

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from scratch.__main__ import main
-from scratch.commands import apart, child
+from scratch.commands import apart
+from scratch.commands.checking import check_job
 from scratch.commands.one_rule import compare_with
 from scratch.gradcheck.diagnose.recurrences import RECURRENCES
 from tests.scratch.gradcheck import students
@@ -38,7 +39,7 @@ class InThisProcess:
         return True
 
     def outcome(self):
-        return apart.judge(self.job, child.outcome(self.job), "")
+        return apart.judge(self.job, check_job(self.job), "")
 
     def close(self):
         sys.path[:], sys.argv = self.path, self.argv

@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
-from scratch.commands import apart, child
+from scratch.commands import apart
 from scratch.commands.check import WIDTH, table
+from scratch.commands.checking import check_job
 from tests.scratch.commands.test_apart import student
 
 
@@ -21,7 +22,7 @@ def outcome(tmp_path, monkeypatch):
         path = tmp_path / name
         path.write_bytes(source if isinstance(source, bytes) else source.encode())
         job = apart.Job(str(path), ["Student"], None, None, None, (4, 5, 4, 3), 60)
-        return apart.judge(job, child.outcome(job), "")
+        return apart.judge(job, check_job(job), "")
 
     return outcome
 
@@ -93,7 +94,7 @@ def test_a_refusal_is_one_printable_line_with_the_cause(outcome, source, words):
 def test_a_pipe_is_no_file(tmp_path):
     os.mkfifo(tmp_path / "mine.py")
     job = apart.Job(str(tmp_path / "mine.py"), ["Student"], None, None, None, (4, 5, 4, 3), 60)
-    assert "it is no regular file" in child.outcome(job)["refused"]
+    assert "it is not a regular file" in check_job(job)["refused"]
 
 
 def notebook(*cells):
