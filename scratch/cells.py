@@ -339,7 +339,8 @@ class Cell(Module):
     """What RNNCell and LSTMCell share: the parameters, and one step with them."""
 
     states: ClassVar[tuple[str, ...]]  # what is handed from step to step
-    kind: type[Any]  # whose equations it has
+    gates: ClassVar[int]  # rows of a parameter, in units of H
+    kind: Any  # whose equations it has: RNNStep, ReLUStep or LSTMStep
     weight_ih: Parameter
     weight_hh: Parameter
     bias_ih: Parameter | None = None
@@ -359,7 +360,7 @@ class Cell(Module):
         self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
         bound = 1 / np.sqrt(hidden_size) if hidden_size else 0.0
         generator = np.random.default_rng(rng)
-        rows = len(self.kind.gate_order) * hidden_size
+        rows = self.gates * hidden_size
         for name, shape in cell_shapes(rows, input_size, hidden_size, bool(bias)).items():
             setattr(self, name, uniform_parameter(shape, bound, dtype, generator))
 
@@ -435,11 +436,12 @@ class RNNCell(Cell):
         grad_x, grad_h_prev = cell.backward(step, grad_h)
 
     Raises TypeError for sizes that are not integers, RuntimeError for negative ones and for a dtype
-    of integers, ValueError for another nonlinearity. Like
+    of integers, and RuntimeError at the call for another nonlinearity. Like
     https://docs.pytorch.org/docs/2.13/generated/torch.nn.RNNCell.html.
     """
 
     states = ("h",)
+    gates = 1
 
     def __init__(
         self,
@@ -451,9 +453,13 @@ class RNNCell(Cell):
         dtype: DTypeLike = np.float32,
         rng: Seed = None,
     ) -> None:
-        check_nonlinearity(nonlinearity)
-        self.nonlinearity, self.kind = nonlinearity, RNN_STEPS[nonlinearity]
+        self.nonlinearity = nonlinearity
         super().__init__(input_size, hidden_size, bias, dtype=dtype, rng=rng)
+
+    @property
+    def kind(self) -> type[RNNStep]:
+        check_nonlinearity(self.nonlinearity, RuntimeError)
+        return RNN_STEPS[self.nonlinearity]
 
     def extra_repr(self) -> str:
         relu = "" if self.nonlinearity == "tanh" else f", nonlinearity={self.nonlinearity}"
@@ -476,6 +482,7 @@ class LSTMCell(Cell):
     """
 
     states = ("h", "c")
+    gates = 4
     kind = LSTMStep
 
 

@@ -99,7 +99,7 @@ class Recurrent(Module):
         rng: Seed,
     ) -> None:
         sizes = input_size, hidden_size, num_layers
-        check_layer_arguments(*sizes, bias, batch_first, dropout, bidirectional, proj_size)
+        check_layer_arguments(*sizes, bias, batch_first, dropout, proj_size)
         self.input_size, self.hidden_size, self.num_layers = sizes
         self.bias, self.batch_first, self.bidirectional = bias, batch_first, bidirectional
         self.dropout, self.proj_size = float(dropout), proj_size

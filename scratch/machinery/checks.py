@@ -47,9 +47,9 @@ def check_dropout(dropout: Any, num_layers: int) -> None:
         )
 
 
-def check_nonlinearity(nonlinearity: object) -> None:
+def check_nonlinearity(nonlinearity: object, error: type[Exception] = ValueError) -> None:
     if nonlinearity not in ("tanh", "relu"):
-        raise ValueError(f"nonlinearity: expected 'tanh' or 'relu', got {nonlinearity!r}")
+        raise error(f"nonlinearity: expected 'tanh' or 'relu', got {nonlinearity!r}")
 
 
 def check_layer_arguments(
@@ -59,14 +59,12 @@ def check_layer_arguments(
     bias: Any,
     batch_first: Any,
     dropout: Any,
-    bidirectional: Any,
     proj_size: Any,
 ) -> None:
     """The arguments of RNN and LSTM. Warns of dropout that does nothing."""
     check_dropout(dropout, num_layers)
     check_bool("bias", bias)
     check_bool("batch_first", batch_first)
-    check_bool("bidirectional", bidirectional)
     check_int("input_size", input_size)
     check_at_least("input_size", input_size, 1)
     check_int("hidden_size", hidden_size)

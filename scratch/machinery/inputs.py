@@ -59,6 +59,9 @@ def check_cell_gradients(cell: Any, record: Any, kind: type, grad_state: Any) ->
 def check_layer_inputs(layer: Any, x: Any, state: Any) -> list[Array]:
     """The initial state: [h_0] or [h_0, c_0], as the caller has it; zeros for None."""
     name, dtype, data = type(layer).__name__, layer.weight_ih_l0.data.dtype, x
+    if not isinstance(layer.bidirectional, bool):  # refused by the call, as in torch.nn
+        got = describe(layer.bidirectional)
+        raise TypeError(f"bidirectional: expected True or False, got {got}")
     if isinstance(x, PackedSequence):
         check_packed(f"{name}: x", x)
         check_order(f"{name}: x", x)

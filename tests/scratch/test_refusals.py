@@ -6,7 +6,6 @@ The messages name the argument, what was expected and what came.
 from __future__ import annotations
 
 import itertools
-import re
 
 import numpy as np
 import pytest
@@ -218,13 +217,10 @@ def test_states_of_an_lstm_cell_that_are_not_a_pair():
 
 
 @pytest.mark.parametrize("nonlinearity", ["sigmoid", None, ["tanh"]])
-def test_a_cell_refuses_its_nonlinearity_at_once(nonlinearity):
-    """Its constructor, as that of a layer; PyTorch's cell when it is called."""
-    with pytest.raises(RuntimeError, match="Unknown nonlinearity"):
-        torch.nn.RNNCell(2, 3, nonlinearity=nonlinearity)(torch.zeros(4, 2))
-    words = re.escape(f"expected 'tanh' or 'relu', got {nonlinearity!r}")
-    with pytest.raises(ValueError, match=f"nonlinearity: {words}"):
-        RNNCell(2, 3, nonlinearity=nonlinearity)
+def test_a_cell_refuses_its_nonlinearity_at_the_call(nonlinearity):
+    cell = RNNCell(2, 3, nonlinearity=nonlinearity)
+    words = "nonlinearity", "'tanh' or 'relu'", str(nonlinearity)
+    assert_call_refused("RNNCell", cell, zeros(4, 2), None, *words)
 
 
 @pytest.mark.parametrize(
@@ -327,13 +323,14 @@ def wrong_arrays(*shape):
 
 @pytest.mark.parametrize("bidirectional", [0, 1, None, "yes"])
 @pytest.mark.parametrize("kind", LAYERS)
-def test_a_layer_refuses_bidirectional_at_once(kind, bidirectional):
-    """Its constructor, as for the other flags; PyTorch's layer when it is called."""
+def test_a_layer_refuses_bidirectional_at_the_call(kind, bidirectional):
+    layer = LAYERS[kind](2, 3, bidirectional=bidirectional)
+    words = "bidirectional", "True or False", str(bidirectional)
     with pytest.raises(TypeError):
         getattr(torch.nn, kind)(2, 3, bidirectional=bidirectional)(torch.zeros(5, 4, 2))
-    words = re.escape(f"{bidirectional}")
-    with pytest.raises(TypeError, match=f"bidirectional: expected True or False, got .*{words}"):
-        LAYERS[kind](2, 3, bidirectional=bidirectional)
+    with pytest.raises(TypeError) as raised:
+        layer(zeros(5, 4, 2))
+    assert all(word in str(raised.value) for word in words)
 
 
 @pytest.mark.parametrize(
