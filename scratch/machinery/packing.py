@@ -151,7 +151,7 @@ def pad_packed_sequence(
     order = None if unsorted_indices is None else _invert(unsorted_indices)
     time, place = _places(batch_sizes, order)
     outer = (batch, steps) if batch_first else (steps, batch)
-    padded = np.full(outer + data.shape[1:], padding, data.dtype)
+    padded = np.full(outer + data.shape[1:], padding)
     padded[(place, time) if batch_first else (time, place)] = data
     lengths = np.bincount(place, minlength=batch).astype(np.int64)
     return padded, lengths

@@ -99,6 +99,7 @@ def test_a_module_of_modules_prints_as_torchs():
     outer.inner, theirs.inner = Pair(), TorchPair()
     assert repr(outer).replace("Pair", "TorchPair") == repr(theirs)
     assert repr(Parameter(np.zeros(2))) == "Parameter(array([0., 0.]))"
+    assert repr(Module()) == "Module()"
 
 
 # Saving and loading
@@ -282,6 +283,13 @@ def test_a_bias_can_be_taken_away():
     linear.backward(record, record.output)
     linear.bias = Parameter(np.ones(3, np.float32))
     np.testing.assert_array_equal(linear(x), record.output + 1)
+
+
+def test_both_parts_of_a_complex_parameter_are_drawn_for_each_entry():
+    weight = RNN(8, 4, dtype=np.complex128, rng=0).weight_ih_l0.data
+    for part in (weight.real, weight.imag):
+        assert np.unique(part).size == part.size
+        assert np.abs(part).max() <= 1 / np.sqrt(4)
 
 
 def test_a_parameter_is_a_float_or_complex_array():

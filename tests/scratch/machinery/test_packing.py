@@ -350,6 +350,9 @@ def test_refused_input(shape, batch_first, enforce_sorted):
         lambda: theirs.pack_padded_sequence(torch.tensor(x), *options),
         "input",
     )
+    with pytest.raises(RuntimeError) as raised:
+        pack_padded_sequence(x, *options)
+    assert ("(N, T, *)" if batch_first else "(T, N, *)") in str(raised.value)
 
 
 @pytest.mark.parametrize("x", [None, [[1.0]], 1.0], ids=repr)
