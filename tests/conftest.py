@@ -6,6 +6,7 @@
 The environment variable HYPOTHESIS_PROFILE chooses as well.
 """
 
+import gc
 import os
 
 # The arrays here are small: a second thread costs more than it brings, and where it has to wait for
@@ -27,3 +28,8 @@ settings.register_profile("thorough", _timeless, max_examples=10_000, print_blob
 _everyday = settings.get_profile("everyday")
 settings.register_profile("unshrunk", _everyday, phases=[Phase.explicit, Phase.generate])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "everyday"))
+
+
+def pytest_collection_finish():
+    """What has been imported stays: the collector need not look through all of it each time."""
+    gc.freeze()

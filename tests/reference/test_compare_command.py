@@ -1,7 +1,8 @@
 """python -m reference compare, as a user runs it, and its refusals."""
 
+import contextlib
+import io
 import json
-import os
 import re
 import subprocess
 import sys
@@ -26,16 +27,6 @@ LINE = re.compile(r"  (scratch|torch) +Epoch \[(\d+)/(\d+)\], Loss: (\d+\.\d+)(?
 PICTURES = ("prediction", "loss", "parity")
 
 
-def run(*arguments, cwd=ROOT):
-    return subprocess.run(
-        [sys.executable, "-m", "reference", "compare", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )
-
-
 @pytest.fixture
 def undrawn(monkeypatch):
     """Pictures are made and their files written, but nothing is drawn into them."""
@@ -46,10 +37,16 @@ def undrawn(monkeypatch):
 def finished(tmp_path_factory):
     """A run in an empty folder: the folder, what was printed, and the numbers."""
     folder = tmp_path_factory.mktemp("run")
-    result = run("classes-rnn", "airline-lstm", "--json", "numbers.json", cwd=folder)
-    assert result.returncode == 0, result.stderr
-    assert result.stderr == ""
-    return folder, result.stdout, json.loads((folder / "numbers.json").read_text())
+    arguments = ["compare", "classes-rnn", "airline-lstm", "--json", "numbers.json"]
+    output, errors = io.StringIO(), io.StringIO()
+    with (
+        contextlib.chdir(folder),
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(errors),
+    ):
+        assert main(arguments) == 0
+    assert errors.getvalue() == ""
+    return folder, output.getvalue(), json.loads((folder / "numbers.json").read_text())
 
 
 def test_what_is_printed(finished):
@@ -468,7 +465,8 @@ def test_bad_series(tmp_path, capsys):
 
 
 def test_a_mistake_as_a_user_sees_it():
-    result = run("--epochs", "-1")
+    command = [sys.executable, "-m", "reference", "compare", "--epochs", "-1"]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert result.returncode == 2
     assert result.stdout == ""
     assert len(result.stderr.splitlines()) == 1
