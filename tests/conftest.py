@@ -7,6 +7,7 @@ The environment variable HYPOTHESIS_PROFILE chooses as well.
 """
 
 import gc
+import itertools
 import os
 
 # The arrays here are small: a second thread costs more than it brings, and where it has to wait for
@@ -14,10 +15,8 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import torch
+import pytest
 from hypothesis import HealthCheck, Phase, settings
-
-torch.set_num_threads(1)
 
 # How long an example takes depends on the machine and its load: no test fails for it.
 settings.register_profile("timeless", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -31,5 +30,17 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "everyday"))
 
 
 def pytest_collection_finish():
-    """What has been imported stays: the collector need not look through all of it each time."""
-    gc.freeze()
+    """In a process that runs tests; the one that hands them out to others needs no torch."""
+    import torch
+
+    torch.set_num_threads(1)
+    gc.freeze()  # what has been imported stays: no collection has to look through all of it
+
+
+@pytest.fixture(scope="session", autouse=True)
+def counting_clock():
+    """A search ends after so many looks at the clock: on every machine, it finds the same."""
+    looks = itertools.count()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("time.thread_time", lambda: next(looks) / 1000)
+        yield
