@@ -29,12 +29,14 @@ settings.register_profile("unshrunk", _everyday, phases=[Phase.explicit, Phase.g
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "everyday"))
 
 
-def pytest_collection_finish():
+def pytest_collection():
     """In a process that runs tests; the one that hands them out to others needs no torch."""
     import torch
 
     torch.set_num_threads(1)
-    gc.freeze()  # what has been imported stays: no collection has to look through all of it
+    # No collection has to look through all of torch. What the tests import comes later: the checker
+    # asks the collector for their functions, and would not be told of frozen ones.
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
