@@ -6,6 +6,8 @@
 The environment variable HYPOTHESIS_PROFILE chooses as well.
 """
 
+import gc
+import itertools
 import os
 
 # The arrays here are small: a second thread costs more than it brings, and where it has to wait for
@@ -13,10 +15,8 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import torch
+import pytest
 from hypothesis import HealthCheck, Phase, settings
-
-torch.set_num_threads(1)
 
 # How long an example takes depends on the machine and its load: no test fails for it.
 settings.register_profile("timeless", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -27,3 +27,22 @@ settings.register_profile("thorough", _timeless, max_examples=10_000, print_blob
 _everyday = settings.get_profile("everyday")
 settings.register_profile("unshrunk", _everyday, phases=[Phase.explicit, Phase.generate])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "everyday"))
+
+
+def pytest_collection():
+    """In a process that runs tests; the one that hands them out to others needs no torch."""
+    import torch
+
+    torch.set_num_threads(1)
+    # No collection has to look through all of torch. What the tests import comes later: the checker
+    # asks the collector for their functions, and would not be told of frozen ones.
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def counting_clock():
+    """A search ends after so many looks at the clock: on every machine, it finds the same."""
+    looks = itertools.count()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("time.thread_time", lambda: next(looks) / 1000)
+        yield

@@ -27,16 +27,7 @@ def test_import_scratch_where_torch_is_not_installed():
 def imports(path):
     """What the file imports, by full name, inside functions too; not what is for types only."""
     package = path.relative_to(ROOT).parent.parts
-    tree = ast.parse(path.read_text("utf-8"))
-    for_types = {
-        node
-        for block in ast.walk(tree)
-        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
-        for node in ast.walk(block)
-    }
-    for node in ast.walk(tree):
-        if node in for_types:
-            continue
+    for node in statements(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -44,6 +35,17 @@ def imports(path):
             base = ".".join([*start, *([node.module] if node.module else [])])
             # `from . import name` imports a module; `from .module import name` imports from one.
             yield from (base if is_file(base) else f"{base}.{alias.name}" for alias in node.names)
+
+
+def statements(node):
+    """Those within `node`; no expressions, which are most of a tree and hold no statement."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.expr):
+            continue
+        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            continue
+        yield child
+        yield from statements(child)
 
 
 def is_file(name):

@@ -2,39 +2,54 @@
 
 from __future__ import annotations
 
+import functools
+
 import hypothesis
 import torch
 
-# The import below registers PyTorch's own Hypothesis profiles and loads one with 10 examples.
-_settings = hypothesis.settings.default
 
-from torch.testing._internal.common_modules import module_db  # noqa: E402
-from torch.testing._internal.common_optimizers import optim_db  # noqa: E402
+@functools.cache
+def databases() -> tuple[list, list]:
+    """Modules and optimizers with their samples. Imported when asked for: it takes a second."""
+    # The import registers PyTorch's own Hypothesis profiles and loads one with 10 examples.
+    settings = hypothesis.settings.default
 
-hypothesis.settings.register_profile("before torch.testing", _settings)
-hypothesis.settings.load_profile("before torch.testing")
+    from torch.testing._internal.common_modules import module_db
+    from torch.testing._internal.common_optimizers import optim_db
+
+    hypothesis.settings.register_profile("before torch.testing", settings)
+    hypothesis.settings.load_profile("before torch.testing")
+    return module_db, optim_db
+
+
+def of_module(module_class: type):
+    return next(info for info in databases()[0] if info.module_cls is module_class)
+
+
+def of_optimizer(optimizer_class: type):
+    return next(info for info in databases()[1] if info.optim_cls is optimizer_class)
 
 
 def module_inputs(module_class: type, dtype: torch.dtype) -> list:
     """Constructor and forward inputs of `module_class`, numbers drawn from a fixed seed."""
-    (info,) = [info for info in module_db if info.module_cls is module_class]
+    info = of_module(module_class)
     torch.manual_seed(0)
     return info.module_inputs_func(info, "cpu", dtype, requires_grad=False, training=True)
 
 
 def module_error_inputs(module_class: type, dtype: torch.dtype) -> list:
-    (info,) = [info for info in module_db if info.module_cls is module_class]
+    info = of_module(module_class)
     torch.manual_seed(0)
     return info.module_error_inputs_func(info, "cpu", dtype, requires_grad=False, training=True)
 
 
 def optimizer_inputs(optimizer_class: type, dtype: torch.dtype) -> list:
-    (info,) = [info for info in optim_db if info.optim_cls is optimizer_class]
+    info = of_optimizer(optimizer_class)
     return info.optim_inputs_func("cpu", dtype)
 
 
 def optimizer_error_inputs(optimizer_class: type, dtype: torch.dtype) -> list:
-    (info,) = [info for info in optim_db if info.optim_cls is optimizer_class]
+    info = of_optimizer(optimizer_class)
     return info.optim_error_inputs_func("cpu", dtype)
 
 

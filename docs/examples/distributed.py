@@ -51,12 +51,13 @@ def worker(rank: int, folder: str) -> None:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        options = {"nprocs": PROCESSES, "start_method": "fork"}  # starts sooner than "spawn"
-        torch.multiprocessing.start_processes(worker, (folder,), **options)
-        together = torch.load(f"{folder}/weights.pt")
     alone = fresh()
     train(alone, *data())
+    with tempfile.TemporaryDirectory() as folder:
+        # Forked processes have what this one has loaded; spawned ones would load PyTorch again.
+        options = {"nprocs": PROCESSES, "start_method": "fork"}
+        torch.multiprocessing.start_processes(worker, (folder,), **options)
+        together = torch.load(f"{folder}/weights.pt")
     apart = max(float((together[k] - v).abs().max()) for k, v in alone.state_dict().items())
     assert apart < 1e-12, apart
     print(f"{STEPS} steps, {PROCESSES} processes: the weights of one process on the whole batch")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import re
 import tokenize
@@ -18,6 +19,7 @@ def numbers(page) -> list[str]:
     return re.findall(r"\\tag\{([^}]*)\}", page.read_text())
 
 
+@functools.cache
 def cited_by_code() -> dict[str, str]:
     """Every number that stands in a comment of scratch/, and a place where it does."""
     found = {}

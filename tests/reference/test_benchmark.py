@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -126,17 +123,14 @@ def test_growth_with_the_steps(tmp_path, capfd, in_this_process):
     assert row["long_ms"]["low"] > row["short_ms"]["low"] > 0
 
 
-def test_the_command_starts_itself_with_the_threads_that_it_names():
-    command = [sys.executable, "-m", "reference", "bench", "--rows", "alone RNN (7*32"]
-    result = subprocess.run(
-        [*command, "--repeats", "1", "--threads", "1"],
-        env={**os.environ, "OMP_NUM_THREADS": "2"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "threads 1" in result.stdout
-    assert not result.stderr
+def test_the_command_starts_itself_with_the_threads_that_it_names(monkeypatch, capfd):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    options = ["--rows", "alone RNN (7*32", "--repeats", "1", "--threads", "1"]
+    assert main(["bench", *options]) == 0
+    printed = capfd.readouterr()
+    assert "threads 1" in printed.out
+    assert "alone" in printed.out
+    assert not printed.err
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 
 from reference import twin
 from reference.trial import compare_first_step, largest_difference, rounding, run_scratch, run_torch
+from scratch import Adam
 from scratch.tasks.systems import SYSTEMS, load_task
 
 
@@ -92,10 +93,24 @@ def test_trained_sides_stay_together(name, options, truncate, max_norm):
     assert ours.seconds + other.seconds < elapsed
 
 
-def test_the_seconds_are_those_of_the_epochs_without_what_is_printed():
+def test_the_seconds_are_those_of_the_epochs_without_what_is_printed(monkeypatch):
+    """The clock stands still but for 7 s in each step and 100 s in each report."""
+    now = 0.0
+
+    def take(seconds):
+        nonlocal now
+        now += seconds
+
+    class Slow(Adam):
+        def step(self):
+            take(7)
+
+    monkeypatch.setattr("time.perf_counter", lambda: now)
+    monkeypatch.setattr("reference.trial.Adam", Slow)
     task = few(load_task(replace(SYSTEMS["classes-rnn"], epochs=2)))
-    side = run_scratch(task.make_model(), task, lambda *_: time.sleep(0.2))
-    assert side.seconds < 0.2
+    side = run_scratch(task.make_model(), task, lambda *_: take(100))
+    assert side.epoch_seconds == [7, 7]
+    assert side.seconds == 14
 
 
 def test_largest_difference():

@@ -74,7 +74,7 @@ class Travelled:
 
 
 @pytest.mark.parametrize(("weight_decay", "decoupled"), [(0, False), (0.1, False), (0.1, True)])
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=settings.default.max_examples // 2)  # of 20 steps each
 @given(SEEDS, SHAPES, OPTIONS, st.data())
 def test_adam_over_20_steps(weight_decay, decoupled, seed, shapes, options, data):
     """With gradients that are None now and then, and parameters of both dtypes side by side."""
