@@ -1,8 +1,13 @@
 """A line that makes the gradients right is found, in code whose recurrence no table knows."""
 
+import inspect
+import linecache
+
+import numpy as np
 import pytest
 
 from scratch import check_gradients
+from scratch.machinery.module import Module, Parameter
 from tests.scratch.gradcheck.mendable import (
     ATTENTION,
     CELL_AND_LOOP,
@@ -11,6 +16,7 @@ from tests.scratch.gradcheck.mendable import (
     LOSS,
     planted,
 )
+from tests.scratch.gradcheck.students import JointLSTM, sigmoid
 
 TEXTS = {
     "class": GRU_WITH_HEAD,
@@ -159,3 +165,29 @@ def test_what_mends_the_answers_and_not_the_gradients_is_no_mend():
     report = check_gradients(module, *inputs)
     assert "derivative" in report.findings[0].cause, report
     assert "np.tanh(Wxh" not in report.findings[0].look
+
+
+OF_TABLES = [  # the line, what stands there instead, words of the cause
+    ("dzf = df * f * (1 - f)", "dzf = -df * f * (1 - f)", "gate f is multiplied by -1"),
+    ("df = dc * c_prev", "df = dc * c", "c_t is used where c_(t−1) belongs"),
+    ("dg = dc * i", "dg = dc * f", "computed with f where i belongs"),
+    ("dc_next = dc * f", "dc_next = dc", "without the factor f"),
+    ("[dzi, dzf, dzg, dzo]", "[dzi, dzf, dzo, dzg]", "in the order i, f, o, g"),
+    ("dW_h += dz.T @ h_prev", "dW_h += 2 * dz.T @ h_prev", "is 2 times what it should be"),
+]
+
+
+@pytest.mark.parametrize(("line", "instead", "words"), OF_TABLES, ids=lambda text: text)
+def test_a_cause_that_a_table_names_has_its_line(line, instead, words):
+    text = inspect.getsource(sigmoid) + inspect.getsource(JointLSTM).replace(line, instead)
+    assert instead in text
+    name = f"<tabled {instead}>"
+    linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+    namespace = {"np": np, "Module": Module, "Parameter": Parameter, "__name__": "tabled"}
+    exec(compile(text, name, "exec"), namespace)
+    x, (h0, c0) = np.ones((4, 2, 3)), np.ones((2, 2, 4))
+    first = check_gradients(namespace["JointLSTM"](3, 4, rng=0), x, (h0, c0)).findings[0]
+    assert words in first.cause
+    number = next(k for k, one in enumerate(text.splitlines(), 1) if instead in one)
+    assert first.look.startswith(f"{name}:{number}: ")
+    assert line in first.look
