@@ -293,7 +293,8 @@ def scaled(spot: Spot, factor: float) -> Iterator[Edit]:
     for simple, new in ((2, f"0.5 * {text}"), (0.5, f"2 * {text}"), (-1, f"-{text}")):
         if abs(factor - simple) < 1e-7:
             word = "the sign is wrong" if factor < 0 else f"a factor {1 / simple:g} is missing"
-            yield spot.edit(new, f"factor {simple:g}", f"{word} in `{spot.text}`", 1.6)
+            rank = 1.9 if factor < 0 else 1.6  # a minus that stands there goes first
+            yield spot.edit(new, f"factor {simple:g}", f"{word} in `{spot.text}`", rank)
 
 
 def rescaled(spot: Spot, factor: float) -> Iterator[Edit]:

@@ -6,7 +6,7 @@ import linecache
 import numpy as np
 import pytest
 
-from scratch import check_gradients
+from scratch import check_functions, check_gradients
 from scratch.machinery.module import Module, Parameter
 from tests.scratch.gradcheck.mendable import (
     ATTENTION,
@@ -173,6 +173,7 @@ OF_TABLES = [  # the line, what stands there instead, words of the cause
     ("dg = dc * i", "dg = dc * f", "computed with f where i belongs"),
     ("dc_next = dc * f", "dc_next = dc", "without the factor f"),
     ("[dzi, dzf, dzg, dzo]", "[dzi, dzf, dzo, dzg]", "in the order i, f, o, g"),
+    ("dx[t] = dz @ self.W_x.data", "dx[t] = dz @ -self.W_x.data", "is -1 times"),
     ("dW_h += dz.T @ h_prev", "dW_h += 2 * dz.T @ h_prev", "is 2 times what it should be"),
 ]
 
@@ -191,3 +192,21 @@ def test_a_cause_that_a_table_names_has_its_line(line, instead, words):
     number = next(k for k, one in enumerate(text.splitlines(), 1) if instead in one)
     assert first.look.startswith(f"{name}:{number}: ")
     assert line in first.look
+
+
+def softmax(x):
+    e = np.exp(x)
+    A = e / e.sum(axis=1, keepdims=True)
+    return A, A
+
+
+def softmax_backward(dA, A):
+    return A * A * (dA - (dA * A).sum(axis=1, keepdims=True))
+
+
+def test_a_factor_whose_sum_is_one_is_said_to_be_a_factor():
+    """Its sum over an axis mends, too, and is not what was forgotten."""
+    x = np.random.default_rng(0).standard_normal((3, 4))
+    first = check_functions(softmax, softmax_backward, x).findings[0]
+    assert first.cause.startswith("the factor `A` does not belong there")
+    assert not any("summed" in other for other in first.alternatives)
