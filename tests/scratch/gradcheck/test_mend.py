@@ -69,6 +69,8 @@ MISTAKES = [
      "too small by the factor 2: `2 * T` stands where `T` belongs"),
     ("loss", "dy[targets[t]] -= 1", "dy[targets[t]] += 1", "sign",
      "the sign is wrong: `1` is added"),
+    ("loss", "dy[targets[t]] -= 1", "dy[targets[t]] -= dy[targets[t]]", "target not subtracted",
+     "is subtracted where the 1 of the one-hot target belongs"),
     ("encoder", "back(dout[:, :, 4:][::-1]", "back(dout[:, :, 4:]", "not reversed",
      "steps of `dout[:, :, 4:]` are not reversed"),
     ("encoder", "np.add.at(dE, ids, dx)", "dE[ids] += dx", "repeated indices", "adds only once"),
