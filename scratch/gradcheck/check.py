@@ -118,6 +118,8 @@ def check(
             causes = diagnosis.findings(pairs=not changes, progress=progress)
             if any(is_vague(finding, diagnosis) for finding in causes):
                 causes = Mending(code, truth, claims, kinks).findings() or causes
+            elif len(causes) == 1:
+                causes = [Mending(code, truth, claims, kinks).with_line(causes[0])]
             found += [c for c in causes if c.name not in {finding.name for finding in found}]
             found += [
                 _in_directions(r, truth) for r in rows if not r.ok and r.name in truth.directions

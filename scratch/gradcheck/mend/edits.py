@@ -10,7 +10,7 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -147,6 +147,7 @@ def _joined(edits: list[Edit]) -> Edit:
 GRADIENT = re.compile(r"(d|da|grad.*|delta.*|carr.*|err.*|from_.*|back.*|.*_(grad|diff|d))$")
 
 
+@cache
 def is_gradient(atom: str) -> bool:
     """Whether a name looks like that of a gradient."""
     name = words.root(atom)

@@ -27,10 +27,10 @@ def finding(
     lines = sorted({str(statement.lineno) for statement in edit.statements}, key=int)
     where = f"line{'s' * (len(lines) > 1)} {joined(lines)}"
     code = joined([f"`{line}`" for line in old])
-    mended, look = {
-        "as": (f"with {where} as {joined([f'`{line}`' for line in new])}", new[0]),
-        "without": (f"without {where}", f"take out {code}"),
-        "after": (f"with `{edit.inserted}` after {where}", f"{edit.inserted}, to follow {code}"),
+    mended = {
+        "as": f"with {where} as {joined([f'`{line}`' for line in new])}",
+        "without": f"without {where}",
+        "after": f"with `{edit.inserted}` after {where}",
     }[edit.how]
     others = sorted({other.statements[0].lineno for other, _ in made if other is not edit})
     if others:
@@ -44,10 +44,20 @@ def finding(
         edit.name,
         f"{edit.cause} ({where}: {code})",
         evidence,
-        f"{os.path.basename(edit.part.file)}:{lines[0]}: {look}",
+        place(edit),
         tuple(sorted(wrong)),
         tuple(dict.fromkeys(texts))[:2],
     )
+
+
+def place(edit: Edit) -> str:
+    """FILE:LINE: the line as it should read."""
+    old, new = shown(edit)
+    code = joined([f"`{line}`" for line in old])
+    look = {"as": new[0], "without": f"take out {code}",
+            "after": f"{edit.inserted}, to follow {code}"}[edit.how]  # fmt: skip
+    first = min(statement.lineno for statement in edit.statements)
+    return f"{os.path.basename(edit.part.file)}:{first}: {look}"
 
 
 def joined(words: Sequence[str]) -> str:

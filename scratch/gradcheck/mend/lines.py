@@ -80,6 +80,9 @@ def added_or_assigned(line: Line) -> Iterator[Edit]:
             op = "-" if isinstance(statement.op, ast.Add) else "+"
             cause = f"the sign is wrong: `{value}` is {'added' if op == '-' else 'subtracted'}"
             yield line.replaced(f"{target} {op}= {value}", "sign", cause, 2.45)
+        if isinstance(statement.op, ast.Sub) and isinstance(statement.target, ast.Subscript):
+            cause = f"`{value}` is subtracted where the 1 of the one-hot target belongs"
+            yield line.replaced(f"{target} -= 1", "target not subtracted", cause, 2)
         cause = f"`{target}` is added up where it should be assigned"
         yield line.replaced(f"{target} = {value}", "added instead of assigned", cause, 2)
     if not isinstance(statement, ast.Assign) or len(statement.targets) != 1:

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from . import words
-from .edits import Edit, Spot, bracketed, is_product
+from .edits import Edit, Spot, bracketed, is_gradient, is_product
 from .scope import is_atom
 
 
@@ -61,8 +61,9 @@ def axes(spot: Spot) -> Iterator[Edit]:
                     new = text.replace(f"axis={old}", f"axis={axis}")
                     cause = f"summed over axis {old} in place of axis {axis}"
                     yield spot.edit(new, "sum over another axis", cause, 2)
-    shape = spot.shape
-    if shape and len(shape) == 2 and (is_atom(node) or is_product(node)):
+    shape, atoms = spot.shape, map(ast.unparse, filter(is_atom, ast.walk(node)))
+    summed = (is_atom(node) or is_product(node)) and any(map(is_gradient, atoms))
+    if shape and len(shape) == 2 and summed:
         text = ast.unparse(bracketed(node))
         for new in (f"{text}.sum(axis=0)", f"{text}.sum(axis=0, keepdims=True)",
                     f"{text}.sum(axis=1, keepdims=True)"):  # fmt: skip

@@ -10,12 +10,13 @@ import ast
 import contextlib
 import io
 import math
+import re
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -26,14 +27,15 @@ from ..code_under_test import Claims, CodeUnderTest
 from ..foreign import Foreign
 from ..judges import Truth, verdict
 from ..report import Finding, error
-from . import edits, lines, rules, sums
+from . import edits, lines, rules, sums, words
 from .edits import Edit, Spot
-from .findings import finding
+from .findings import finding, place
 from .functions import Part, that_ran
-from .scope import Scope, look_at
+from .scope import Scope, look_at, names
 from .sites import Site, assigned, own, parted
 
 SECONDS = 5.0  # of processor time, for everything: what is found does not depend on what else runs
+BRIEFLY = 0.4  # for the line of a cause that is known
 AFTER = 0.2  # for others that do as well, once one is found
 ENOUGH = 1.2  # for a single edit, where one is known that makes some gradients right
 LEAST = 0.1  # share of the wrong entries that an edit must mend to be a step
@@ -70,12 +72,13 @@ class Mending:
         self.code, self.truth, self.kinks = code, truth, kinks
         self.names = [name for name in code.values if claims[name] is not None]
         self.claims = claims
-        self.start = time.thread_time()
+        self.data = [parameter.data for parameter in code.parameters.values()]
+        self.start, self.seconds = time.thread_time(), SECONDS
         self.runs = 0
 
     @property
     def late(self) -> bool:
-        return time.thread_time() - self.start > SECONDS
+        return time.thread_time() - self.start > self.seconds
 
     def judge(
         self, claims: Claims, upstream: Array | None = None, truth: Truth | None = None
@@ -109,9 +112,10 @@ class Mending:
     def claimed(self, upstream: Array | None = None) -> Claims | None:
         self.runs += 1
         try:
-            return self.code.claims(upstream)
+            claims = self.code.claims(upstream)
         except Exception:
             return None
+        return claims if self._as_given() else None
 
     @contextmanager
     def edited(self, edit: Edit) -> Iterator[bool]:
@@ -125,24 +129,68 @@ class Mending:
         finally:
             edit.undo(before)
             edit.part.run(self.running[edit.part])
+            if not self._as_given():
+                for parameter, data in zip(self.code.parameters.values(), self.data, strict=True):
+                    parameter.data = data
+
+    def _as_given(self) -> bool:
+        """Whether the parameters are still those that were given, not what an edit put there."""
+        return all(parameter.data is data for parameter, data in zip(
+            self.code.parameters.values(), self.data, strict=True))  # fmt: skip
 
     # The search
 
-    def findings(self) -> list[Finding]:
-        """The mistakes, each with the line that mends it; none where no edits mend everything."""
+    @contextmanager
+    def looking(self) -> Iterator[dict[Part, Scope]]:
+        """While edits run: the person's functions that ran, and what was seen in them."""
         guarded, self.code.guarded = self.code.guarded, True
         quiet = contextlib.redirect_stdout(io.StringIO())
         with warnings.catch_warnings(), np.errstate(all="ignore"), quiet:
             warnings.simplefilter("ignore")
             self.parts = that_ran(self.code.forward, self.code.claims)
             self.running = {part: part.code for part in self.parts}
-            scopes = look_at(self.parts, self.code.claims)
             try:
-                return self._findings(scopes)
+                yield look_at(self.parts, self.code.claims)
             finally:
                 self.code.guarded = guarded
                 for part in self.parts:
                     part.run(part.code)
+
+    def findings(self) -> list[Finding]:
+        """The mistakes, each with the line that mends it; none where no edits mend everything."""
+        with self.looking() as scopes:
+            return self._findings(scopes)
+
+    def with_line(self, cause: Finding) -> Finding:
+        """A known cause; `look` is the line and how it should read where one edit mends all.
+
+        What the cause says is where to look first: the lines that name the gate or the tensor, and
+        in them the edits of that kind.
+        """
+        nearby = Nearby(f"{cause.name} {cause.cause}")
+        self.seconds = BRIEFLY
+        with self.looking() as scopes:
+            for edit in self.nearest(scopes, nearby):
+                if self.late:
+                    break
+                if self._mends(edit):
+                    return replace(cause, look=place(edit))
+        return cause
+
+    def nearest(self, scopes: dict[Part, Scope], nearby: Nearby) -> Iterator[Edit]:
+        """Edits of the kind that was named, those of the lines that were named first; then others.
+
+        Those of the forward pass, where it is apart, are left out.
+        """
+        now, others = self.judge(self.claims), []
+        apart = any(not part.in_forward for part in scopes)
+        here = {part: scope for part, scope in scopes.items() if not (apart and part.in_forward)}
+        for far in range(3):
+            found = self.candidates(here, now, partial(nearby.is_far, far))
+            found.sort(key=lambda edit: -nearby.alike(edit))
+            yield from (edit for edit in found if nearby.alike(edit))
+            others += [edit for edit in found if not nearby.alike(edit)]
+        yield from others
 
     def _findings(self, scopes: dict[Part, Scope]) -> list[Finding]:
         made: list[tuple[Edit, list[Edit]]] = []
@@ -311,8 +359,13 @@ class Mending:
 
     # What is tried
 
-    def candidates(self, scopes: dict[Part, Scope], now: Judgement) -> list[Edit]:
-        """All edits, the likely ones first."""
+    def candidates(
+        self,
+        scopes: dict[Part, Scope],
+        now: Judgement,
+        among: Callable[[ast.stmt], bool] = lambda _: True,
+    ) -> list[Edit]:
+        """All edits of the statements `among` all, the likely ones first."""
         factor = self._factor(now)
         scopes = {part: scope.afresh() for part, scope in scopes.items()}
         found: list[Edit] = []
@@ -320,7 +373,7 @@ class Mending:
         apart = any(not part.in_forward for part in scopes)
         wrong = np.concatenate([np.ravel(now.off[name]) for name in self.names])
         for part, scope in scopes.items():
-            of_lines = list(lines.lines(part, scope))
+            of_lines = [line for line in lines.lines(part, scope) if among(line.statement)]
             for line in of_lines:
                 found += rules.of_line(line)
                 if factor is not None:
@@ -423,6 +476,31 @@ def gain(now: Judgement, after: Judgement) -> float:
         return 0.0
     share = 1 - sum(after.wrong.values()) / sum(now.wrong.values())
     return len(now.tensors - after.tensors) + (share if share > LEAST else 0.0)
+
+
+class Nearby:
+    """What is near what was said of a mistake: its kind of edit, the lines of its variables."""
+
+    def __init__(self, said: str) -> None:
+        self.said = set(re.findall(r"[^\W_]+", said))
+        self.said |= {letter for letter, gate in words.GATES.items() if gate in said}
+
+    def alike(self, edit: Edit) -> int:
+        """How many words of its kind the name of an edit has in common with it."""
+        name = set(edit.name.split()) - {"of", "gate", "in", "the"}
+        kind = {word for word in name if len(word) > 1}  # the others are variables
+        return len(kind & self.said) + ("place" in name and name - self.said == {"place"})
+
+    def is_far(self, far: int, statement: ast.stmt) -> bool:
+        return self.far(statement) == far
+
+    def far(self, statement: ast.stmt) -> int:
+        """0 for a line that assigns what was named, `dzf` for gate f; 1 where it is read; or 2."""
+        for far, context in enumerate((ast.Store, ast.Load)):
+            for name in names(statement, context):
+                if {name, words.base(name), name[-1]} & self.said:
+                    return far
+        return 2
 
 
 def _same(one: object, two: object) -> bool:

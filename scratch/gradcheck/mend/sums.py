@@ -19,12 +19,12 @@ def superfluous(spot: Spot) -> Iterator[Edit]:
     node = spot.node
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         text = ast.unparse(node.operand)
-        yield spot.edit(f"({text})", "sign", f"the sign of `{text}` is wrong", 2.5)
+        yield spot.edit(f"({text})", "sign", f"the sign of `{text}` is wrong", 1.85)
     elif spot.holder is spot.statement and isinstance(node, ast.BinOp | ast.Call):
         yield spot.edit(f"-({spot.text})", "sign", f"the sign of `{spot.text}` is wrong", 2.4)
     if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and is_product(
             spot.holder):  # fmt: skip
-        for number in (2 * node.value, node.value / 2):
+        for number in {2 * node.value, node.value / 2} - {1}:
             cause = f"the factor {spot.text} stands where {number:g} belongs"
             yield spot.edit(f"{number:g}", f"factor {number:g}", cause, 2.3)
     if not isinstance(node, ast.BinOp):
@@ -49,7 +49,8 @@ def superfluous(spot: Spot) -> Iterator[Edit]:
             if other == "+":
                 new = f"{right} - {ast.unparse(bracketed(node.left))}"
                 cause = f"the sign is wrong: `{spot.text}` stands where `{new}` belongs"
-                yield spot.edit(f"({new})", "sign", cause, 1.9)
+                rank = 2.6 if isinstance(node.left, ast.Constant) else 1.9
+                yield spot.edit(f"({new})", "sign", cause, rank)
             for keep, drop in ((left, right), (right, left)):
                 cause = f"the term `{drop}` does not belong there"
                 yield spot.edit(f"({keep})", f"superfluous term {drop}", cause, 2.5)
@@ -292,7 +293,8 @@ def scaled(spot: Spot, factor: float) -> Iterator[Edit]:
     for simple, new in ((2, f"0.5 * {text}"), (0.5, f"2 * {text}"), (-1, f"-{text}")):
         if abs(factor - simple) < 1e-7:
             word = "the sign is wrong" if factor < 0 else f"a factor {1 / simple:g} is missing"
-            yield spot.edit(new, f"factor {simple:g}", f"{word} in `{spot.text}`", 1.6)
+            rank = 1.9 if factor < 0 else 1.6  # a minus that stands there goes first
+            yield spot.edit(new, f"factor {simple:g}", f"{word} in `{spot.text}`", rank)
 
 
 def rescaled(spot: Spot, factor: float) -> Iterator[Edit]:
@@ -300,11 +302,14 @@ def rescaled(spot: Spot, factor: float) -> Iterator[Edit]:
     holder, statement = spot.holder, spot.statement
     divides = isinstance(getattr(statement, "op", None), ast.Div | ast.Mult)
     match spot.node:
-        case ast.BinOp(left=left, right=ast.Constant(value=int() | float() as times)) if (
-            is_product(spot.node) and abs(times - factor) < 1e-7 * times
-        ):
-            cause = f"{_much(factor)}, by which `{ast.unparse(left)}` is multiplied"
-            yield spot.edit(f"({ast.unparse(left)})", f"factor {times:g}", cause, 1.05)
+        case (
+            ast.BinOp(left=rest, op=ast.Mult(), right=ast.Constant(value=int() | float() as times))
+            | ast.BinOp(
+                left=ast.Constant(value=int() | float() as times), op=ast.Mult(), right=rest
+            )
+        ) if abs(times - factor) < 1e-7 * abs(times):
+            cause = f"{_much(factor)}, by which `{ast.unparse(rest)}` is multiplied"
+            yield spot.edit(f"({ast.unparse(rest)})", f"factor {times:g}", cause, 1.05)
         case ast.BinOp(left=left, op=ast.Div(), right=right):
             held = spot.known.get(ast.unparse(right))
             if held is not None and not held.shape and abs(held.low * factor - 1) < 1e-7:

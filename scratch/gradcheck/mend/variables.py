@@ -122,7 +122,7 @@ def slices(spot: Spot) -> Iterator[Edit]:
     end = node.lower or node.upper
     assert end is not None
     text = ast.unparse(end)
-    of, old = ast.unparse(spot.statement), spot.text
+    old = spot.text
     new = f":{text}" if node.upper is None else f"{text}:"
     cause = f"the part `{old}` is taken where the part `{new}` belongs"
     widths = [t for t, held in spot.known.items() if held.whole and not held.shape and t != text]
@@ -143,7 +143,6 @@ def slices(spot: Spot) -> Iterator[Edit]:
             change = (spot.holder, spot.field, spot.index, slice_)
             words_ = cause if bound == new else f"`{old}` is taken where `{bound}` belongs"
             yield Edit(spot.part, (change,), (spot.statement,), "another slice", words_, 2)
-    del of
 
 
 def swapped(spot: Spot) -> Iterator[Edit]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from .scope import Held
 
@@ -21,6 +22,7 @@ CELL = re.compile(r"^(c|cs|cell|cells|memory|ct|c_new)$", re.IGNORECASE)
 HIDDEN = re.compile(r"^(h|hs|a|s|state|states|hidden|ht|prev|carry)$", re.IGNORECASE)
 
 
+@cache
 def root(atom: str) -> str:
     """The word of an atom that says most: the name, the attribute, the key."""
     keys = re.findall(r"\[['\"](\w+)['\"]\]", atom)
@@ -30,6 +32,7 @@ def root(atom: str) -> str:
     return name.rpartition(".")[2]
 
 
+@cache
 def base(atom: str) -> str:
     """`dc_next`, `c_prev`, `grad_c` → `c`"""
     name = root(atom)

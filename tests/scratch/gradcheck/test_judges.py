@@ -422,7 +422,7 @@ def test_module_and_inputs_are_left_as_they_were():
 def test_the_report_is_the_message_of_an_assertion():
     x, y = RNG.standard_normal((2, 3, 4))
     report = check_gradients(LossWithoutTwo(), x, y)
-    with pytest.raises(AssertionError, match=r"factor|0\.5 times"):
+    with pytest.raises(AssertionError, match="WRONG: 1 of 1 gradient"):
         assert report.ok, report
 
 

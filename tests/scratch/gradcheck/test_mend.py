@@ -1,8 +1,13 @@
 """A line that makes the gradients right is found, in code whose recurrence no table knows."""
 
+import inspect
+import linecache
+
+import numpy as np
 import pytest
 
-from scratch import check_gradients
+from scratch import check_functions, check_gradients
+from scratch.machinery.module import Module, Parameter
 from tests.scratch.gradcheck.mendable import (
     ATTENTION,
     CELL_AND_LOOP,
@@ -11,6 +16,7 @@ from tests.scratch.gradcheck.mendable import (
     LOSS,
     planted,
 )
+from tests.scratch.gradcheck.students import JointLSTM, sigmoid
 
 TEXTS = {
     "class": GRU_WITH_HEAD,
@@ -63,6 +69,8 @@ MISTAKES = [
      "too small by the factor 2: `2 * T` stands where `T` belongs"),
     ("loss", "dy[targets[t]] -= 1", "dy[targets[t]] += 1", "sign",
      "the sign is wrong: `1` is added"),
+    ("loss", "dy[targets[t]] -= 1", "dy[targets[t]] -= dy[targets[t]]", "target not subtracted",
+     "is subtracted where the 1 of the one-hot target belongs"),
     ("encoder", "back(dout[:, :, 4:][::-1]", "back(dout[:, :, 4:]", "not reversed",
      "steps of `dout[:, :, 4:]` are not reversed"),
     ("encoder", "np.add.at(dE, ids, dx)", "dE[ids] += dx", "repeated indices", "adds only once"),
@@ -159,3 +167,48 @@ def test_what_mends_the_answers_and_not_the_gradients_is_no_mend():
     report = check_gradients(module, *inputs)
     assert "derivative" in report.findings[0].cause, report
     assert "np.tanh(Wxh" not in report.findings[0].look
+
+
+OF_TABLES = [  # the line, what stands there instead, words of the cause
+    ("dzf = df * f * (1 - f)", "dzf = -df * f * (1 - f)", "gate f is multiplied by -1"),
+    ("df = dc * c_prev", "df = dc * c", "c_t is used where c_(t−1) belongs"),
+    ("dg = dc * i", "dg = dc * f", "computed with f where i belongs"),
+    ("dc_next = dc * f", "dc_next = dc", "without the factor f"),
+    ("[dzi, dzf, dzg, dzo]", "[dzi, dzf, dzo, dzg]", "in the order i, f, o, g"),
+    ("dx[t] = dz @ self.W_x.data", "dx[t] = dz @ -self.W_x.data", "is -1 times"),
+    ("dW_h += dz.T @ h_prev", "dW_h += 2 * dz.T @ h_prev", "is 2 times what it should be"),
+]
+
+
+@pytest.mark.parametrize(("line", "instead", "words"), OF_TABLES, ids=lambda text: text)
+def test_a_cause_that_a_table_names_has_its_line(line, instead, words):
+    text = inspect.getsource(sigmoid) + inspect.getsource(JointLSTM).replace(line, instead)
+    assert instead in text
+    name = f"<tabled {instead}>"
+    linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+    namespace = {"np": np, "Module": Module, "Parameter": Parameter, "__name__": "tabled"}
+    exec(compile(text, name, "exec"), namespace)
+    x, (h0, c0) = np.ones((4, 2, 3)), np.ones((2, 2, 4))
+    first = check_gradients(namespace["JointLSTM"](3, 4, rng=0), x, (h0, c0)).findings[0]
+    assert words in first.cause
+    number = next(k for k, one in enumerate(text.splitlines(), 1) if instead in one)
+    assert first.look.startswith(f"{name}:{number}: ")
+    assert line in first.look
+
+
+def softmax(x):
+    e = np.exp(x)
+    A = e / e.sum(axis=1, keepdims=True)
+    return A, A
+
+
+def softmax_backward(dA, A):
+    return A * A * (dA - (dA * A).sum(axis=1, keepdims=True))
+
+
+def test_a_factor_whose_sum_is_one_is_said_to_be_a_factor():
+    """Its sum over an axis mends, too, and is not what was forgotten."""
+    x = np.random.default_rng(0).standard_normal((3, 4))
+    first = check_functions(softmax, softmax_backward, x).findings[0]
+    assert first.cause.startswith("the factor `A` does not belong there")
+    assert not any("summed" in other for other in first.alternatives)
