@@ -112,7 +112,7 @@ def _profiled(seen: dict[CodeType, None]) -> Iterator[None]:
     try:
         yield
     finally:
-        sys.setprofile(before)
+        sys.setprofile(before if callable(before) else None)  # one in C cannot be put back
 
 
 def that_ran(forward: Callable[[], Any], both: Callable[[], Any]) -> list[Part]:
