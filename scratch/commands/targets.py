@@ -54,6 +54,8 @@ def check_target(
         first = next(made)
         one_rule = call is None and obeys_the_one_rule(first)
         things = [first] if one_rule else itertools.chain([first], made)
+        if call and guesses.nothing_required(thing):  # the call goes with its own sizes
+            things = [thing()]
     elif inspect.isroutine(thing):
         return _checked(own, call, sizes, like, [(thing, None)])
     else:

@@ -348,6 +348,7 @@ class Mistake(NamedTuple):
     line: str
     instead: str
     named: str  # a pattern that the first finding's name or cause has
+    forms: tuple[str, ...] = tuple(FORMS)
 
 
 RNNS = "RNN", "RNN with σ", "RNN with ReLU"
@@ -381,7 +382,8 @@ MISTAKES = [
     Mistake(("LSTM", "LSTM with hard σ"), "dzf = dc * c_prev *",
             "dzf = dc_next * c_prev + dh * o * (1 - tanh_c**2) * c_prev *",
             r"parenthes|only the part|multiplies only"),
-    Mistake(GRUS, "dh * (1 - z) + ", "", r"\(1 - z\)|missing term|past the gates|u and 1"),
+    Mistake(GRUS, "dh * (1 - z) + ", "", "missing term",
+            forms=("class", "functions")),
     Mistake(GRUS, " + dar @ Ur.T", "", r"gate r|Ur|missing term"),
     # The step before
     Mistake(("RNN", "RNN with σ"), "hs[t - 1] if t else h0", "hs[t - 1]",
@@ -427,7 +429,6 @@ HEAD_MISTAKES = [
     ("softmax, one-hot", "dys = p - target", "dys = target - p", "sign|factor −1"),
     ("squared error", "dys = 2 * off", "dys = off", "factor|too (small|large) by"),
     ("squared error", "off / off.size", "off", "mean and sum|factor"),
-    ("last step", "dys[-1] = p[-1]", "dys[:] = p", "last|steps"),
     ("softmax, indices", "dWy += hs", "dWy = hs", "assigned instead of added"),
     ("softmax, indices", "hs[t].T @ dys", "hs[t - 1].T @ dys", "shifted|hs"),
     ("softmax, indices", "    dby =", "    np.clip(dWy, -0.05, 0.05, out=dWy)\n    dby =",
@@ -454,7 +455,7 @@ def programs() -> list[Program]:
     """Every mistake in each of the three forms, and those of the heads."""
     found = [
         Program(form, of, text_of(form, RECURRENCES[of].with_((m.line, m.instead))), m.named)
-        for m in MISTAKES for of in m.of for form in FORMS
+        for m in MISTAKES for of in m.of for form in m.forms
     ]  # fmt: skip
     for (head, line, instead, named), of in itertools.product(HEAD_MISTAKES, ("RNN", "LSTM")):
         text = text_of("loss", RECURRENCES[of], HEADS[head])
@@ -476,6 +477,6 @@ def pairs() -> list[tuple[Program, tuple[str, str]]]:
                 continue
             found += [
                 (Program(form, of, text_of(form, recurrence), ""), (one.named, two.named))
-                for form in FORMS
-            ]
+                for form in one.forms if form in two.forms
+            ]  # fmt: skip
     return found
