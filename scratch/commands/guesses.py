@@ -43,6 +43,7 @@ from .options import UsageError
 
 SECONDS = 15.0  # for all guesses together
 STRETCH = 12  # steps of a character model
+FUSED = re.compile(r"loss|cost|grad|train|step|bptt|backprop", re.IGNORECASE)  # by its name
 
 
 @dataclass(frozen=True)
@@ -216,7 +217,9 @@ def _guesses(
     owner = getattr(forward, "__self__", None)
     wanted = [p for p in signature_of(forward).parameters.values()
               if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]  # fmt: skip
-    names = [p.name for p in wanted if p.default is p.empty or X.match(p.name)]
+    fused = FUSED.search(_called(forward))
+    names = [p.name for p in wanted if p.default is p.empty or X.match(p.name)
+             or (fused and p.default is None and TARGET.match(p.name))]  # fmt: skip
     step = any(STEP.search(name) for name in names)
     both = (*STEPS, *SEQUENCES) if step else (*SEQUENCES, *STEPS)
     if not step and not _loops(forward) and not any(STATE.search(name) for name in names):

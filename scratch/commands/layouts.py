@@ -174,7 +174,7 @@ def _bias(letters: str, size: int) -> Shape:
 
 ROLES = (  # of a weight by its name without underscores: the first that fits
     (r"^(gamma|beta|scale|shift)$", ("feature", "bias")),
-    (r"^b(y|v|q|out|o2)|^bias_?o|^[cq].?$", ("head bias",)),
+    (r"^b(y|v|q|out|o2)|^bias_?o|^[cq].?$|^d$", ("head bias",)),
     (r"^b", ("bias",)),
     (r"^p$", ("three peepholes", "peephole")),
     (r"^p.$", ("peephole",)),

@@ -153,6 +153,23 @@ def test_what_has_no_loop_and_no_state_is_called_with_two_axes(names):
     assert "N(3, 4)" in report.notes[-1]
 
 
+class Scores:
+    """loss(X) are scores, loss(X, y) the loss and gradients."""
+
+    def __init__(self, D=3, C=4):
+        self.W = np.ones((D, C))
+
+    def loss(self, X, y=None):
+        if y is None:
+            return X @ self.W
+        loss, dscores = softmax_loss(X @ self.W, y)
+        return loss, {"W": X.T @ dscores}
+
+
+def test_a_target_that_may_be_left_out_is_given_to_a_loss():
+    assert check({"Scores": Scores}, "Scores").ok
+
+
 class OfOne:
     """A forecast of a series."""
 
