@@ -110,7 +110,7 @@ def test_two_mistakes_do_not_hide_each_other_in_any_form():
     every = forms.pairs()
     drawn = random.Random(0).sample(every, 30) if thorough() else [
         pair for pair in every if pair[0].recurrence == "RNN"
-    ][::30]  # fmt: skip
+    ][::90]  # fmt: skip
     for program, mistakes in drawn:
         report = program.report()
         assert not report.ok, program.text
