@@ -295,15 +295,14 @@ def loss_and_gradients(x, y, STATES, PARAMETERS, Wy, by):
 """
 FORMS = {"class": CLASS, "functions": FUNCTIONS, "loss": LOSS}
 UPSTREAM = {"loss": "dys[t] @ Wy.T"}  # else dhs[t]
-HEAD_OF_A_STEP = ("for t in reversed(range(T)):\n",
-                  "for t in reversed(range(T)):\n    dWy += hs[t].T @ dys[t]\n")  # fmt: skip
+HEAD_OF_A_STEP = r"(for t in reversed.*\n)", r"\1    dWy += hs[t].T @ dys[t]\n"
 
 
 def text_of(form: str, recurrence: Recurrence, head: str = HEADS["softmax, indices"]) -> str:
     """The program."""
     backward = recurrence.backward.replace("UPSTREAM", UPSTREAM.get(form, "dhs[t]"))
     if form == "loss":
-        backward = backward.replace(*HEAD_OF_A_STEP)
+        backward = re.sub(*HEAD_OF_A_STEP, backward)
     words = {
         "SELF_PARAMETERS": ", ".join(f"self.{name}" for name in recurrence.parameters),
         "SELF_GRADS": ", ".join(f"self.d{name}" for name in recurrence.parameters),
@@ -396,7 +395,8 @@ MISTAKES = [
     Mistake(("RNN",), "dh * (1 - h**2)", "dh / (1 - h**2)", r"divi|multipl"),
     Mistake(("RNN",), "dh * (1 - h**2)", "dh * (1 - np.tanh(h)**2)", "local derivative"),
     Mistake(("RNN with σ",), "dh * h * (1 - h)", "dh * (1 - h**2)", "local derivative"),
-    Mistake(("RNN with ReLU",), "dh * (h > 0)", "dh * (1 - h**2)", "local derivative"),
+    Mistake(("RNN with ReLU",), "dh * (h > 0)", "dh * (1 - h**2)", "local derivative",
+            forms=("class", "functions")),
     Mistake(WITH_SIGMA, "g * i * (1 - i)", "g * sigmoid(i)", "local derivative of gate i"),
     Mistake(WITH_SIGMA, "c_prev * f * (1 - f)", "c_prev * sigmoid(f) * (1 - sigmoid(f))",
             "local derivative of gate f"),
@@ -407,7 +407,8 @@ MISTAKES = [
     Mistake(GRUS, "(n - h_prev)", "(h_prev - n)", r"sign|factor −1|gate [uz].*-1"),
     Mistake(GRUS, "* z * (1 - z)", "* sigmoid(z)", "local derivative of gate [uz]"),
     # Factors, gates, sums
-    Mistake(LSTMS, "dc_next = dc * f", "dc_next = dc", r"\bf left out|factor"),
+    Mistake(LSTMS, "dc_next = dc * f", "dc_next = dc", r"\bf left out|factor",
+            forms=("class", "functions")),
     Mistake(LSTMS, "h, i, f, o, g, c_prev, c = steps[t]", "h, f, i, o, g, c_prev, c = steps[t]",
             r"another order|unpack|\bi and f\b|exchanged"),
     Mistake(LSTMS, "(dzi, dzf, dzo, dzg)", "(dzi, dzf, dzg, dzo)", "another order|order"),
