@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import hypothesis
 import numpy as np
 from hypothesis import strategies as st
 
@@ -20,6 +21,11 @@ SEEDS = st.integers(0, 2**32 - 1)
 FLOATS = st.sampled_from([np.float32, np.float64])
 SIZES = st.integers(1, 8)
 NONLINEARITIES = st.sampled_from(["tanh", "relu"])
+
+
+def thorough() -> bool:
+    """Whether the tests run under the profile of that name."""
+    return bool(hypothesis.settings.default.max_examples > 1000)
 
 
 class Case:

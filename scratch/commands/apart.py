@@ -63,6 +63,8 @@ class Outcome(NamedTuple):
     def verdict(self) -> str:
         if self.absent:
             return "no such name"
+        if self.status == RIGHT and self.missing:
+            return "incomplete"
         return {RIGHT: "right", WRONG: "WRONG", NOT_CHECKED: "not checked"}[self.status]
 
     @property
@@ -75,9 +77,13 @@ class Outcome(NamedTuple):
         causes = [finding["cause"] for finding in self.found["findings"]]
         causes += [f"the gradient of {' and '.join(wrong)}"] if wrong else []
         causes += [f"compared with {like['kind']}: {like['forward']}"] if not like["ok"] else []
-        missing = [remark["cause"] for remark in self.found.get("remarks", [])
-                   if remark["name"].startswith(MISSING)]  # fmt: skip
-        return next(iter(causes if self.status == WRONG else missing), "")
+        return next(iter(causes if self.status == WRONG else self.missing), "")
+
+    @property
+    def missing(self) -> list[str]:
+        """What is said of parameters for which no gradient came."""
+        remarks = self.found.get("remarks", []) if self.found else []
+        return [remark["cause"] for remark in remarks if remark["name"].startswith(MISSING)]
 
 
 def judge(job: Job, written: Any, otherwise: str) -> Outcome:

@@ -39,7 +39,8 @@ needed; loops that train, prints, plots and what is under `if __name__ == "__mai
 file runs in a process of its own, without your terminal, and in at most 8 GB of memory.
 
 exit status: 0 right, 1 wrong, 2 could not be checked. Of several: 1 if one is wrong, 2 if none is
-wrong but some could not be checked.
+wrong but some could not be checked. A file whose gradients are right, but lack that of a parameter,
+is incomplete, and its status 0.
 """
 
 

@@ -6,10 +6,12 @@ run and every gradient has the shape of its argument.
 
 from __future__ import annotations
 
+import ast
 import copy
 import inspect
 import itertools
 import re
+import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -41,6 +43,7 @@ from .options import UsageError
 
 SECONDS = 15.0  # for all guesses together
 STRETCH = 12  # steps of a character model
+FUSED = re.compile(r"loss|cost|grad|train|step|bptt|backprop", re.IGNORECASE)  # by its name
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,12 @@ def _constructor_values(
         yield dict(zip(required, (sizes.D, sizes.H, K), strict=False))
 
 
+def nothing_required(cls: type[Any]) -> bool:
+    wanted = signature_of(cls).parameters.values()
+    return all(p.default is not p.empty or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+               for p in wanted)  # fmt: skip
+
+
 def signature_of(called: Callable[..., Any]) -> inspect.Signature:
     """Its arguments; none of what is built in and does not say which it takes."""
     try:
@@ -142,21 +151,19 @@ def find(candidates: Iterable[Pair], namespace: dict[str, Any], sizes: Sizes) ->
             "'layer.method(...)' says which"
         )
     names = [p.name for p in signature_of(last[0]).parameters.values()]
-    why = _why(stops)
+    refused = [stop for stop in stops if isinstance(stop, NotCheckable)]
+    raised = [stop for stop in stops if isinstance(stop, ModuleRaised)]
+    if refused:  # it runs
+        why = words(refused[0]).removeprefix(f"{_called(last[0])}: ")
+    else:
+        first = f"; the first ended in {raised[0]} ({raised[0].line})" if raised else ""
+        why = f"no sizes were found with which it runs{first}. Tried: "
+        why += "; ".join(list(tried)[:12]) or "nothing"
     call = f"{_called(last[0])}({', '.join(f'{name}=N(...)' for name in names)})"
     raise UsageError(
-        f"{_called(last[0])}: no sizes were found with which it runs{why}. Tried: "
-        f"{'; '.join(list(tried)[:12]) or 'nothing'}. Give an example call, with N(2, 3) for an "
+        f"{_called(last[0])}: {why}. Give an example call, with N(2, 3) for an "
         f"array of normal numbers and I(9, 2) for whole numbers below 9: --call '{call}'"
     )
-
-
-def _why(stops: Sequence[ModuleRaised | NotCheckable]) -> str:
-    """What the person's code raised first, else what the check refused first."""
-    raised = [stop for stop in stops if isinstance(stop, ModuleRaised)]
-    if raised:
-        return f"; the first ended in {raised[0]} ({raised[0].line})"
-    return f"; the first: {words(stops[0])}" if stops else ""
 
 
 RUNS, WRONG_SHAPES, NO_BACKWARD, NOTHING = 3, 2, 1, 0
@@ -169,7 +176,7 @@ def tried_with(
     try:
         with np.errstate(all="ignore"):
             owner = getattr(forward, "__self__", None)
-            code = Foreign("guess", forward, backward, args, {}, owner=owner)
+            code = Foreign(_called(forward), forward, backward, args, {}, owner=owner)
             if owner is not None and backward is None and not code.claims:  # one method of several
                 return NOTHING, None
             return (RUNS if code.claims and fits(code) else WRONG_SHAPES), None
@@ -210,13 +217,17 @@ def _guesses(
     owner = getattr(forward, "__self__", None)
     wanted = [p for p in signature_of(forward).parameters.values()
               if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]  # fmt: skip
-    names = [p.name for p in wanted if p.default is p.empty or X.match(p.name)]
+    fused = FUSED.search(_called(forward))
+    names = [p.name for p in wanted if p.default is p.empty or X.match(p.name)
+             or (fused and p.default is None and TARGET.match(p.name))]  # fmt: skip
     step = any(STEP.search(name) for name in names)
     both = (*STEPS, *SEQUENCES) if step else (*SEQUENCES, *STEPS)
+    if not step and not _loops(forward) and not any(STATE.search(name) for name in names):
+        both = (STEPS[0], *SEQUENCES, *STEPS[1:])
     indices = _index_guesses(names, forward, namespace, sizes)
     mine = _sizes_of(owner, sizes)
     floats = (
-        (f"x {convention.name}, {gates} gate{'s' * (gates > 1)}", args)
+        (f"x {convention.name}{f', {gates} gates' if gates > 1 else ''}", args)
         for gates, convention in itertools.product(_gates(names) if owner is None else (1,), both)
         for plain in arguments(names, forward, convention, gates, mine)
         for args in (*_with_targets(owner, names, plain), plain)
@@ -227,6 +238,15 @@ def _guesses(
     else:
         yield from floats
         yield from indices
+
+
+def _loops(function: Callable[..., Any]) -> bool:
+    """Whether there is a loop in its source, as over time; also where none can be read."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError):
+        return True
+    return any(isinstance(node, ast.For | ast.While | ast.comprehension) for node in ast.walk(tree))
 
 
 def _with_targets(

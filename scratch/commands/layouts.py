@@ -56,6 +56,7 @@ X = re.compile(r"^(x|xs|xt|x_t|inputs?|data|seq|sequence|words?|features)$", re.
 STATE = re.compile(r"^[hacs](_?(0|t|prev|next))?$|prev|hidden|state|init|first|start|"
                    r"^[hac]_?(p|old|in)$", re.IGNORECASE)  # fmt: skip
 TARGET = re.compile(r"^(targets?|labels?|y|ys|ts?|y_true|expected)$", re.IGNORECASE)
+STRENGTH = re.compile(r"^(reg|lamb?da?_?|l2|weight_decay|eps|epsilon)$", re.IGNORECASE)
 SIZES_BY_NAME = {
     "D": "input_size input_dim in_features n_in n_x n_i n_input n_inputs inputs D dim_x x_dim "
     "vocab_size V word_dim wordvec_dim wordvec_size embed_dim in_dim input_dims xdim",
@@ -121,7 +122,7 @@ def arguments(
                 elif STATE.search(name):
                     args.append(0.5 * draw(shape_of(convention.state, mine)))
                 else:
-                    args.append(number)
+                    args.append(0.1 if STRENGTH.match(name) else number)
             yield tuple(args)
 
 
@@ -132,7 +133,7 @@ def _unpacked(forward: Callable[..., Any], name: str) -> list[str]:
 
 
 def _is_weight(name: str, names: Sequence[str]) -> bool:
-    if name == names[0] and not name[:1].isupper():
+    if STRENGTH.match(name) or (name == names[0] and not name[:1].isupper()):
         return False
     after = any(WEIGHT.match(n) for n in names[: names.index(name)])
     return bool(WEIGHT.match(name)) or (after and not X.match(name) and not re.search(
@@ -162,7 +163,7 @@ def shapes_of_weights(
     if convention.left:
         shapes = {role: (b, a) for role, (a, b) in shapes.items()}
     shapes |= {"bias": _bias(convention.bias, G), "head bias": _bias(convention.bias, K)}
-    shapes |= {"peephole": (H,), "three peepholes": (3, H)}
+    shapes |= {"peephole": (H,), "three peepholes": (3, H), "feature": _bias(convention.bias, D)}
     for roles in itertools.product(*(_roles(name, names) for name in names)):
         yield tuple(shapes[role] for role in roles)
 
@@ -172,7 +173,8 @@ def _bias(letters: str, size: int) -> Shape:
 
 
 ROLES = (  # of a weight by its name without underscores: the first that fits
-    (r"^b(y|v|q|out|o2)|^bias_?o|^[cq].?$", ("head bias",)),
+    (r"^(gamma|beta|scale|shift)$", ("feature", "bias")),
+    (r"^b(y|v|q|out|o2)|^bias_?o|^[cq].?$|^d$", ("head bias",)),
     (r"^b", ("bias",)),
     (r"^p$", ("three peepholes", "peephole")),
     (r"^p.$", ("peephole",)),
@@ -208,6 +210,6 @@ def _targets(convention: Convention, sizes: Sizes) -> list[Any]:
         return [[rng.standard_normal(shape_of(last, sizes)) for _ in range(T)],
                 [int(k) for k in rng.integers(0, K, T)]]  # fmt: skip
     classes = [rng.integers(0, K, shape) for shape in (N, (N, T), (T, N))]
-    letters = [convention.x.strip("#").replace("d", width) for width in "kh"]
+    letters = [convention.x.strip("#").replace("d", width) for width in "khd"]
     letters = [each for width in letters for each in (width, width.replace("t", ""))]
     return classes + [rng.standard_normal(shape_of(each, sizes)) for each in letters]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import itertools
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -54,6 +53,8 @@ def check_target(
         first = next(made)
         one_rule = call is None and obeys_the_one_rule(first)
         things = [first] if one_rule else itertools.chain([first], made)
+        if call and guesses.nothing_required(thing):  # the call goes with its own sizes
+            things = [thing()]
     elif inspect.isroutine(thing):
         return _checked(own, call, sizes, like, [(thing, None)])
     else:
@@ -72,14 +73,13 @@ def check_target(
 FORWARD = ("forward", "call", "fprop", "forward_pass", "feedforward", "forward_propagation", "fwd")
 BACKWARD = ("backward", "bprop", "backward_pass", "backprop", "backpropagation", "bptt", "bwd",
             "backward_propagation", "gradient", "gradients", "grad")  # fmt: skip
-FUSED = re.compile(r"loss|cost|grad|train|step|bptt|backprop", re.IGNORECASE)
 
 
 def methods(thing: Any) -> Iterator[guesses.Pair]:
     """What an object can be checked by: forward and backward, or a method that returns a loss."""
     forward = [m for name in FORWARD if callable(m := getattr(thing, name, None))]
     backward = [m for name in BACKWARD if callable(m := getattr(thing, name, None))]
-    fused = [m for name in dir(thing) if FUSED.search(name) and not name.startswith("_")
+    fused = [m for name in dir(thing) if guesses.FUSED.search(name) and not name.startswith("_")
              and inspect.ismethod(m := getattr(thing, name)) and m not in backward]  # fmt: skip
     if forward and backward:
         yield forward[0], backward[0]
@@ -160,5 +160,5 @@ def as_called(called: Any, layer: Any, given: list[guesses.Pair]) -> list[guesse
         m for n in [*beside, *BACKWARD] if callable(m := getattr(layer, n, None)) and m != called
     ]
     pairs: list[guesses.Pair] = [(called, backward) for backward in found]
-    fused = FUSED.search(name) and not beside
+    fused = guesses.FUSED.search(name) and not beside
     return [(called, None), *pairs] if fused or not pairs else [*pairs, (called, None)]

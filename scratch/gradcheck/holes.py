@@ -59,10 +59,11 @@ def is_one(code: CodeUnderTest, claims: Claims) -> bool:
 
 
 def nothing_came(code: CodeUnderTest) -> Finding:
+    nothing = f", and nothing came for {', '.join(code.values)}" if code.values else ""
     return Finding(
         "hole",
         "no gradient came: backward is not written yet, or returns and adds nothing",
-        f"it returned no array, and nothing came for {', '.join(code.values)}",
+        f"it returned no array{nothing}",
         "the end of backward: gradients are returned, or kept where parameters are",
         tuple(code.values),
     )

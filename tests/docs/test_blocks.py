@@ -13,13 +13,13 @@ import subprocess
 import sys
 import textwrap
 
-import hypothesis
 import pytest
 
 import reference.__main__
 import scratch.__main__
 from scratch.commands import options
 from tests.docs.pages import PAGES, ROOT, Block, blocks, disagreement, name
+from tests.strategies import thorough
 
 MAINS = {"scratch": scratch.__main__.main, "reference": reference.__main__.main}
 INSTALLS = ("python3 -m venv", ".venv/bin/pip", "pip install", ".venv/bin/python -m pytest")
@@ -77,10 +77,6 @@ def test_blocks_run_in_order_and_print_what_is_shown(page, folder, done, monkeyp
             if shown is not None and block.comment != "not compared":
                 wrong = disagreement(shown, output)
                 assert wrong is None, f"{name(page)}: {command}: {wrong}"
-
-
-def thorough() -> bool:
-    return bool(hypothesis.settings.default.max_examples > 1000)
 
 
 def commands(block: Block) -> list[tuple[str, str | None]]:

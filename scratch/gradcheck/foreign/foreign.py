@@ -196,7 +196,10 @@ class Foreign:
         if self._backward is None:
             loss = loss_of(found)
             if loss is None:
-                raise NotCheckable(f"{self.title}: expected a loss among what it returns, got none")
+                raise NotCheckable(
+                    f"{self.title}: expected a loss among what it returns, got none; "
+                    f"a forward pass is checked together with its backward pass"
+                )
             answers = [loss]
         else:
             self.plan = plan(self._backward, found, list(self.arguments.values), self.ignore)

@@ -183,7 +183,7 @@ def test_a_gru_of_another_form(write):
     [
         (RIGHT, "", ["expected FILE.py:NAME"]),
         (RIGHT, ":Nothing", ["Nothing: no such name", "it has sigmoid, JointLSTM"]),
-        (RIGHT, ":sigmoid", ["sigmoid: no sizes were found", "--call 'sigmoid(z=N(...))'"]),
+        (RIGHT, ":sigmoid", ["sigmoid: expected a loss", "--call 'sigmoid(z=N(...))'"]),
         ("def f(:\n", ":F", ["line 1", "invalid syntax"]),
         (
             "from nothing_like_it import F\n",

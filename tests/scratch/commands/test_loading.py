@@ -127,9 +127,24 @@ def test_the_table_is_narrow_and_says_each_verdict():
         told("a_very_long_name_" * 9, {"refused": "x" * 5000}),
         told("other", {"absent": "Student: no such name"}),
         told("nothing", {"text": "", "found": {**found, "ok": True, "rows": []}}),
+        told(
+            "part",
+            {
+                "text": "",
+                "found": {
+                    **found,
+                    "ok": True,
+                    "findings": [],
+                    "rows": [{"name": "W", "ok": True}],
+                    "remarks": [
+                        {"name": "no gradient came for b", "cause": "no gradient came for b"}
+                    ],
+                },
+            },
+        ),
     ]
     lines = table(outcomes)
     assert max(map(len, lines)) <= WIDTH
     assert len(lines) <= 1 + 2 * len(outcomes) + 2
     assert lines[1].split() == ["right.py", "Student", "right"]
-    assert lines[-1] == "5 files: 1 right, 1 WRONG, 2 not checked, 1 no such name"
+    assert lines[-1] == "6 files: 1 right, 1 WRONG, 2 not checked, 1 no such name, 1 incomplete"

@@ -118,6 +118,82 @@ def test_sizes_are_found(module, names, shown):
     assert shown in report.notes[-1]
 
 
+def softmax_loss(x, y):
+    """Right for (N, classes) alone."""
+    e = np.exp(x - x.max(axis=1, keepdims=True))
+    p = e / e.sum(axis=1, keepdims=True)
+    rows = np.arange(len(x))
+    dx = p.copy()
+    dx[rows, y] -= 1
+    return -np.log(p[rows, y]).mean(), dx / len(x)
+
+
+def normalized(x, gamma, beta):
+    std = np.sqrt(x.var(axis=0) + 0.1)
+    xhat = (x - x.mean(axis=0)) / std
+    return gamma * xhat + beta, (xhat, gamma, std)
+
+
+def normalized_backward(dout, cache):
+    xhat, gamma, std = cache
+    d = dout * gamma
+    dx = (d - d.mean(axis=0) - xhat * (d * xhat).mean(axis=0)) / std
+    return dx, (dout * xhat).sum(axis=0), dout.sum(axis=0)
+
+
+def decayed(W, X, y, reg):
+    off = X @ W - y[:, None]
+    return (off**2).sum() + reg * (W**2).sum(), 2 * X.T @ off + 2 * reg * W
+
+
+@pytest.mark.parametrize("names", ["softmax_loss", "normalized,normalized_backward", "decayed"])
+def test_what_has_no_loop_and_no_state_is_called_with_two_axes(names):
+    report = check(globals(), names)
+    assert report.ok, report
+    assert "N(3, 4)" in report.notes[-1]
+
+
+class Scores:
+    """loss(X) are scores, loss(X, y) the loss and gradients."""
+
+    def __init__(self, D=3, C=4):
+        self.W = np.ones((D, C))
+
+    def loss(self, X, y=None):
+        if y is None:
+            return X @ self.W
+        loss, dscores = softmax_loss(X @ self.W, y)
+        return loss, {"W": X.T @ dscores}
+
+
+def test_a_target_that_may_be_left_out_is_given_to_a_loss():
+    assert check({"Scores": Scores}, "Scores").ok
+
+
+class OfOne:
+    """A forecast of a series."""
+
+    def __init__(self, n_in=1, n_out=2):
+        self.W = np.ones((n_in, n_out))
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W
+
+    def backward(self, dout):
+        self.dW = self.x.T @ dout
+        return dout @ self.W.T
+
+
+def test_an_example_call_has_the_sizes_that_the_class_has_by_default():
+    assert check({"OfOne": OfOne}, "OfOne", call="layer.forward(N(5, 1))").ok
+
+
+def test_where_it_runs_what_is_missing_is_said_and_not_that_no_sizes_were_found():
+    with pytest.raises(UsageError, match="expected a loss among what it returns"):
+        check({"f": lambda x, W: x @ W}, "f")
+
+
 def test_a_module_that_obeys_the_one_rule_is_made_and_tried_as_before():
     assert check(students, "JointLSTM").ok
 
