@@ -54,20 +54,22 @@ class Edit:
         return value
 
     def apply(self) -> list[Any]:
-        """Change the tree; returns what `undo` needs."""
-        before = []
-        for holder, field, index, value in self.changes:
-            if index is None:
-                before.append(getattr(holder, field))
-                setattr(holder, field, self._new(value, before[-1]))
-            else:
-                before.append(getattr(holder, field)[index])
-                getattr(holder, field)[index] = self._new(value, before[-1])
+        """Change the tree; returns what `undo` needs.
+
+        Raises SyntaxError, and has changed nothing, where a text is not an expression: of the index
+        `:, t` in `h[:, t]` no product can be made.
+        """
+        before = [getattr(holder, field) if index is None else getattr(holder, field)[index]
+                  for holder, field, index, _ in self.changes]  # fmt: skip
+        new = [self._new(change[3], old) for change, old in zip(self.changes, before, strict=True)]
+        self._put(new)
         return before
 
     def undo(self, before: list[Any]) -> None:
-        changed = list(zip(self.changes, before, strict=True))
-        for (holder, field, index, _), value in reversed(changed):
+        self._put(before)
+
+    def _put(self, values: list[Any]) -> None:
+        for (holder, field, index, _), value in zip(self.changes, values, strict=True):
             if index is None:
                 setattr(holder, field, value)
             else:

@@ -120,7 +120,11 @@ class Mending:
     @contextmanager
     def edited(self, edit: Edit) -> Iterator[bool]:
         """While the person's functions run the edited code; yields whether they can."""
-        before = edit.apply()
+        try:
+            before = edit.apply()
+        except SyntaxError:
+            yield False
+            return
         compiled = edit.part.compiled()
         try:
             if compiled is not None:
@@ -282,7 +286,10 @@ class Mending:
         """Two of the likeliest edits that mend everything together."""
         likely = [edit for edit in likely if not self.late and self.keeps_answers(edit)]
         for k, one in enumerate(likely):
-            before = one.apply()
+            try:
+                before = one.apply()
+            except SyntaxError:
+                continue
             compiled, kept = one.part.compiled(), self.running[one.part]
             if compiled is not None:
                 self.running[one.part] = compiled

@@ -342,12 +342,12 @@ def scales(scope: Scope, factor: float) -> Iterator[tuple[str, str, str, float]]
     for text, held in scope.all.items():
         if not held.shape and held.low == held.high and text not in scope.counters:
             numbers[text] = held.low, 1.4
-            numbers[f"np.sqrt({text})"] = math.sqrt(abs(held.low)), 1.46
+            numbers[f"np.sqrt({text})"] = math.sqrt(abs(held.low)), 1.65
         if held.is_array and text.isidentifier():
             numbers[f"{text}.size"] = math.prod(held.shape), 1.5
             for k, size in enumerate(held.shape):
                 numbers[f"{text}.shape[{k}]"] = size, 1.55
-                numbers[f"np.sqrt({text}.shape[{k}])"] = math.sqrt(size), 1.56
+                numbers[f"np.sqrt({text}.shape[{k}])"] = math.sqrt(size), 1.66
         if held.shape and held.whole and text.isidentifier():
             numbers[f"len({text})"] = held.shape[0], 1.45
     alone = [(text, n) for text, (n, rank) in numbers.items() if rank == 1.4]

@@ -6,7 +6,7 @@ import linecache
 import numpy as np
 import pytest
 
-from scratch import check_functions, check_gradients
+from scratch import check_functions, check_gradients, check_loss
 from scratch.machinery.module import Module, Parameter
 from tests.scratch.gradcheck.mendable import (
     ATTENTION,
@@ -212,3 +212,27 @@ def test_a_factor_whose_sum_is_one_is_said_to_be_a_factor():
     first = check_functions(softmax, softmax_backward, x).findings[0]
     assert first.cause.startswith("the factor `A` does not belong there")
     assert not any("summed" in other for other in first.alternatives)
+
+
+def states_in_one_array(W, U, X, y):
+    H = np.zeros((len(X), X.shape[1] + 1, len(U)))
+    for t in range(X.shape[1]):
+        H[:, t + 1] = np.tanh(X[:, t] @ W + H[:, t] @ U)
+    difference = H[:, -1] - y
+    dW, dU = np.zeros_like(W), np.zeros_like(U)
+    dh = difference / difference.size
+    for t in reversed(range(X.shape[1])):
+        dz = dh * (1 - H[:, t + 1] ** 2)
+        dW += X[:, t].T @ dz
+        dU += H[:, t].T @ dz
+        dh = dz @ U.T
+    return np.mean(difference**2), dW, dU
+
+
+def test_an_index_is_not_an_expression_that_could_be_multiplied():
+    """`:, t + 1` stands as one in the tree; a factor beside it is not Python."""
+    N = np.random.default_rng(0).standard_normal
+    report = check_loss(states_in_one_array, N((3, 5)), N((5, 5)), N((4, 6, 3)), N((4, 5)))
+    (finding,) = report.findings
+    assert "a factor 2 is missing" in finding.cause
+    assert "difference / difference.size" in finding.look
