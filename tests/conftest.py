@@ -44,5 +44,5 @@ def counting_clock():
     """A search ends after so many looks at the clock: on every machine, it finds the same."""
     looks = itertools.count()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("time.thread_time", lambda: next(looks) / 1000)
+        patch.setattr("time.thread_time", lambda: next(looks) / 2000)
         yield

@@ -40,7 +40,7 @@ WRONG = {  # exercise: what stands in the solution, what a learner writes, words
     "cross_entropy": [
         ("(p - one_hot) / len(y)", "p - one_hot", "division by `len(y)` is missing"),
         ("(p - one_hot) / len(y)", "(one_hot - p) / len(y)", "the sign is wrong"),
-        ("(p - one_hot) / len(y)", "p / len(y)", "the difference `p - one_hot` belongs"),
+        ("(p - one_hot) / len(y)", "p / len(y)", "the one-hot target is not subtracted"),
     ],
     "lstm_whole": [
         ("dc_next + dh * o", "dh * o", "the gradient of the new c is ignored"),

@@ -53,13 +53,24 @@ def _copied(line: Line, node: ast.AST, field: str) -> Iterator[Edit]:
 
 
 def target_not_subtracted(line: Line) -> Iterator[Edit]:
-    """`dy[target] -= 1` of softmax with cross-entropy."""
+    """`dy[target] -= 1` of softmax with cross-entropy, or `dy = p - target` of a one-hot array."""
     statement = line.statement
     if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Name):
         return
     name = statement.targets[0].id
     if not is_gradient(name) and "d" not in name:
         return
+    missing = f"the one-hot target is not subtracted from the softmax's probabilities in `{name}`"
+    held, value = line.scope.all.get(name), statement.value
+    for atom, other in line.scope.all.items():
+        if held and other.is_array and (*other.shape, other.low, other.high) == (*held.shape, 0, 1):
+            match value:
+                case ast.BinOp(left=left, op=ast.Div(), right=right):
+                    new = f"({ast.unparse(left)} - {atom}) / {ast.unparse(right)}"
+                case _:
+                    new = f"{ast.unparse(value)} - {atom}"
+            cause = f"{missing}: `{atom}`"
+            yield line.replaced(f"{name} = {new}", "target not subtracted", cause, 1.5)
     indices = set()
     for node in ast.walk(line.part.tree):
         if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
@@ -74,6 +85,5 @@ def target_not_subtracted(line: Line) -> Iterator[Edit]:
     for index in sorted(indices, key=lambda index: (len(index), index)):
         text = f"{name}[{index}] -= 1"
         if text not in ast.unparse(line.part.tree):
-            cause = (f"the one-hot target is not subtracted from the softmax's probabilities in "
-                     f"`{name}`: `{text}` is missing")  # fmt: skip
+            cause = f"{missing}: `{text}` is missing"
             yield line.followed(text, "target not subtracted", cause, 1.5)
