@@ -135,6 +135,17 @@ def check_writable(option: str, path: str) -> None:
         raise UsageError(f"{option} {path}: {error.strerror or error}") from None
 
 
+def add_system(parser: argparse.ArgumentParser) -> None:
+    """The system that a command works on, among those of `systems_table`."""
+    parser.add_argument(
+        "system",
+        metavar="SYSTEM",
+        nargs="?",
+        choices=EVERY_SYSTEM,
+        help="one of those below; with --csv it may be left out",
+    )
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options that choose a system's settings and data, and how it is trained."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter

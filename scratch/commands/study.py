@@ -17,13 +17,14 @@ from ..machinery.writing import replacing
 from ..models import SimpleLSTM, SimpleRNN
 from ..optim import Adam
 from ..tasks.adding import CORRECT, SOLVED, STEPS, adding_problem, adding_sequences
-from ..tasks.systems import EVERY_SYSTEM, Model, System, Task
+from ..tasks.systems import Model, System, Task
 from ..training import epoch_line, train
 from .explain import one_sequence
 from .options import (
     Pace,
     UsageError,
     add_options,
+    add_system,
     at_least,
     choose_system,
     file_name,
@@ -50,13 +51,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="look inside a system: gates, gradients, training",
         description="Train a system, or load its weights, and draw what happens inside.",
     )
-    parser.add_argument(
-        "system",
-        metavar="SYSTEM",
-        nargs="?",
-        choices=EVERY_SYSTEM,
-        help="one of those below; with --csv it may be left out",
-    )
+    add_system(parser)
     add_options(parser)
     parser.add_argument(
         "--load",

@@ -17,6 +17,7 @@ from .options import (
     Pace,
     UsageError,
     add_options,
+    add_system,
     check_writable,
     choose_system,
     file_name,
@@ -31,13 +32,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="train a system in NumPy",
         description="Train a system in NumPy, on the full batch, with Adam.",
     )
-    parser.add_argument(
-        "system",
-        metavar="SYSTEM",
-        nargs="?",
-        choices=EVERY_SYSTEM,
-        help="one of those below; with --csv it may be left out",
-    )
+    add_system(parser)
     add_options(parser)
     parser.add_argument("--load", type=file_name, metavar="FILE.npz", help="weights to start from")
     parser.add_argument(
